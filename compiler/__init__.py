@@ -1,0 +1,82 @@
+"""From a checked system to an nn.Module: IR, passes, plan, lowering.
+
+The names below load what they need when first asked for, so that the torch-free ones
+(`build_program`, `plan`, `print_ir`, `emit_python`) stay so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nestgraph.compiler.build import build_program, compile_model
+from nestgraph.compiler.passes import PASS_NAMES
+from nestgraph.compiler.text import print_program
+
+if TYPE_CHECKING:
+    from nestgraph.compiler.ir import Program
+    from nestgraph.compiler.pipeline import Pass
+    from nestgraph.compiler.planning import Plan
+    from nestgraph.compiler.verification import Verification
+    from nestgraph.system import System
+
+__all__ = [
+    "PASS_NAMES",
+    "build_program",
+    "compile_model",
+    "emit_python",
+    "plan",
+    "print_ir",
+    "verify",
+]
+
+
+def plan(system: System) -> Plan:
+    """What the compiler decides for a system.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    from nestgraph.compiler.planning import plan_of
+
+    return plan_of(build_program(system))
+
+
+def print_ir(system: System, *, after: str | None = None) -> str:
+    """The IR as text: behind the last pass, behind the pass `after`, or behind `all` of them.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+        ValueError: no pass is called `after`.
+    """
+    if after is not None and after not in (*PASS_NAMES, "all"):
+        raise ValueError(f"no pass is called `{after}`; there are {', '.join(PASS_NAMES)}, all")
+    texts: list[str] = []
+
+    def look(step: Pass, program: Program) -> None:
+        if after in (step.name, "all"):
+            texts.append(f"# after {step.name}\n{print_program(program)}")
+
+    program = build_program(system, after=look)
+    return print_program(program) if after is None else "\n".join(texts)
+
+
+def emit_python(system: System) -> str:
+    """The Python source that the lowered model runs.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    from nestgraph.compiler.lowering.source import python_source
+
+    return python_source(build_program(system))
+
+
+def verify(system: System) -> Verification:
+    """The compiled model held against the reference interpreter.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    from nestgraph.compiler.verification import verify as compare
+
+    return compare(system)

@@ -1,0 +1,137 @@
+"""What `import nestgraph as ng` offers: one short function for each thing to do with a spec.
+
+Wherever a spec is asked for, a `Spec`, a path or the name of a shipped spec will do.
+Heavy imports stand in the bodies, so that looking at a spec never costs an import of PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nestgraph.errors import InputError, SpecError
+from nestgraph.spec import Spec, load
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import torch
+
+    from nestgraph.compiler.planning import Plan
+    from nestgraph.reference import Reference
+    from nestgraph.training import NestModule
+
+__all__ = ["compile", "draw", "graph", "load", "load_run", "plan", "reference"]
+
+AnySpec = Spec | str | Path
+
+
+def graph(spec: AnySpec, *, roll: bool = False) -> nx.MultiDiGraph[str]:
+    """The graph of a spec; without its `carry` edges it is acyclic.
+
+    Args:
+        spec: a spec, its path or its name.
+        roll: show equal repeats in a row once.
+    """
+    from nestgraph.graph import build_graph
+
+    return build_graph(loaded(spec).system, roll)
+
+
+def draw(
+    spec: AnySpec, path: str | Path | None = None, *, format: str | None = None
+) -> str | bytes | Path:
+    """Draws the levels of a spec, the outermost on top.
+
+    Args:
+        spec: a spec, its path or its name.
+        path: where to write the picture; its ending names the format.
+        format: `svg`, `png` or `dot`; by default the ending of `path`, or `svg`.
+
+    Returns:
+        The path if one was given, else the picture: text for svg and dot, bytes for png.
+    """
+    from nestgraph import viz
+
+    return viz.draw(loaded(spec), path, format)
+
+
+def plan(spec: AnySpec) -> Plan:
+    """What the compiler decides for a spec: kernels, fusions, schedule.
+
+    Raises:
+        SpecError: the spec needs what no executor runs yet.
+    """
+    from nestgraph import compiler
+
+    with sources_of(spec := loaded(spec)):
+        return compiler.plan(spec.system)
+
+
+def reference(
+    spec: AnySpec, *, seed: int | None = None, dtype: torch.dtype | None = None
+) -> Reference:
+    """The interpreter of a spec, which defines what it means; slow, and in float64.
+
+    Args:
+        spec: a spec, its path or its name.
+        seed: of the first parameters; the spec's own when None.
+        dtype: of everything; float64 when None.
+
+    Raises:
+        SpecError: the spec needs what no executor runs yet.
+    """
+    import torch
+
+    from nestgraph.reference import Reference
+
+    with sources_of(spec := loaded(spec)):
+        seed = spec.system.training.seed if seed is None else seed
+        return Reference(spec.system, seed=seed, dtype=dtype or torch.float64)
+
+
+def compile(spec: AnySpec, *, seed: int | None = None) -> NestModule:
+    """A `LightningModule` that trains and runs what a spec says.
+
+    Args:
+        spec: a spec, its path or its name.
+        seed: of the first weights; the spec's own `training.seed` when None.
+
+    Raises:
+        SpecError: the spec needs what no executor runs yet.
+    """
+    from nestgraph import training
+
+    with sources_of(spec := loaded(spec)):
+        return training.compile(spec, seed=seed)
+
+
+def load_run(path: str | Path) -> NestModule:
+    """Opens a trained model; the spec lies inside its checkpoint.
+
+    Args:
+        path: a run folder, of which the newest checkpoint is taken, or a `.ckpt` file.
+
+    Raises:
+        InputError: when there is no such run, or its file is cut short or not nestgraph's.
+    """
+    from nestgraph import training
+
+    return training.load_run(path)
+
+
+def loaded(spec: AnySpec) -> Spec:
+    """The spec itself, read from its file where only that is given."""
+    return spec if isinstance(spec, Spec) else load(str(spec))
+
+
+@contextmanager
+def sources_of(spec: Spec) -> Iterator[None]:
+    """Gives findings about a spec the texts that they point into."""
+    try:
+        yield
+    except InputError:
+        raise
+    except SpecError as error:
+        raise SpecError(error.diagnostics, error.sources or spec.sources) from None

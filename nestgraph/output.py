@@ -1,0 +1,20 @@
+"""What a model of nestgraph answers, whichever executor runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Output(NamedTuple):
+    """Answer of `module(tokens, state)`.
+
+    Attributes:
+        logits: scores of the next token, (batch, time, vocab).
+        state: a plain tree of tensors; pass it back in to continue the sequence.
+    """
+
+    logits: Tensor
+    state: dict[str, Any]
