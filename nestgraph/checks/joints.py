@@ -1,0 +1,62 @@
+"""Where parts meet: a block and the stream of the model, and ops that share parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule
+from nestgraph.parameters import input_width, op_parameters
+from nestgraph.shapes.ops import items
+from nestgraph.system import Node
+
+
+@block_rule("NG229")
+def a_block_keeps_the_width_of_the_model(scope: Scope) -> Iterator[Finding]:
+    """The next item of the stack takes what this one gives."""
+    model, block = scope.system.model, scope.block
+    node = block.nodes.get(block.output or "")
+    if model is None or node is None or node.width in (None, model.width):
+        return
+    yield Finding(
+        message=f"the output of `{block.name}` has width {node.width}, "
+        f"but the model is {model.width} wide",
+        hint=f"end the block with a flow of width {model.width}, for example by a `linear`",
+        span=node.span or block.span,
+    )
+
+
+@node_rule("NG220")
+def every_input_has_its_weight(scope: Scope, node: Node) -> Iterator[Finding]:
+    """A list of weights goes with the list of inputs."""
+    weights = items(node.fields.get("weights"))
+    if weights is not None and len(weights) != len(node.inputs):
+        yield Finding(
+            message=f"`weights` has {len(weights)} numbers for {len(node.inputs)} flows",
+            hint="give one weight for each flow of `in`",
+            span=node.spans.get("weights") or node.span,
+        )
+
+
+@node_rule("NG228")
+def tied_ops_have_one_shape(scope: Scope, node: Node) -> Iterator[Finding]:
+    """Shared parameters must fit both ops."""
+    if node.tie is None or scope.system.model is None:
+        return
+    other = scope.owners.get(node.tie)
+    if other is None or None in (node.width, other.width):
+        return
+    mine, theirs = _shapes(scope, node), _shapes(scope, other)
+    if mine != theirs:
+        yield Finding(
+            message=f"`{scope.label(node.name)}` ({mine}) can't share the parameters of "
+            f"`{scope.label(other.name)}` ({theirs})",
+            hint="tie only ops of one kind, with inputs and outputs of one width",
+            span=node.spans.get("tie") or node.span,
+        )
+
+
+def _shapes(scope: Scope, node: Node) -> str:
+    width = scope.system.model.width if scope.system.model else 0
+    found = op_parameters(node, input_width(scope.block, node, width))
+    listed = ", ".join(f"{p.name} {'×'.join(map(str, p.shape))}" for p in found)
+    return f"{node.op}: {listed or 'no parameters'}"

@@ -1,0 +1,83 @@
+"""First states: where `init` may point, and what it may say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nestgraph.checks.registry import Finding, Scope, block_rule, memory_rule
+from nestgraph.parameters import state_shapes
+from nestgraph.shapes.flows import spot
+from nestgraph.system import Memory
+
+
+@memory_rule("NG332")
+def a_start_has_the_same_shape(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """`init: from` copies a state, so both memories need the same one."""
+    source = scope.block.memories.get(memory.init.memory or "")
+    if source is None or source is memory or _unknown(scope, memory) or _unknown(scope, source):
+        return
+    if state_shapes(memory) == state_shapes(source) and memory.net.kind == source.net.kind:
+        return
+    yield Finding(
+        message=f"`{scope.label(memory.name)}` ({_shape(memory)}) can't start as "
+        f"`{scope.label(source.name)}` ({_shape(source)})",
+        hint="give both the same net, heads and widths",
+        span=memory.init.span or spot(memory, "init"),
+    )
+
+
+def _unknown(scope: Scope, memory: Memory) -> bool:
+    """A model's memory has no widths where something else is wrong."""
+    needed = (memory.value_width,) if memory.net.kind == "vector" else (memory.key_width,)
+    return scope.in_model and None in (*needed, memory.value_width)
+
+
+def _shape(memory: Memory) -> str:
+    shapes = ", ".join("×".join(map(str, state.shape)) for state in state_shapes(memory))
+    return f"{memory.net.kind} {shapes}".rstrip()
+
+
+@block_rule("NG332")
+def starts_do_not_go_round(scope: Scope) -> Iterator[Finding]:
+    """A chain of `init: from` must end in a memory with a start of its own."""
+    seen: set[str] = set()
+    for memory in scope.block.memories.values():
+        trail: dict[str, None] = {}
+        at: Memory | None = memory
+        while at is not None and at.name not in seen:
+            seen.add(at.name)
+            trail[at.name] = None
+            at = scope.block.memories.get(at.init.memory or "")
+        if at is None or at.name not in trail:
+            continue
+        names = list(trail)
+        loop = names[names.index(at.name) :]
+        chain = " → ".join(f"`{scope.label(name)}`" for name in (*loop, at.name))
+        yield Finding(
+            message=f"{chain} start as each other, so none of them starts",
+            hint="give one of them a start of its own, like `init: learned`",
+            span=at.init.span or spot(at, "init"),
+        )
+
+
+@memory_rule("NG335")
+def only_optimizers_are_given_a_parameter(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """`given` is the parameter that an optimizer moves."""
+    if scope.in_model and memory.init.kind == "given":
+        yield Finding(
+            message="`init: given` is for optimizers: a model isn't handed a parameter",
+            hint="write `init: learned`",
+            span=memory.init.span or spot(memory, "init"),
+        )
+
+
+@memory_rule("NG329")
+def only_attention_starts_with_entries(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """`entries` are events, and only attention keeps events."""
+    if memory.init.entries is not None and memory.net.kind != "attention":
+        yield Finding(
+            message=f"`entries` is for attention, and `{scope.label(memory.name)}` is "
+            f"`{memory.net.kind}`",
+            hint="delete `entries`",
+            span=memory.init.span or spot(memory, "init"),
+        )

@@ -1,0 +1,146 @@
+"""From a composed tree to the `System`: vars, levels, blocks, `like`, defaults, inlining.
+
+Every problem of the schema and of names is reported in one go; widths, clocks and cycles are
+judged afterwards, on the system.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nestgraph import schema
+from nestgraph.elaborate.clocks import clocks
+from nestgraph.elaborate.library import Instance, Library, TooLargeError
+from nestgraph.elaborate.mentions import check_vars
+from nestgraph.elaborate.scope import Scope
+from nestgraph.elaborate.stack import StackBuilder
+from nestgraph.errors import Span
+from nestgraph.findings import Findings, closest
+from nestgraph.schema.follow import known_keys
+from nestgraph.system import System, Training
+from nestgraph.tree import Entry, Items, Scalar, Table
+
+
+class Elaboration:
+    """One spec on its way from tree to system.
+
+    Attributes:
+        system: the result; None when there are errors.
+        library: every block instance that was built.
+        header: the file less its blocks, vars filled in.
+        chosen: the instance of each item of the stack or optimizer, by the item's identity.
+    """
+
+    def __init__(self, tree: Table, findings: Findings) -> None:
+        self.findings = findings
+        self.tree = _mended(tree, findings)
+        self.system: System | None = None
+        check_vars(self.tree, findings)
+        self.scope = Scope(findings, self._table("vars"))
+        self.scope.own()
+        self.clocks = clocks(self.tree.get("levels"), self.scope, findings)
+        self.library = Library(self._blocks(), self.scope, self.clocks, findings)
+        self.header = self._header()
+        self.chosen: dict[int, Instance] = {}
+        try:
+            self.system = self._system()
+        except TooLargeError:
+            self.system = None
+
+    def _table(self, key: str) -> Table | None:
+        tree = self.tree.get(key)
+        if tree is None or isinstance(tree, Table):
+            return tree
+        if not (isinstance(tree, Scalar) and tree.value is None):
+            self.findings.wrong(f"`{key}`", tree, "a mapping")
+        return Table({}, tree.span)
+
+    def _blocks(self) -> Table | None:
+        blocks = self._table("blocks")
+        if blocks is not None and not blocks.entries:
+            span = self.tree.entries["blocks"].key
+            self.findings.add("NG106", "`blocks` is empty", span, "a spec needs a block")
+            return None
+        return blocks
+
+    def _header(self) -> Table:
+        """The file's own fields, with names only for the sections that are checked elsewhere."""
+        entries: dict[str, Entry] = {}
+        for key, entry in self.tree.entries.items():
+            value = entry.value
+            if key == "training" and isinstance(value, Scalar) and value.value is None:
+                value = Table({}, value.span)
+            if key in ("vars", "levels", "blocks"):
+                value = Table({}, value.span)
+            elif key not in ("name", "doc"):
+                value = self.scope.apply(value)
+            entries[key] = Entry(entry.key, value)
+        return Table(entries, self.tree.span)
+
+    def _system(self) -> System | None:
+        file = schema.validate(schema.SpecFile, self.header, "the spec", self.findings)
+        if file is None:
+            self.library.build_rest()
+            return None
+        self._model_or_optimizer()
+        builder = StackBuilder(self.library, self.findings)
+        self.chosen = builder.chosen
+        model, groups = None, None
+        tree = self.header.get("model")
+        if file.model is not None and isinstance(tree, Table):
+            model = builder.model(file.model, tree, self.header.entries["model"].key)
+        optimizer = self.header.get("optimizer")
+        if file.optimizer is not None and isinstance(optimizer, Items) and model is None:
+            groups = builder.optimizer(file.optimizer, optimizer)
+        self.library.build_rest()
+        training = self._training(file.training)
+        if self.findings.failed:
+            return None
+        return System(
+            name=file.name,
+            doc=file.doc,
+            clocks={name: clock for name, clock in self.clocks.items() if clock is not None},
+            model=model,
+            optimizer=groups,
+            training=training,
+        )
+
+    def _model_or_optimizer(self) -> None:
+        kinds = ("model", "optimizer")
+        given = [key for key in kinds if key in self.header]
+        for key in given:
+            value = self.header.get(key)
+            if isinstance(value, Scalar) and value.value is None:
+                self.findings.wrong(f"`{key}`", value, "a mapping" if key == "model" else "a list")
+        if len(given) == 2:
+            span = self.header.entries["optimizer"].key
+            message = "a spec is a model or an optimizer, not both"
+            self.findings.add("NG103", message, span, "put the optimizer into a file of its own")
+        if not given and not any(closest(key, kinds) for key in self.header):
+            start = Span(file=self.tree.span.file, line=1, column=1)
+            message = "the spec needs `model` or `optimizer`"
+            self.findings.add("NG106", message, start, "add `model: {embed: ..., stack: ...}`")
+
+    def _training(self, given: schema.Training) -> Training:
+        tree = self.header.get("training")
+        table = tree if isinstance(tree, Table) else Table({}, self.header.span)
+        places = {key: entry.value.span for key, entry in table.entries.items()}
+        low = given.lr / 10 if given.min_lr is None else given.min_lr
+        if low > given.lr:
+            message = f"`min_lr` is {low:g}, more than `lr`, which is {given.lr:g}"
+            hint = "`min_lr` is where the learning rate ends"
+            self.findings.add("NG104", message, places.get("min_lr", table.span), hint)
+        fields = given.model_dump(exclude={"min_lr", "betas"})
+        betas = (given.betas[0], given.betas[1])
+        return Training(**fields, min_lr=low, betas=betas, spans=places)
+
+
+def _mended(tree: Table, findings: Findings) -> Table:
+    """The tree with the mistyped keys of the file and of its blocks reported and put right."""
+    tree = schema.mended(tree, known_keys(schema.SpecFile), "the spec", findings)
+    blocks = tree.get("blocks")
+    if not isinstance(blocks, Table):
+        return tree
+    mended = schema.mended_each(blocks, known_keys(schema.Block), "block", findings)
+    whole = replace(tree.entries["blocks"], value=mended)
+    return Table({**tree.entries, "blocks": whole}, tree.span)

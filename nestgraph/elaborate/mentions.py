@@ -1,0 +1,120 @@
+"""Which vars a spec mentions and which it declares: unknown and unused ones, found together.
+
+A mistyped declaration is reported once, at the declaration, and not at each of its uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from nestgraph.arithmetic import mentions
+from nestgraph.elaborate.scope import inside
+from nestgraph.errors import Span
+from nestgraph.findings import Findings, closest, did_you_mean
+from nestgraph.tree import Items, Scalar, Table, Tree
+
+SECTIONS = ("vars", "levels", "model", "optimizer", "training")
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One `$name` of the file."""
+
+    name: str
+    span: Span
+
+
+def check_vars(tree: Table, findings: Findings) -> None:
+    """Report vars that are mentioned and not declared, or declared and not mentioned."""
+    declared = _declared(tree)
+    sections = [below for name in SECTIONS if (below := tree.get(name)) is not None]
+    wanted = [mention for section in sections for mention in _mentions(section)]
+    checker = _Checker(declared, findings)
+    blocks = tree.get("blocks")
+    for block in _tables(blocks):
+        wanted += checker.block(block)
+    checker.file(wanted)
+
+
+class _Checker:
+    def __init__(self, declared: dict[str, Span], findings: Findings) -> None:
+        self.declared = declared
+        self.findings = findings
+
+    def block(self, block: Table) -> list[Mention]:
+        """Check a block's own vars; what they don't cover is left to the file's."""
+        own = _declared(block)
+        inner = list(_mentions(block.without("vars")))
+        outer: list[Mention] = []
+        defaults = block.get("vars")
+        if isinstance(defaults, Table):
+            for name, entry in defaults.entries.items():
+                in_default = list(_mentions(entry.value))
+                inner += [mention for mention in in_default if mention.name != name]
+                # A default that mentions its own name means the file's var.
+                outer += [mention for mention in in_default if mention.name == name]
+        used = {mention.name for mention in inner}
+        outside = outer + [mention for mention in inner if mention.name not in own]
+        unknown = [mention for mention in outside if mention.name not in self.declared]
+        unused = {name: span for name, span in own.items() if name not in used}
+        explained = self._misspelt(unknown, unused)
+        self._unused(unused, explained)
+        return [mention for mention in outside if mention.name not in explained]
+
+    def file(self, wanted: list[Mention]) -> None:
+        """Check the file's vars against all that is asked of them."""
+        used = {mention.name for mention in wanted}
+        unknown = [mention for mention in wanted if mention.name not in self.declared]
+        unused = {name: span for name, span in self.declared.items() if name not in used}
+        explained = self._misspelt(unknown, unused)
+        self._unused(unused, explained)
+        for mention in unknown:
+            if mention.name not in explained:
+                hint = did_you_mean(mention.name, self.declared) or "declare it in `vars`"
+                self.findings.add(
+                    "NG108", f"no var is called `${mention.name}`", mention.span, hint
+                )
+
+    def _misspelt(self, unknown: Iterable[Mention], unused: dict[str, Span]) -> dict[str, str]:
+        """Unknown names that an unused declaration was meant to declare."""
+        explained: dict[str, str] = {}
+        for name in dict.fromkeys(mention.name for mention in unknown):
+            meant = closest(name, [word for word in unused if word not in explained.values()])
+            if meant is not None:
+                explained[name] = meant
+                message = f"var `{meant}` is used nowhere, but `${name}` is"
+                self.findings.add("NG108", message, unused[meant], f"did you mean `{name}`?")
+        return explained
+
+    def _unused(self, unused: dict[str, Span], explained: dict[str, str]) -> None:
+        for name, span in unused.items():
+            if name not in explained.values():
+                message = f"var `{name}` is used nowhere"
+                self.findings.add("NG120", message, span, "delete it", "warning")
+
+
+def _declared(table: Table) -> dict[str, Span]:
+    declared = table.get("vars")
+    if not isinstance(declared, Table):
+        return {}
+    return {name: entry.key for name, entry in declared.entries.items()}
+
+
+def _tables(tree: Tree | None) -> Iterator[Table]:
+    if isinstance(tree, Table):
+        for entry in tree.entries.values():
+            if isinstance(entry.value, Table):
+                yield entry.value
+
+
+def _mentions(tree: Tree) -> Iterator[Mention]:
+    if isinstance(tree, Table):
+        for entry in tree.entries.values():
+            yield from _mentions(entry.value)
+    elif isinstance(tree, Items):
+        for item in tree.items:
+            yield from _mentions(item)
+    elif isinstance(tree, Scalar) and isinstance(tree.value, str) and "$" in tree.value:
+        for name, offset in mentions(tree.value):
+            yield Mention(name, inside(tree, offset))

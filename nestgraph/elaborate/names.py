@@ -1,0 +1,105 @@
+"""What the parts of one block may name, and the findings when they name something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from nestgraph.errors import Span
+from nestgraph.findings import Findings, did_you_mean
+from nestgraph.system import Clock
+from nestgraph.tree import BROKEN, Scalar, Table, at
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+RESERVED = re.compile(r"base\Z|then[0-9]+\Z")  # the flows of a `then` chain
+
+
+def spans(table: Table, prefix: str = "") -> dict[str, Span]:
+    """Places of a table's fields by dotted name; mappings and lists stand at their key."""
+    found: dict[str, Span] = {}
+    for key, entry in table.entries.items():
+        scalar = isinstance(entry.value, Scalar)
+        found[prefix + key] = entry.value.span if scalar else entry.key
+        if isinstance(entry.value, Table):
+            found |= spans(entry.value, f"{prefix}{key}.")
+    return found
+
+
+class Names:
+    """The names that one block can use: its flows and memories, and the file's levels."""
+
+    def __init__(
+        self,
+        block: str,
+        flows: Iterable[str],
+        memories: Iterable[str],
+        clocks: Mapping[str, Clock | None],
+        findings: Findings,
+    ) -> None:
+        self.block = block
+        self.flows = tuple(flows)
+        self.memories = tuple(memories)
+        self.clocks = clocks
+        self.findings = findings
+
+    def flow(self, name: str, field: str, span: Span) -> str:
+        """A flow field's name, reported if it is no flow of the block."""
+        if name in self.flows:
+            return name
+        if name in self.memories:
+            hint = f"read it: `{{read: {name}, query: ...}}`"
+            self.findings.add("NG202", f"`{name}` is a memory, not a flow", span, hint)
+            return name
+        hint = did_you_mean(name, self.flows) or f"name a node or input of `{self.block}`"
+        self.findings.add("NG201", f"`{field}: {name}` names no flow here", span, hint)
+        return name
+
+    def memory(self, name: str, field: str, span: Span) -> str:
+        """A memory field's name, reported if it is no memory of the block."""
+        if name in self.memories:
+            return name
+        if name in self.flows:
+            hint = f"take the flow by its name, `{name}`"
+            self.findings.add("NG203", f"`{name}` is a flow, not a memory", span, hint)
+            return name
+        hint = did_you_mean(name, self.memories) or f"name a memory of `{self.block}`"
+        self.findings.add("NG203", f"`{field}: {name}` names no memory here", span, hint)
+        return name
+
+    def level(self, name: str, field: str, span: Span) -> Clock | None:
+        """The clock of a level, reported if there is none."""
+        if name in self.clocks:
+            return self.clocks[name]
+        hint = did_you_mean(name, self.clocks) or "declare it in `levels`"
+        if re.match(r"\d+ *(token|step)", name):
+            hint = f"give it a name: `levels: {{fast: {name}}}`"
+        self.findings.add("NG204", f"`{field}: {name}` names no level", span, hint)
+        return None
+
+    def span(self, table: Table, path: tuple[str | int, ...], fallback: Span) -> Span:
+        """The place of a value inside a table."""
+        tree, found = at(table, path)
+        return tree.span if found else fallback
+
+
+def declared(tree: Table, kind: str, findings: Findings, taken: dict[str, Span]) -> None:
+    """Check the names that a table declares, and add them to those taken."""
+    for name, entry in tree.entries.items():
+        if not NAME.match(name):
+            message = f"{kind} `{name}` is not a name"
+            hint = "letters, digits and `_`, with a letter first"
+            findings.add("NG206", message, entry.key, hint)
+        elif RESERVED.match(name):
+            message = f"`{name}` names a step of `then` chains"
+            findings.add("NG206", message, entry.key, "choose another name")
+        elif name in taken:
+            message = f"`{name}` already names something on line {taken[name].line}"
+            hint = "inputs, nodes and memories share their names; choose another"
+            findings.add("NG206", message, entry.key, hint)
+        taken.setdefault(name, entry.key)
+
+
+def is_broken(table: Table, key: str) -> bool:
+    """Whether a field holds a scalar that already has its finding."""
+    value = table.get(key)
+    return isinstance(value, Scalar) and value.value is BROKEN

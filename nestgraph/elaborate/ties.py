@@ -1,0 +1,64 @@
+"""`tie`: ops that share the parameters of another op of their block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from nestgraph.elaborate.names import Names
+from nestgraph.elaborate.nodes import Call
+from nestgraph.errors import Span
+from nestgraph.findings import did_you_mean
+from nestgraph.system import Node, Read
+
+Part = Node | Read | Call
+
+
+def tied(nodes: Mapping[str, Part], names: Names) -> dict[str, Part]:
+    """The nodes, each `tie` replaced by the owner whose parameters are shared in the end."""
+    owners = {
+        part.owner: part
+        for part in nodes.values()
+        if isinstance(part, Node) and "." not in part.owner
+    }
+    ends: dict[str, str | None] = {}
+    resolved: dict[str, Part] = {}
+    for name, node in nodes.items():
+        resolved[name] = node
+        if isinstance(node, Node) and node.tie is not None:
+            resolved[name] = replace(node, tie=_end(node, owners, ends, names))
+    return resolved
+
+
+def _end(
+    node: Node, owners: Mapping[str, Node], ends: dict[str, str | None], names: Names
+) -> str | None:
+    """The op at the end of a chain of ties; `ends` remembers those already found."""
+    chain: dict[str, Node] = {}
+    other, end = node, None
+    while other.owner not in ends:
+        chain[other.owner] = other
+        if other.tie is None:
+            end = other.owner
+            break
+        span = other.spans.get("tie") or other.span
+        after = owners.get(other.tie)
+        if after is None or after.op != other.op:
+            _no_such_op(other, owners, names, span)
+            break
+        if after.owner in chain:
+            around = " -> ".join((*chain, after.owner))
+            hint = "let one of them have its own parameters"
+            names.findings.add("NG210", f"`tie` goes round in a circle: {around}", span, hint)
+            break
+        other = after
+    else:
+        end = ends[other.owner]
+    ends.update(dict.fromkeys(chain, end))
+    return end
+
+
+def _no_such_op(node: Node, owners: Mapping[str, Node], names: Names, span: Span | None) -> None:
+    others = [owner for owner, part in owners.items() if part.op == node.op and part is not node]
+    hint = did_you_mean(node.tie or "", others) or "name another node with the same op"
+    names.findings.add("NG210", f"`tie: {node.tie}` names no `{node.op}` here", span, hint)

@@ -1,0 +1,146 @@
+"""Where the text of a spec comes from: the disk, or texts kept in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from nestgraph import zoo
+from nestgraph.errors import Span
+from nestgraph.findings import did_you_mean
+
+MAX_BYTES = 1_000_000
+
+
+class UnreadableError(Exception):
+    """Raised when a spec can't be found or read.
+
+    Attributes:
+        hint: what to do.
+        span: where in the file, for a file that can't be decoded.
+    """
+
+    def __init__(self, message: str, hint: str = "", span: Span | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.span = span
+
+
+class Reader(Protocol):
+    """Finds and reads specs by name."""
+
+    def find(self, name: str, beside: str | None = None) -> str:
+        """The file that `name` means, seen from the file `beside`."""
+
+    def read(self, file: str) -> str:
+        """The text of a file."""
+
+
+class Disk:
+    """Specs of the disk and of the zoo: a path, a name in the same folder, a zoo name."""
+
+    def find(self, name: str, beside: str | None = None) -> str:
+        """The file that a path or zoo name means.
+
+        Raises:
+            UnreadableError: when there is none.
+        """
+        folder = Path(beside).parent if beside is not None else Path()
+        try:
+            for path in (folder / name, folder / f"{name}.yaml"):
+                if path.is_file():
+                    return path.as_posix()
+            shipped = zoo.path(name)
+            if shipped is not None:
+                return shown(shipped)
+            raise self._absent(folder, name)
+        except (OSError, ValueError) as error:
+            raise _unopened(name, error) from None
+
+    def read(self, file: str) -> str:
+        """The text of a file.
+
+        Raises:
+            UnreadableError: when it can't be read, is no UTF-8 or is far too long.
+        """
+        try:
+            with Path(file).open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise _unopened(file, error) from None
+        if len(data) > MAX_BYTES:
+            message = f"`{file}` is longer than {MAX_BYTES:,} bytes"
+            raise UnreadableError(message, "name a spec; this can't be one")
+        return decode(data, file)
+
+    def _absent(self, folder: Path, name: str) -> UnreadableError:
+        path = folder / name
+        if name and path.is_dir():
+            return UnreadableError(f"`{name}` is a folder", "name one of the specs in it")
+        if path.exists():
+            return UnreadableError(f"`{name}` is not a file", "name a YAML file")
+        near = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        bare = Path(name).name
+        hint = did_you_mean(bare, [*zoo.names(), *near], limit=0)
+        return UnreadableError(
+            f"no file and no shipped spec is called `{name}`",
+            hint or "`nestgraph list` shows the shipped specs",
+        )
+
+
+class Texts:
+    """Specs kept as texts by file name."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+
+    def find(self, name: str, beside: str | None = None) -> str:
+        """The text that `name` meant when the specs were read from the disk.
+
+        Raises:
+            UnreadableError: when none of the texts fits.
+        """
+        folder = PurePosixPath(beside).parent if beside is not None else PurePosixPath()
+        for path in (folder / name, folder / f"{name}.yaml"):
+            if path.as_posix() in self.texts:
+                return path.as_posix()
+        wanted = PurePosixPath(name).name.removesuffix(".yaml")
+        fitting = [file for file in self.texts if PurePosixPath(file).stem == wanted]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise UnreadableError(f"`{name}` is not among the texts kept", "they may be incomplete")
+
+    def read(self, file: str) -> str:
+        """The text of a file."""
+        return self.texts[file]
+
+
+def decode(data: bytes, file: str) -> str:
+    """Bytes as text.
+
+    Raises:
+        UnreadableError: at the first byte that is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        line = before.count("\n") + 1
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        raise UnreadableError(
+            f"byte {data[error.start]:#04x} is not UTF-8",
+            "save the file as UTF-8",
+            Span(file=file, line=line, column=column),
+        ) from None
+
+
+def shown(path: Path) -> str:
+    """A path as messages show it: relative where it lies below the current folder."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _unopened(name: str, error: Exception) -> UnreadableError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return UnreadableError(f"`{name}` can't be opened: {reason}", "look at its path and rights")

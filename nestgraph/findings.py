@@ -1,0 +1,131 @@
+"""A collector of findings, and the "did you mean" of every message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from nestgraph.errors import Diagnostic, Severity, Span
+from nestgraph.tree import Tree, shown
+
+# What authors write by habit from other tools, and the words of this language for it.
+HABITS: dict[str, tuple[str, ...]] = {
+    "activation_fn": ("activation",),
+    "alpha": ("retain",),
+    "args": ("with",),
+    "batch_size": ("batch",),
+    "beta": ("momentum",),
+    "block_size": ("context",),
+    "clock": ("level",),
+    "count": ("repeat", "times"),
+    "d_model": ("width",),
+    "dataset": ("data",),
+    "decay": ("retain", "weight_decay"),
+    "depth": ("repeat", "layers"),
+    "dim": ("width", "out"),
+    "epochs": ("steps",),
+    "eta": ("rate",),
+    "eval_interval": ("val_interval",),
+    "every": ("level", "period"),
+    "factor": ("scale",),
+    "forget": ("retain",),
+    "frequency": ("level",),
+    "from": ("memory",),
+    "grad_clip": ("clip",),
+    "gradient_clip": ("clip",),
+    "gradient_clip_val": ("clip",),
+    "hidden": ("expansion",),
+    "input": ("in",),
+    "inputs": ("in",),
+    "iterations": ("steps",),
+    "kernel": ("width",),
+    "kernel_size": ("width",),
+    "key": ("keys",),
+    "learning_rate": ("lr", "rate"),
+    "loss": ("objective",),
+    "lr": ("rate",),
+    "max_steps": ("steps",),
+    "n": ("repeat", "times"),
+    "n_heads": ("heads",),
+    "num_heads": ("heads",),
+    "num_layers": ("layers", "repeat"),
+    "op": ("kind",),
+    "optim": ("optimizer",),
+    "output": ("out",),
+    "params": ("with",),
+    "period": ("level",),
+    "query": ("keys",),
+    "scale": ("weights",),
+    "seq_len": ("context",),
+    "sequence_length": ("context",),
+    "size": ("out", "width"),
+    "times": ("repeat",),
+    "type": ("kind", "op"),
+    "update_every": ("level",),
+    "value": ("values",),
+    "vocab_size": ("vocab",),
+    "warmup_steps": ("warmup",),
+    "wd": ("weight_decay",),
+}
+
+
+MANY = 200
+
+
+class Findings(list[Diagnostic]):
+    """The diagnostics of one run, in the order in which they were met."""
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        hint: str = "",
+        severity: Severity = "error",
+    ) -> None:
+        """Note one finding."""
+        self.append(Diagnostic(code=code, message=message, span=span, hint=hint, severity=severity))
+
+    def wrong(self, what: str, value: Tree, wanted: str, hint: str = "") -> None:
+        """Note a value that is not what was expected."""
+        cure = f"expected {wanted}; {hint}" if hint else f"expected {wanted}"
+        self.add("NG104", f"{what} is {shown(value)}", value.span, cure)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any of them is an error."""
+        return any(finding.severity == "error" for finding in self)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that the author most likely meant, if any comes near."""
+    choices = list(known)
+    for habit in HABITS.get(word, ()):
+        if habit in choices:
+            return habit
+    if len(choices) > MANY:  # comparing is slow; a typo keeps the first letter most of the time
+        choices = [choice for choice in choices if choice[:1] == word[:1]][:MANY]
+    folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:
+    """A hint for a word that is not among the known ones."""
+    choices = list(known)
+    near = closest(word, choices)
+    if near is not None:
+        return f"did you mean `{near}`?"
+    if not choices:
+        return ""
+    if len(choices) > limit:
+        return ""
+    return f"known here: {listed(choices)}"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """`a`, `b` and `c`."""
+    quoted = [f"`{word}`" for word in words]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"

@@ -1,0 +1,252 @@
+"""Every learned tensor of a model: its name, its shape, and how it starts.
+
+The table is the one place that knows this, so that executors, costs and checkpoints agree.
+It needs a system whose widths are known (`nestgraph.shapes.infer`).
+
+How parameters start. A linear map draws from a normal distribution of standard deviation
+1/sqrt(3 fan_in), which has the variance of PyTorch's own default; a convolution 1/sqrt(taps),
+which keeps the variance of its input (its last tap is the current token). A memory's matrices
+draw 1/sqrt(fan_in) where `init.std` doesn't say otherwise, embeddings and heads 0.02. Gains
+start at 1, shifts and decays at 0, and n learned sum weights at 1/n.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from nestgraph.system import FlatBlock, Layer, Memory, Model, Net, Node, System
+
+Start = Literal["normal", "zeros", "ones", "constant", "identity", "taylor"]
+Role = Literal["embedding", "head", "matrix", "vector", "state"]
+
+EMBEDDING_STD = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParameterSpec:
+    """One learned tensor.
+
+    Attributes:
+        name: path of the tensor in a `state_dict`, like `0.hope.a.q.weight`.
+        shape: sizes; memories lead with their heads.
+        init: how it starts. `identity` is a unit matrix a head, `taylor` the numbers 1/i!.
+        value: the number of a `constant`.
+        std: standard deviation of a `normal`.
+        role: what optimizers choose it by.
+        period: it moves every so many outer steps; 1 but for `task` memories on steps.
+        level: the clock that it moves on, by the author's name.
+        trained: false for a state that is drawn once and never trained (`init: fixed`).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: Start
+    value: float = 0.0
+    std: float = 0.0
+    role: Role = "matrix"
+    period: int = 1
+    level: str = "step"
+    trained: bool = True
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateShape:
+    """One tensor of a memory's state, without the batch: `W0` is the input side."""
+
+    name: str
+    shape: tuple[int, ...]
+    fan_in: int  # 0 for biases
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether the rule's erase and implicit rate apply to it."""
+        return self.fan_in > 0
+
+
+def parameter_table(system: System) -> tuple[ParameterSpec, ...]:
+    """All parameters of a model, in the order in which they are read; none for an optimizer."""
+    return tuple(_model_parameters(system.model)) if system.model else ()
+
+
+def hidden_width(net: Net, key_width: int) -> int:
+    """Width of an mlp's inner layers for keys of one head's width."""
+    return max(1, math.floor(net.expansion * key_width + 0.5))
+
+
+def state_shapes(memory: Memory) -> tuple[StateShape, ...]:
+    """The tensors that a memory's state consists of, per head; none for attention."""
+    heads, (d_k, d_v) = memory.heads, head_widths(memory)
+    match memory.net.kind:
+        case "attention":
+            return ()
+        case "vector":
+            return (StateShape(name="W0", shape=(memory.value_width or 0,), fan_in=1),)
+        case "linear":
+            return (StateShape(name="W0", shape=(heads, d_v, d_k), fan_in=d_k),)
+        case "mlp":
+            return tuple(_mlp_shapes(memory.net, heads, d_k, d_v))
+
+
+def head_widths(memory: Memory) -> tuple[int, int]:
+    """Widths of one head's keys and values; 0 where they are unknown."""
+    return (memory.key_width or 0) // memory.heads, (memory.value_width or 0) // memory.heads
+
+
+def op_parameters(node: Node, width_in: int) -> tuple[ParameterSpec, ...]:
+    """What one op learns, with names not yet prefixed by its owner."""
+    return tuple(_op_parameters(node, width_in, node.width or 0))
+
+
+def _model_parameters(model: Model) -> Iterator[ParameterSpec]:
+    table = (model.vocab, model.width)
+    yield _normal("embed.weight", table, EMBEDDING_STD, role="embedding")
+    for layer in model.layers:
+        yield from _layer_parameters(layer, model.width)
+    if model.norm is not None:
+        yield _ones("norm.gain", (model.width,))
+    if model.norm == "layer_norm":
+        yield _zeros("norm.shift", (model.width,))
+    if not model.tie_head:
+        yield _normal("head.weight", table, EMBEDDING_STD, role="head")
+
+
+def _layer_parameters(layer: Layer, width: int) -> Iterator[ParameterSpec]:
+    block = layer.block
+    for memory in block.memories.values():
+        for spec in _memory_parameters(memory):
+            yield replace(spec, name=f"{layer.path}.{memory.name}.{spec.name}")
+    for node in block.nodes.values():
+        if not isinstance(node, Node) or node.tie is not None:
+            continue
+        for spec in op_parameters(node, input_width(block, node, width)):
+            yield replace(spec, name=f"{layer.path}.{node.owner}.{spec.name}")
+
+
+def input_width(block: FlatBlock, node: Node, model_width: int) -> int:
+    """Width of a node's first input; 0 where it takes none."""
+    if not node.inputs:
+        return 0
+    source = block.nodes.get(node.inputs[0])
+    return model_width if source is None else source.width or 0
+
+
+def _normal(
+    name: str, shape: tuple[int, ...], std: float, *, role: Role = "matrix"
+) -> ParameterSpec:
+    return ParameterSpec(name=name, shape=shape, init="normal", std=std, role=role)
+
+
+def _ones(name: str, shape: tuple[int, ...]) -> ParameterSpec:
+    return ParameterSpec(name=name, shape=shape, init="ones", role="vector")
+
+
+def _zeros(name: str, shape: tuple[int, ...]) -> ParameterSpec:
+    return ParameterSpec(name=name, shape=shape, init="zeros", role="vector")
+
+
+def _constant(name: str, shape: tuple[int, ...], value: object) -> ParameterSpec:
+    number = float(value) if isinstance(value, int | float) else 0.0
+    return ParameterSpec(name=name, shape=shape, init="constant", value=number, role="vector")
+
+
+def _op_parameters(node: Node, width_in: int, width_out: int) -> Iterator[ParameterSpec]:
+    fields = node.fields
+    match node.op:
+        case "linear":
+            yield _normal("weight", (width_out, width_in), 1 / math.sqrt(3 * width_in))
+            if fields.get("bias"):
+                yield _zeros("bias", (width_out,))
+        case "conv":
+            taps = _whole(fields, "width")
+            yield _normal("weight", (width_in, taps), 1 / math.sqrt(taps))
+        case "rms_norm":
+            yield _ones("gain", (width_in,))
+        case "layer_norm":
+            yield _ones("gain", (width_in,))
+            yield _zeros("shift", (width_in,))
+        case "bias":
+            yield _constant("bias", (width_in,), fields.get("init", 0.0))
+        case "gain":
+            count = _whole(fields, "heads") if fields.get("heads") else width_in
+            yield _constant("gain", (count,), fields.get("init", 1.0))
+        case "decay":
+            yield _zeros("a", (width_out,))
+        case "sum" if fields.get("weights") == "learned":
+            count = len(node.inputs)
+            yield _constant("weights", (count,), 1 / count)
+        case "polynomial":
+            degree = _whole(fields, "degree")
+            yield ParameterSpec(
+                name="coefficients", shape=(degree + 1,), init="taylor", role="vector"
+            )
+        case "lookup":
+            yield _constant("table", (_whole(fields, "size"),), fields.get("init", 0.0))
+
+
+def _whole(fields: Mapping[str, object], field: str) -> int:
+    value = fields.get(field)
+    return value if isinstance(value, int) else 1
+
+
+def _mlp_shapes(net: Net, heads: int, d_k: int, d_v: int) -> Iterator[StateShape]:
+    inner = [hidden_width(net, d_k)] * (net.layers - 1)
+    widths = [d_k, *inner, d_v]
+    pairs = list(itertools.pairwise(widths))
+    for layer, (into, out) in enumerate(pairs):
+        yield StateShape(name=f"W{layer}", shape=(heads, out, into), fan_in=into)
+    for layer, (_, out) in enumerate(pairs if net.bias else ()):
+        yield StateShape(name=f"b{layer}", shape=(heads, out), fan_in=0)
+
+
+def _memory_parameters(memory: Memory) -> Iterator[ParameterSpec]:
+    yield from _start_parameters(memory)
+    heads, (_, d_v) = memory.heads, head_widths(memory)
+    if memory.net.norm != "none":
+        yield _ones("norm.gain", (heads, d_v))
+    if memory.net.norm == "layer_norm":
+        yield _zeros("norm.shift", (heads, d_v))
+
+
+def _start_parameters(memory: Memory) -> Iterator[ParameterSpec]:
+    """The learned first state, which a group on steps keeps as its only state."""
+    entries = memory.init.entries
+    if memory.net.kind == "attention" and entries:
+        for side, width in zip(("keys", "values"), head_widths(memory), strict=True):
+            std = 1 / math.sqrt(max(1, width))
+            yield _normal(side, (memory.heads, entries, width), std, role="state")
+    if not memory.is_step_group and memory.init.kind not in ("learned", "fixed"):
+        return
+    for state in state_shapes(memory):
+        yield _start(memory, state)
+
+
+def _start(memory: Memory, state: StateShape) -> ParameterSpec:
+    group = memory.is_step_group
+    default = 1 / math.sqrt(state.fan_in) if state.is_matrix else 0.0
+    std = default if memory.init.std is None else memory.init.std
+    zero = memory.init.kind == "zero" or std == 0.0
+    return ParameterSpec(
+        name=state.name,
+        shape=state.shape,
+        init=_start_kind(memory, zero),
+        std=0.0 if zero else std,
+        role="state",
+        period=memory.level.period if group else 1,
+        level=memory.level.name if group else "step",
+        trained=memory.init.kind != "fixed",
+    )
+
+
+def _start_kind(memory: Memory, zero: bool) -> Start:
+    if memory.init.kind == "identity":
+        return "identity"
+    return "zeros" if zero else "normal"

@@ -1,0 +1,131 @@
+"""The JSON schema of specs, for editors.
+
+Pydantic describes concrete values; in a file every number, word or truth value may also be
+arithmetic, so that each of them gets a text with `$` as an alternative.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from nestgraph.schema.file import Block, SpecFile
+from nestgraph.schema.memory import Memory
+from nestgraph.schema.nodes import BlockNode, ReadNode, op_node
+from nestgraph.schema.ops import BARE, CHAINABLE, OPS
+
+Json = dict[str, Any]
+
+ARITHMETIC: Json = {"type": "string", "pattern": "\\$"}
+LITERAL = ("nestgraph", "name", "doc", "extends")  # never arithmetic
+PARTS = ("blocks", "model", "optimizer")
+LEAVES = ("integer", "number", "boolean")
+
+
+def json_schema() -> Json:
+    """The JSON schema of a spec file (draft 2020-12)."""
+    kinds: list[type[BaseModel]] = [SpecFile, Block, Memory, ReadNode, BlockNode]
+    kinds += [op_node(name) for name in OPS] + list(CHAINABLE.values())
+    _, described = models_json_schema(
+        [(kind, "validation") for kind in kinds], ref_template="#/$defs/{model}"
+    )
+    definitions: Json = {
+        name: _polished(definition) for name, definition in described["$defs"].items()
+    }
+    definitions["Node"] = _node()
+    definitions["Step"] = _step()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_root(definitions.pop("SpecFile")),
+        "title": "nestgraph spec",
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def schema_text() -> str:
+    """The JSON schema as it is kept beside the shipped specs."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def write_schema(path: Path) -> None:
+    """Write the JSON schema to a file."""
+    path.write_text(schema_text(), encoding="utf-8")
+
+
+def _root(file: Json) -> Json:
+    """The file as a whole: one that extends another may leave out anything inside its parts."""
+    whole = {name: file["properties"][name] for name in PARTS}
+    parts = {name: {"description": schema.get("description", "")} for name, schema in whole.items()}
+    required = [name for name in file["required"] if name not in PARTS]
+    return {
+        **file,
+        "properties": {**file["properties"], **parts},
+        "required": required,
+        "if": {"required": ["extends"]},
+        "else": {"properties": whole, "required": ["blocks"]},
+    }
+
+
+def _node() -> Json:
+    ops = _told_by_op({name: op_node(name).__name__ for name in OPS})
+    forms: list[Json] = [{"$ref": "#/$defs/ReadNode"}, {"$ref": "#/$defs/BlockNode"}, ops]
+    return {"description": "An op, a read of a memory, or an instance of a block.", "oneOf": forms}
+
+
+def _step() -> Json:
+    ops = _told_by_op({name: kind.__name__ for name, kind in CHAINABLE.items()})
+    return {"description": "An op of a chain.", "anyOf": [{"enum": list(BARE)}, ARITHMETIC, ops]}
+
+
+def _told_by_op(names: dict[str, str]) -> Json:
+    places = {op: f"#/$defs/{name}" for op, name in names.items()}
+    return {
+        "type": "object",
+        "required": ["op"],
+        "oneOf": [{"$ref": place} for place in places.values()],
+        "discriminator": {"propertyName": "op", "mapping": places},
+    }
+
+
+def _polished(definition: Json) -> Json:
+    """A model's schema with a title that reads well, and with arithmetic allowed."""
+    properties = {
+        name: schema if name in LITERAL else _with_arithmetic(schema)
+        for name, schema in definition.get("properties", {}).items()
+    }
+    for schema in properties.values():
+        schema.pop("title", None)
+    told = next((key for key in ("op", "kind") if "const" in properties.get(key, {})), None)
+    title = properties[told]["const"] if told else definition.get("title", "")
+    return {**definition, "title": title, "properties": properties}
+
+
+def _with_arithmetic(schema: Json) -> Json:
+    """The schema of a value that may also be written as arithmetic."""
+    about = {key: schema[key] for key in ("description", "default") if schema.get(key) is not None}
+    schema = {key: schema[key] for key in schema if key not in ("description", "default", "title")}
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return {**_union(schema[union]), **about}
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            return {**schema, inner: _with_arithmetic(schema[inner]), **about}
+    narrow = schema.get("type") in LEAVES or "enum" in schema or "pattern" in schema
+    if "const" in schema or not narrow:
+        return {**schema, **about}
+    return {"anyOf": [schema, ARITHMETIC], **about}
+
+
+def _union(members: list[Json]) -> Json:
+    """The schema of any of some values; leaving a key out is clearer than `null`."""
+    flat: list[Json] = []
+    for member in members:
+        whole = _with_arithmetic(member)
+        flat += whole.get("anyOf", [whole])
+    flat = [member for member in flat if member != {"type": "null"}]
+    only = [member for index, member in enumerate(flat) if member not in flat[:index]]
+    return only[0] if len(only) == 1 else {"anyOf": only}

@@ -1,0 +1,81 @@
+"""What pydantic expected, in the words of the language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from nestgraph.findings import closest, listed
+from nestgraph.schema.follow import Trail
+from nestgraph.tree import Tree, plain
+
+Error: TypeAlias = Mapping[str, Any]
+
+FLOWS = ("in", "query", "keys", "values", "self", "flow", "through", "inputs", "output", "key")
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a word",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "finite_number": "a finite number",
+    "string_too_short": "a word",
+    "string_pattern_mismatch": "letters, digits and `.`, `_`, `+`, `-` only",
+}
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def expectation(error: Error, trail: Trail, value: Tree) -> tuple[str, str]:
+    """What was expected in place of a value, and a hint."""
+    kind, context = error["type"], error.get("ctx", {})
+    field = next((part for part in reversed(trail.path) if isinstance(part, str)), "")
+    if kind == "string_type" and field in FLOWS:
+        return "the name of a flow", ""
+    if kind == "literal_error" and plain(value) in trail.tags:
+        return listed(words(context["expected"]), "or"), f"write `{{kind: {plain(value)}, ...}}`"
+    if kind in _WANTED:
+        return _WANTED[kind], ""
+    if kind in _LIMITS:
+        name, relation = _LIMITS[kind]
+        return f"{relation} {context[name]:g}", ""
+    if kind == "literal_error":
+        return _one_of(context["expected"], value)
+    if kind in ("too_short", "too_long"):
+        relation = "at least" if kind == "too_short" else "at most"
+        bound = context.get("min_length", context.get("max_length"))
+        return f"{relation} {bound} items, not {context['actual_length']}", ""
+    return str(error["msg"]), ""
+
+
+def stand_in(error: Error) -> object:
+    """A value of the kind that was expected, to go on with; None where a name was expected."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        return next(iter(words(context["expected"])), None)
+    if kind in _LIMITS:
+        shift = {"gt": 1, "lt": -1}.get(_LIMITS[kind][0], 0)
+        return context[_LIMITS[kind][0]] + shift
+    return {"int_type": 1, "float_type": 1.0, "finite_number": 1.0, "bool_type": False}.get(kind)
+
+
+def words(text: str) -> list[str]:
+    """The quoted words of one of pydantic's lists."""
+    return re.findall(r"'([^']+)'", text)
+
+
+def _one_of(expected: str, value: Tree) -> tuple[str, str]:
+    known = words(expected)
+    if not known:
+        return expected, ""
+    near = closest(str(plain(value)), known)
+    return listed(known, "or"), f"did you mean `{near}`?" if near else ""

@@ -1,0 +1,126 @@
+"""Specs: read, composed, elaborated and checked.
+
+    spec = load("hope-tiny", set={"vars.width": 64})
+
+A `Spec` holds the texts that it was read from, so that it can be kept in a checkpoint and read
+again without the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nestgraph import checks, shapes
+from nestgraph.compose import Composer
+from nestgraph.elaborate import Elaboration
+from nestgraph.errors import NO_SOURCES, Diagnostic, SpecError, in_file_order
+from nestgraph.files import Disk, Reader, Texts
+from nestgraph.findings import Findings
+from nestgraph.system import System
+
+NO_OVERRIDES: Mapping[str, object] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A spec without errors.
+
+    Attributes:
+        path: the file that was asked for.
+        sources: the text of every file that was read, by name.
+        overrides: what `--set` changed.
+        system: what it all means.
+        warnings: findings that are no errors.
+    """
+
+    path: str
+    sources: Mapping[str, str] = field(repr=False)
+    overrides: Mapping[str, object]
+    system: System = field(repr=False)
+    warnings: tuple[Diagnostic, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_sources(
+        cls,
+        sources: Mapping[str, str],
+        main: str,
+        overrides: Mapping[str, object] = NO_OVERRIDES,
+    ) -> Spec:
+        """Read a spec again from texts that were kept.
+
+        Args:
+            sources: texts by file name, as `Spec.sources` gave them.
+            main: the file among them that is the spec.
+            overrides: as `Spec.overrides` gave them.
+
+        Raises:
+            SpecError: with every problem found.
+        """
+        return _load(main, overrides, Texts(sources))
+
+    def resolved_yaml(self) -> str:
+        """The spec as one text without vars, `extends` and `like`, which loads again."""
+        from nestgraph.resolved import resolved_yaml
+
+        findings = Findings()
+        composed = Composer(Texts(self.sources), findings).compose(self.path, self.overrides)
+        if composed is None:
+            raise SpecError(findings, self.sources)
+        return resolved_yaml(Elaboration(composed.tree, findings))
+
+
+def load(path_or_name: str | Path, set: Mapping[str, object] | None = None) -> Spec:
+    """Read a spec.
+
+    Args:
+        path_or_name: a file, or the name of a shipped spec.
+        set: overrides, such as `{"vars.width": 64}`; texts are read as YAML.
+
+    Raises:
+        SpecError: with every problem found, each with its place.
+    """
+    return _load(str(path_or_name), set or NO_OVERRIDES, Disk())
+
+
+def check(
+    path_or_name: str | Path, set: Mapping[str, object] | None = None
+) -> tuple[list[Diagnostic], Mapping[str, str]]:
+    """All findings about a spec, and the texts that they point into."""
+    reading = _Reading(str(path_or_name), set or NO_OVERRIDES, Disk())
+    return list(in_file_order(reading.findings)), reading.texts
+
+
+class _Reading:
+    """One run from name to system, with all its findings."""
+
+    def __init__(self, name: str, overrides: Mapping[str, object], reader: Reader) -> None:
+        self.findings = Findings()
+        self.system: System | None = None
+        composer = Composer(reader, self.findings)
+        composed = composer.compose(name, overrides)
+        self.main = composed.main if composed else name
+        self.sources = composer.sources
+        self.texts = {**composer.sources, **composer.settings}
+        if composed is None:
+            return
+        system = Elaboration(composed.tree, self.findings).system
+        if system is None:
+            return
+        self.system, misfits = shapes.infer(system)
+        self.findings += misfits
+        self.findings += checks.run(self.system)
+
+
+def _load(name: str, overrides: Mapping[str, object], reader: Reader) -> Spec:
+    reading = _Reading(name, overrides, reader)
+    if reading.system is None or reading.findings.failed:
+        raise SpecError(reading.findings, reading.texts or NO_SOURCES)
+    return Spec(
+        path=reading.main,
+        sources=reading.sources,
+        overrides=dict(overrides),
+        system=reading.system,
+        warnings=in_file_order(reading.findings),
+    )
