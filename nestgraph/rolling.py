@@ -1,0 +1,80 @@
+"""Equal repeats in a stack, told once.
+
+`mamba, swiglu, attention, swiglu` three times over becomes four layers that each stand for
+three. Repeats share one block object, so most comparisons are of identities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nestgraph.system import FlatBlock, Layer
+
+_LONGEST_UNIT = 32  # layers that may repeat as a group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rolled:
+    """A layer, and how many layers of the stack it stands for."""
+
+    layer: Layer
+    repeat: int = 1
+
+
+def unrolled(layers: Sequence[Layer]) -> tuple[Rolled, ...]:
+    """Every layer for itself."""
+    return tuple(Rolled(layer=layer) for layer in layers)
+
+
+def roll_up(layers: Sequence[Layer]) -> tuple[Rolled, ...]:
+    """The stack with consecutive repeats of a layer, or of a group of layers, told once."""
+    return tuple(_roll(layers, _kinds(layers)))
+
+
+def _kinds(layers: Sequence[Layer]) -> list[int]:
+    """A number for each layer; equal blocks get equal numbers."""
+    by_identity: dict[int, int] = {}
+    by_name: dict[str, list[tuple[FlatBlock, int]]] = {}
+    kinds: list[int] = []
+    for layer in layers:
+        block = layer.block
+        if id(block) not in by_identity:
+            seen = by_name.setdefault(block.name, [])
+            equal = (kind for other, kind in seen[-_LONGEST_UNIT:] if other == block)
+            by_identity[id(block)] = next(equal, len(by_identity))
+            seen.append((block, by_identity[id(block)]))
+        kinds.append(by_identity[id(block)])
+    return kinds
+
+
+def _roll(layers: Sequence[Layer], kinds: Sequence[int], times: int = 1) -> list[Rolled]:
+    rolled: list[Rolled] = []
+    start = 0
+    while start < len(layers):
+        unit, count = _best_unit(kinds, start)
+        stop = start + unit
+        if unit == 1:
+            rolled.append(Rolled(layer=layers[start], repeat=count * times))
+        else:
+            rolled += _roll(layers[start:stop], kinds[start:stop], count * times)
+        start += unit * count
+    return rolled
+
+
+def _best_unit(kinds: Sequence[int], start: int) -> tuple[int, int]:
+    """The group of layers at `start` whose repeats cover most: (its length, its repeats)."""
+    best = (1, 1)
+    for unit in range(1, min(_LONGEST_UNIT, (len(kinds) - start) // 2) + 1):
+        count = _repeats(kinds, start, unit)
+        if count > 1 and unit * count > best[0] * best[1]:
+            best = (unit, count)
+    return best
+
+
+def _repeats(kinds: Sequence[int], start: int, unit: int) -> int:
+    first = kinds[start : start + unit]
+    count = 1
+    while kinds[start + count * unit : start + (count + 1) * unit] == first:
+        count += 1
+    return count
