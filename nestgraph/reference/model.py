@@ -1,0 +1,165 @@
+"""The whole model, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nestgraph.errors import SpecError
+from nestgraph.output import Output
+from nestgraph.parameters import parameter_table
+from nestgraph.reference import ops
+from nestgraph.reference.block import NONE, LayerState, Parameters, Program
+from nestgraph.reference.state import first, pack, unpack
+from nestgraph.support import unsupported
+from nestgraph.system import Layer, Node, System
+from nestgraph.weights import Weights
+
+
+class Reference(nn.Module):
+    """Runs a spec literally: one position after the other, one node after the other.
+
+    Whatever the grad mode, memories learn in their context; with gradients enabled, the outer
+    gradient goes through every write.
+
+    Attributes:
+        system: what it runs.
+        weights: its parameters; the same seed gives a compiled model the same numbers.
+    """
+
+    def __init__(self, system: System, seed: int = 0, dtype: torch.dtype = torch.float64) -> None:
+        """Prepares a system.
+
+        Args:
+            system: a checked system (`Spec.system`).
+            seed: first numbers of the parameters.
+            dtype: floating-point type of parameters, flows and states.
+
+        Raises:
+            SpecError: the system asks for something that can't be run yet.
+        """
+        super().__init__()
+        if refused := unsupported(system):
+            raise SpecError(refused)
+        assert system.model is not None, "an optimizer is refused"
+        self.system = system
+        self.model = system.model
+        self.weights = Weights(parameter_table(system), seed, dtype=dtype)
+        blocks = {id(layer.block): layer.block for layer in self.model.layers}
+        programs = {key: Program(block, system.clocks) for key, block in blocks.items()}
+        self._layers = tuple((layer, programs[id(layer.block)]) for layer in self.model.layers)
+        self._state_names = frozenset(self.initial_state(1))
+
+    def initial_state(self, batch: int) -> dict[str, Any]:
+        """The state before the first token, alike in every row of the batch."""
+        parameters, like = self._parameters_by_layer(), self._embedding
+        flat = {"position": torch.zeros((), dtype=torch.int64, device=like.device)}
+        for layer, _ in self._layers:
+            for name, memory in layer.block.memories.items():
+                if not memory.is_step_group:
+                    learned = parameters[layer.path].get(name, NONE)
+                    flat |= pack(f"{layer.path}.{name}", first(memory, learned, batch, like))
+            for node in _convolutions(layer):
+                width, taps = parameters[layer.path][node.owner]["weight"].shape
+                flat[f"{layer.path}.{node.owner}.tail"] = like.new_zeros(batch, taps - 1, width)
+        return flat
+
+    def forward(self, tokens: Tensor, state: Mapping[str, Any] | None = None) -> Output:
+        """Scores of the next token behind each token.
+
+        Args:
+            tokens: (batch, time) of whole numbers.
+            state: of the tokens before, as an earlier call answered it; None at the start.
+
+        Returns:
+            Logits (batch, time, vocab) and the state behind the last token. Cutting a sequence
+            into pieces, anywhere, changes neither.
+
+        Raises:
+            ValueError: the state is of another model, or of another number of rows.
+        """
+        batch, time = tokens.shape
+        flat = self.initial_state(batch) if state is None else self._fitting(state, batch)
+        position = int(flat["position"])
+        states = {layer.path: _unpack(layer, flat) for layer, _ in self._layers}
+        parameters = self._parameters_by_layer()
+        logits = [self._embedding.new_zeros(batch, 0, self.model.vocab)]
+        for index in range(time):
+            x = self._embedding[tokens[:, index]]
+            for layer, program in self._layers:
+                x, states[layer.path] = program.run(
+                    x, states[layer.path], parameters[layer.path], position + index + 1
+                )
+            logits.append((self._norm(x) @ self._head.mT)[:, None])
+        after = {"position": flat["position"] + time}
+        for path, layer_state in states.items():
+            after |= _pack(path, layer_state)
+        return Output(torch.cat(logits, 1), after)
+
+    def _fitting(self, state: Mapping[str, Any], batch: int) -> Mapping[str, Any]:
+        if strangers := sorted(self._state_names ^ set(state)):
+            raise ValueError(
+                f"the state doesn't fit `{self.system.name}`: `{strangers[0]}` is missing or too "
+                "much; pass a state that this model answered, or None to start anew"
+            )
+        for name, tensor in state.items():
+            # Without this, one row would silently be shared by all.
+            if tensor.ndim and tensor.shape[0] != batch:
+                raise ValueError(
+                    f"`{name}` of the state has {tensor.shape[0]} rows, but the tokens have "
+                    f"{batch}; continue each sequence with its own state"
+                )
+        return state
+
+    @property
+    def _embedding(self) -> Tensor:
+        return self.weights.get_parameter("embed.weight")
+
+    @property
+    def _head(self) -> Tensor:
+        return self._embedding if self.model.tie_head else self.weights.get_parameter("head.weight")
+
+    def _norm(self, x: Tensor) -> Tensor:
+        if self.model.norm is None:
+            return x
+        gain = self.weights.get_parameter("norm.gain")
+        if self.model.norm == "rms_norm":
+            return ops.rms_norm(x, gain)
+        return ops.layer_norm(x, gain, self.weights.get_parameter("norm.shift"))
+
+    def _parameters_by_layer(self) -> dict[str, Parameters]:
+        """Every layer's parameters, by its path, then the owner, then the short name."""
+        named = self.weights.named()
+        tree: dict[str, dict[str, dict[str, Tensor]]] = {}
+        for layer, _ in self._layers:
+            owners = tree[layer.path] = {}
+            prefix = f"{layer.path}."
+            for name in (name for name in named if name.startswith(prefix)):
+                owner, _, short = name.removeprefix(prefix).rpartition(".")
+                owners.setdefault(owner, {})[short] = named[name]
+        return dict(tree)
+
+
+def _convolutions(layer: Layer) -> list[Node]:
+    nodes = layer.block.nodes.values()
+    return [node for node in nodes if isinstance(node, Node) and node.op == "conv"]
+
+
+def _unpack(layer: Layer, flat: Mapping[str, Tensor]) -> LayerState:
+    memories = {
+        name: unpack(f"{layer.path}.{name}", memory, flat)
+        for name, memory in layer.block.memories.items()
+        if not memory.is_step_group
+    }
+    tails = {node.owner: flat[f"{layer.path}.{node.owner}.tail"] for node in _convolutions(layer)}
+    return LayerState(memories=memories, tails=tails)
+
+
+def _pack(path: str, state: LayerState) -> dict[str, Tensor]:
+    flat = {f"{path}.{owner}.tail": tail for owner, tail in state.tails.items()}
+    for name, memory in state.memories.items():
+        flat |= pack(f"{path}.{name}", memory)
+    return flat

@@ -1,0 +1,142 @@
+"""One block in a model that does nothing else, and how results are compared with a hand's."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from nestgraph.reference import Reference
+from nestgraph.spec import Spec
+from nestgraph.system import System
+
+VOCAB = 96
+MODEL = """\
+nestgraph: 1
+name: bench
+levels: {levels}
+blocks:
+  b:
+{block}
+model:
+  embed: {{vocab: {vocab}, width: {width}}}
+  stack: [{{block: b, repeat: {repeat}}}]
+  head: {{tie: false}}
+"""
+
+
+def system_of(block: str, width: int, levels: str = "{}", repeat: int = 1) -> System:
+    """The system of one block, written as YAML from column 0."""
+    text = MODEL.format(
+        levels=levels,
+        block=textwrap.indent(textwrap.dedent(block).strip("\n"), "    "),
+        vocab=VOCAB,
+        width=width,
+        repeat=repeat,
+    )
+    return Spec.from_sources({"bench.yaml": text}, "bench.yaml", {}).system
+
+
+class Bench:
+    """Feeds a block with any flow: each token has its own row in the embedding, the head is 1."""
+
+    def __init__(self, system: System) -> None:
+        assert system.model is not None
+        self.width = system.model.width
+        self.reference = Reference(system, seed=random.randrange(2**31))
+        for parameter in self.reference.parameters():
+            # Gains, shifts and biases start at plain numbers that would hide mistakes.
+            parameter.data += 0.2 * torch.randn_like(parameter)
+        head = torch.eye(VOCAB, self.width, dtype=torch.float64)
+        self.reference.weights.get_parameter("head.weight").data = head
+
+    def weight(self, name: str, path: str = "0.b") -> Tensor:
+        """A parameter of the block."""
+        return self.reference.weights.named()[f"{path}.{name}"].detach()
+
+    def project(self, x: Tensor, node: str) -> Tensor:
+        """What a `linear` node makes of a flow."""
+        return x @ self.weight(f"{node}.weight").T
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The block's output for the flow x (batch, time, width)."""
+        y, _ = self.with_state(x)
+        return y
+
+    def with_state(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The output and the state behind it."""
+        batch, time, width = x.shape
+        table = torch.zeros(VOCAB, width, dtype=torch.float64)
+        table[: batch * time] = x.reshape(-1, width)
+        self.reference.weights.get_parameter("embed.weight").data = table
+        tokens = torch.arange(batch * time).reshape(batch, time)
+        logits, state = self.reference(tokens)
+        return logits[..., :width].detach(), {k: v.detach() for k, v in state.items()}
+
+
+@pytest.fixture
+def bench(seed: int) -> Callable[..., Bench]:
+    """`bench(block, width, levels)` builds a block of random weights."""
+    return lambda *args, **kwargs: Bench(system_of(*args, **kwargs))
+
+
+@pytest.fixture
+def make_system() -> Callable[..., System]:
+    """`make_system(block, width, levels, repeat)`: the checked system alone."""
+    return system_of
+
+
+@pytest.fixture
+def seed() -> int:
+    """Other numbers in every run; the seed is shown where a test fails."""
+    number = random.SystemRandom().randrange(2**31)
+    print(f"seed {number}")
+    random.seed(number)
+    torch.manual_seed(number)
+    return number
+
+
+@pytest.fixture
+def flow(seed: int) -> Callable[..., Tensor]:
+    """`flow(batch, time, width)`: a random flow in float64."""
+    return lambda *shape: torch.randn(*shape, dtype=torch.float64)
+
+
+@pytest.fixture
+def agree() -> Callable[..., None]:
+    """`agree(ours, by_hand)`: equal to 1e-10 of the norm."""
+
+    def compare(ours: Tensor, by_hand: Tensor, tolerance: float = 1e-10) -> None:
+        assert ours.shape == by_hand.shape
+        assert torch.isfinite(by_hand).all()
+        assert by_hand.norm() > 1e-6, "nothing was compared"
+        error = ((ours - by_hand).norm() / by_hand.norm()).item()
+        assert error <= tolerance, f"relative error {error:.1e}"
+
+    return compare
+
+
+@pytest.fixture
+def each_head() -> Callable[..., Tensor]:
+    """`each_head(recurrence, heads, *flows)`: runs a recurrence on every row and head alone.
+
+    The recurrence is given the head's index and its runs of the flows, (time, width) each; a flow
+    of one channel is shared by all heads.
+    """
+
+    def run(recurrence: Callable[..., Tensor], heads: int, *flows: Tensor) -> Tensor:
+        def parts(flow: Tensor, row: int, head: int) -> Tensor:
+            width = flow.shape[-1] // heads
+            return flow[row] if not width else flow[row, :, head * width : (head + 1) * width]
+
+        rows = [
+            torch.cat([recurrence(h, *(parts(f, b, h) for f in flows)) for h in range(heads)], -1)
+            for b in range(flows[0].shape[0])
+        ]
+        return torch.stack(rows)
+
+    return run
