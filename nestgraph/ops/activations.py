@@ -1,0 +1,137 @@
+"""Activations of memories' nets, with their first two derivatives.
+
+Writing a memory needs the slope s'(z); learning through the write needs the bend s''(z) too.
+Each function maps tensors of any shape to one of the same shape, at a few FLOPs an element.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_aten = torch.ops.aten
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """An elementwise function s.
+
+    Attributes:
+        value: s(z).
+        times_slope: (g, z, s(z)) to g s'(z), in one pass, not differentiable.
+        slope_and_bend: (z, s(z), rows) to s'(z), and to s''(z) for the first rows of (..., R, W).
+    """
+
+    value: Callable[[Tensor], Tensor]
+    times_slope: Callable[[Tensor, Tensor, Tensor], Tensor]
+    slope_and_bend: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+
+    def back(self, g: Tensor, z: Tensor, h: Tensor) -> Tensor:
+        """`times_slope` that learning flows through, to g and to z."""
+        through: Tensor = _Back.apply(self, g, z, h)  # type: ignore[no-untyped-call]
+        return through
+
+
+class _Back(torch.autograd.Function):
+    """g s'(z); h = s(z) spares work and has no gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, activation: Activation, g: Tensor, z: Tensor, h: Tensor) -> Tensor:
+        ctx.activation = activation
+        ctx.save_for_backward(g, z, h)
+        return activation.times_slope(g, z, h)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_y: Tensor) -> tuple[None, Tensor, Tensor, None]:
+        g, z, h = ctx.saved_tensors
+        slope, bend = ctx.activation.slope_and_bend(z, h, z.shape[-2])
+        return None, d_y * slope, (d_y * g).mul_(bend), None
+
+
+def _silu(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    gate = torch.sigmoid(z)
+    rest = 1 - gate
+    slope = torch.addcmul(gate, h, rest)
+    # s'' = (s' + g (1 - h)) (1 - g) with g the sigmoid: the derivative of g + h (1 - g).
+    g, few = gate[..., :rows, :], slope[..., :rows, :]
+    bend = torch.addcmul(few + g, g, h[..., :rows, :], value=-1)
+    return slope, bend.mul_(rest[..., :rows, :])
+
+
+def _sigmoid(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    slope = h * (1 - h)
+    return slope, slope[..., :rows, :] * (1 - 2 * h[..., :rows, :])
+
+
+def _tanh(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    slope = 1 - h.square()
+    return slope, -2 * h[..., :rows, :] * slope[..., :rows, :]
+
+
+def _relu(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    return (z > 0).to(z.dtype), torch.zeros_like(z[..., :rows, :])
+
+
+_PEAK = 1 / math.sqrt(2 * math.pi)  # the normal density at 0
+
+
+def _gelu(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    density = torch.exp(-0.5 * z.square()) * _PEAK
+    below = 0.5 * (1 + torch.erf(z * math.sqrt(0.5)))
+    slope = below + z * density
+    return slope, density[..., :rows, :] * (2 - z[..., :rows, :].square())
+
+
+_ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    square = z.square()
+    height = torch.tanh(_ROOT * z * (1 + _CUBIC * square))
+    steep = 1 - height.square()
+    inner = _ROOT * (1 + 3 * _CUBIC * square)
+    slope = 0.5 * (1 + height) + 0.5 * z * steep * inner
+    bend = steep * (inner + z * (3 * _CUBIC * _ROOT * z - height * inner.square()))
+    return slope, bend[..., :rows, :]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "silu": Activation(
+        value=F.silu,
+        times_slope=lambda g, z, h: _aten.silu_backward(g, z),
+        slope_and_bend=_silu,
+    ),
+    "gelu": Activation(
+        value=F.gelu,
+        times_slope=lambda g, z, h: _aten.gelu_backward(g, z),
+        slope_and_bend=_gelu,
+    ),
+    "gelu_tanh": Activation(
+        value=lambda z: F.gelu(z, approximate="tanh"),
+        times_slope=lambda g, z, h: _aten.gelu_backward(g, z, approximate="tanh"),
+        slope_and_bend=_gelu_tanh,
+    ),
+    "relu": Activation(
+        value=torch.relu,
+        times_slope=lambda g, z, h: _aten.threshold_backward(g, z, 0),
+        slope_and_bend=_relu,
+    ),
+    "sigmoid": Activation(
+        value=torch.sigmoid,
+        times_slope=lambda g, z, h: _aten.sigmoid_backward(g, h),
+        slope_and_bend=_sigmoid,
+    ),
+    "tanh": Activation(
+        value=torch.tanh,
+        times_slope=lambda g, z, h: _aten.tanh_backward(g, h),
+        slope_and_bend=_tanh,
+    ),
+}

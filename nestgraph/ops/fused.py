@@ -1,0 +1,270 @@
+"""The write and advance of one segment as a single step, with its derivative by hand.
+
+Eager autograd spends most of a short segment on bookkeeping and copies. This module computes the
+same numbers as `anchored.py` for forms without momentum and `retain_first`, when nothing reads
+the running weights inside the segment (reads at the boundary are `answer`s).
+
+With Q the products of retention between any two moments 0 (the start) .. T of the segment, and
+a_t, d_t the input and gradient of a layer at the anchor:
+
+    F = rate d + erase Q[:T, 0] (A a)            L = erase (Q[:T, 1:] ∘ a aᵀ)
+    A' = Q[T, 0] A - Fᵀ ã                        ã = (I + L)^-ᵀ (Q[T, 1:] a)
+
+The inverse is applied to the keys, not to F: members share their first layer's keys, so they
+share ã. Where nothing is erased, L = 0. With own answers as values the last layer sees only
+a(key) - a(value): one product for both, unless its answers to the keys are needed to erase.
+The backward (`fused_backward.py`) retraces these lines.
+
+Legend: B batch, H heads, N = B·H, M members (the outermost axis here), G = M·N, T tokens, D key
+width, E value width; m is 1 at the first layer, whose inputs all members share, else M, and
+n = m·N; R rows of the forward: T keys, and T self values below them if there are any.
+FLOPs a member and token for a net of L layers with W weights each: 6LW - 2W forward with given
+values (2(L - 1)W more with self values), about twice that backward; of order T·D a layer more for
+the pairs of tokens. Kept for the backward: z and what comes back above it, (R + T)·D numbers a
+member and layer, and the weights; the rest is quicker to make again than to fetch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nestgraph.ops.form import Form
+from nestgraph.ops.triangular import plain_inverse
+
+
+class Events(NamedTuple):
+    """The arguments of a step.
+
+    Attributes:
+        anchors: each layer's (G, out, in).
+        running: the same list if the last tick was just now.
+        rows: keys and self values, (G, R, D).
+        values: targets (G, T, E), or None with self values.
+        rate: (N, T).
+        erase: (N, T), or None for the memory's own rate.
+        q: (N, T+1, T+1).
+    """
+
+    anchors: list[Tensor]
+    running: list[Tensor]
+    rows: Tensor
+    values: Tensor | None
+    rate: Tensor
+    erase: Tensor | None
+    q: Tensor
+
+    @property
+    def time(self) -> int:
+        """T."""
+        return self.rate.shape[1]
+
+    @property
+    def groups(self) -> int:
+        """N."""
+        return self.rate.shape[0]
+
+    def spread(self, x_G: Tensor) -> Tensor:
+        """(G, ...) as (M, N, ...), or (n, ...) as (m, N, ...): a view."""
+        return x_G.view(-1, self.groups, *x_G.shape[1:])
+
+    def kept(self, weight_GED: Tensor) -> Tensor:
+        """What retention leaves of a matrix at the segment's end, (G, E, D)."""
+        return (self.spread(weight_GED) * self.q[:, -1, 0, None, None]).flatten(0, 1)
+
+
+class Solve(NamedTuple):
+    """The erase of one layer: a aᵀ and (I + L)^-1, both (n, T, T)."""
+
+    grams: Tensor
+    inverse: Tensor
+
+
+class Trace(NamedTuple):
+    """One layer of a step.
+
+    Attributes:
+        inputs: a of keys and values, (G, R, in).
+        gradient: d, (G, T, out).
+        met: A a, (G, T, out), or None.
+        rate: as the layer uses it, (m, N, T).
+        shrink: what `implicit` multiplied the rate by, (m, N, T), or None.
+        erase: (m or 1, N, T), or None.
+        solve: None where nothing is erased.
+        events: F, (G, T, out).
+        keys: ã, (G, T, in).
+    """
+
+    inputs: Tensor
+    gradient: Tensor
+    met: Tensor | None
+    rate: Tensor
+    shrink: Tensor | None
+    erase: Tensor | None
+    solve: Solve | None
+    events: Tensor
+    keys: Tensor
+
+
+class Net(NamedTuple):
+    """The net at the anchor.
+
+    Attributes:
+        inputs: a of every layer, (G, R, in).
+        outputs: z = W a, (G, R, out); None at a last layer that saw only differences.
+        backs: d of the layer above brought back, before the slope, (G, T, out); not of the last.
+        gradients: d of every layer, (G, T, out).
+        difference: a(key) - a(value) at the last layer, (G, T, in), if that is what it saw.
+    """
+
+    inputs: list[Tensor]
+    outputs: list[Tensor | None]
+    backs: list[Tensor]
+    gradients: list[Tensor]
+    difference: Tensor | None
+
+
+def retentions(retain_NT: Tensor, *, signed: bool) -> Tensor:
+    """Q (N, T+1, T+1): the product of retentions after moment j up to moment t, 0 for j > t."""
+    groups, time = retain_NT.shape
+    if signed:
+        moments = torch.cat((retain_NT.new_ones(groups, 1), retain_NT), 1).unsqueeze(-1)
+        later = torch.ones(time + 1, time + 1, dtype=torch.bool, device=retain_NT.device).tril(-1)
+        return torch.where(later, moments, 1.0).cumprod(-2).tril_()
+    logs = retain_NT.new_zeros(groups, time + 1)
+    tiny = torch.finfo(retain_NT.dtype).tiny
+    torch.cumsum(retain_NT.clamp_min(tiny).log_(), 1, out=logs[:, 1:])
+    return (logs.unsqueeze(-1) - logs.unsqueeze(-2)).exp_().tril_()
+
+
+def takes_difference(form: Form, events: Events) -> bool:
+    """Whether the last layer sees keys and values only as their difference."""
+    own = events.values is None and form.objective == "l2"
+    return own and not form.erases(form.layers - 1)
+
+
+def step(form: Form, events: Events) -> tuple[list[Tensor], Net, list[Solve | None]]:
+    """New weights of every layer (G, out, in), and what the backward wants to keep."""
+    net, moved, solves = _net(form, events), [], []
+    for layer, weight in enumerate(events.running):
+        trace = trace_of(form, events, net, layer, None)
+        solves.append(trace.solve)
+        moved.append(events.kept(weight).baddbmm_(trace.events.mT, trace.keys, alpha=-1))
+    return moved, net, solves
+
+
+def _net(form: Form, events: Events) -> Net:
+    """Forward for keys and values, and backward for the keys."""
+    time, activation = events.time, form.nonlinearity
+    inputs: list[Tensor] = [events.rows]
+    outputs: list[Tensor] = []
+    for weight in events.anchors[:-1]:
+        outputs.append(torch.bmm(inputs[-1], weight.mT))
+        inputs.append(activation.value(outputs[-1]))
+    gradient, answer, difference = _top(form, events, inputs[-1])
+    gradients: list[Tensor] = [gradient]
+    backs: list[Tensor] = []
+    for layer in range(form.layers - 2, -1, -1):
+        backs.insert(0, torch.bmm(gradients[0], events.anchors[layer + 1]))
+        z, a = outputs[layer][:, :time], inputs[layer + 1][:, :time]
+        gradients.insert(0, activation.times_slope(backs[0], z, a))
+    return Net(inputs, [*outputs, answer], backs, gradients, difference)
+
+
+def renewed(
+    form: Form, events: Events, outputs: list[Tensor | None], backs: list[Tensor], top: Tensor
+) -> Net:
+    """The net from what was kept of it, without a product; `top` is d of the last layer."""
+    time, activation = events.time, form.nonlinearity
+    inputs, gradients = [events.rows], [top]
+    for z, back in zip(outputs, backs, strict=False):
+        assert z is not None
+        inputs.append(activation.value(z))
+        d = activation.times_slope(back, z[:, :time], inputs[-1][:, :time])
+        gradients.insert(-1, d)
+    a, difference = inputs[-1], None
+    if takes_difference(form, events):
+        difference = a[:, :time] - a[:, time:]
+    return Net(inputs, outputs, backs, gradients, difference)
+
+
+def _top(form: Form, events: Events, a: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradient at the net's output (G, T, E); its answers, or the difference that it saw."""
+    time, last = events.time, events.anchors[-1].mT
+    keys, own = events.rows[:, :time], events.rows[:, time:]
+    if takes_difference(form, events):
+        difference = a[:, :time] - a[:, time:]
+        miss = torch.bmm(difference, last)
+        if form.adds_input:
+            miss += keys - own
+        return _scaled(miss, form.scale), None, difference
+    y = torch.bmm(a, last)
+    values = events.values
+    if values is None:
+        values = y[:, time:] + own if form.adds_input else y[:, time:]
+    if form.objective == "dot":
+        return values * -form.scale, y, None
+    miss = y[:, :time] - values
+    if form.adds_input:
+        miss += keys
+    return _scaled(miss, form.scale), y, None
+
+
+def _scaled(x: Tensor, scale: float) -> Tensor:
+    return x if scale == 1 else x.mul_(scale)
+
+
+def trace_of(form: Form, events: Events, net: Net, layer: int, solve: Solve | None) -> Trace:
+    """F and ã of one layer; `solve` spares the solving of it."""
+    a, q = net.inputs[layer][:, : events.time], events.q
+    # All members see the same keys at the first layer: one copy will do.
+    alone = a[: events.groups] if layer == 0 else a
+    erases = form.erases(layer)
+    grams = solve.grams if solve else torch.bmm(alone, alone.mT) if erases else None
+    rate, shrink = _rate(form, events, alone, grams)
+    keys = (events.spread(alone) * q[:, -1, 1:, None]).flatten(0, 1)
+    met, erase = None, None
+    writes = events.spread(net.gradients[layer]) * rate.unsqueeze(-1)
+    if grams is not None:
+        met = _met(events, net, layer)
+        erase = rate if events.erase is None else events.erase.unsqueeze(0)
+        if solve is None:
+            lower = (events.spread(grams) * q[:, :-1, 1:]).mul_(erase.unsqueeze(-1))
+            solve = Solve(grams, plain_inverse(lower.flatten(0, 1)))
+        keys = torch.bmm(solve.inverse.mT, keys)
+        writes.addcmul_(events.spread(met), (erase * q[:, :-1, 0]).unsqueeze(-1))
+    if layer == 0:
+        keys = keys.expand(len(a) // events.groups, *keys.shape).flatten(0, 1)
+    return Trace(
+        inputs=net.inputs[layer],
+        gradient=net.gradients[layer],
+        met=met,
+        rate=rate,
+        shrink=shrink,
+        erase=erase,
+        solve=solve,
+        events=writes.flatten(0, 1),
+        keys=keys,
+    )
+
+
+def _met(events: Events, net: Net, layer: int) -> Tensor:
+    """A a of the keys: already there if A is the anchor."""
+    outputs = net.outputs[layer]
+    if events.running is events.anchors and outputs is not None:
+        return outputs[:, : events.time]
+    return torch.bmm(net.inputs[layer][:, : events.time], events.running[layer].mT)
+
+
+def _rate(
+    form: Form, events: Events, a: Tensor, grams: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The layer's rate (m, N, T) at inputs a (n, T, in), and what `implicit` shrank it by."""
+    rate = events.rate.unsqueeze(0)
+    if not form.implicit:
+        return rate, None
+    square = (a * a).sum(-1) if grams is None else grams.diagonal(0, -2, -1)
+    shrink = (rate * events.spread(square)).add_(1).reciprocal_()
+    return rate * shrink, shrink

@@ -1,0 +1,121 @@
+"""`fused.step` as one node of the autograd graph.
+
+Legend: B batch, H heads, M members, T tokens, D key width, E value width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nestgraph.ops import fused
+from nestgraph.ops.form import Form, State
+from nestgraph.ops.fused import Events, Solve
+from nestgraph.ops.fused_backward import backward
+from nestgraph.ops.layout import innermost, outermost, rows_of
+
+
+def can_fuse(form: Form) -> bool:
+    """Whether a step of this form has a derivative by hand."""
+    return not form.momentum and not form.retain_first
+
+
+def fused_step(
+    form: Form,
+    state: State,
+    k_BHTD: Tensor,
+    values_BHMTE: Tensor | None,
+    self_values_BHTD: Tensor | None,
+    rate_BHT: Tensor | None,
+    retain_BHT: Tensor | None,
+    erase_rate_BHT: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """The running weights (B, H, M, out, in) after a segment; arguments as of `anchored.write`."""
+    ones = k_BHTD.new_ones(k_BHTD.shape[:3])
+    running = () if state.running is state.anchor else state.running
+    moved: tuple[Tensor, ...] = _Step.apply(  # type: ignore[no-untyped-call]
+        form,
+        k_BHTD,
+        values_BHMTE,
+        self_values_BHTD,
+        ones if rate_BHT is None else rate_BHT,
+        ones if retain_BHT is None else retain_BHT,
+        erase_rate_BHT,
+        *state.anchor,
+        *running,
+    )
+    return moved
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        form: Form,
+        keys: Tensor,
+        values: Tensor | None,
+        own: Tensor | None,
+        rate: Tensor,
+        retain: Tensor,
+        erase: Tensor | None,
+        *weights: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.form, ctx.shape = form, keys.shape[:2]
+        stacks = [outermost(weight) for weight in weights]
+        anchors = stacks[: form.layers]
+        events = Events(
+            anchors=anchors,
+            running=stacks[form.layers :] or anchors,
+            rows=rows_of(keys, own, weights[0].shape[2]),
+            values=None if values is None else outermost(values),
+            rate=rate.flatten(0, 1),
+            erase=None if erase is None else erase.flatten(0, 1),
+            q=fused.retentions(retain.flatten(0, 1), signed=form.signed),
+        )
+        moved, net, solves = fused.step(form, events)
+        kept = [keys, own, events.values, events.rate, events.erase, events.q, net.gradients[-1]]
+        for solve in solves:
+            kept += solve or (None, None)
+        ctx.save_for_backward(*kept, *net.outputs, *net.backs, *stacks)
+        return tuple(innermost(x, *ctx.shape) for x in moved)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *d_moved: Tensor) -> tuple[Tensor | None, ...]:
+        events, net, solves = _unpacked(ctx.form, list(ctx.saved_tensors))
+        new = [outermost(x) for x in d_moved]
+        found = backward(ctx.form, events, net, solves, new)
+        shape, time = ctx.shape, events.time
+
+        def unflat(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x.view(*shape, *x.shape[1:])
+
+        return (
+            None,
+            unflat(found.rows[:, :time]),
+            None if found.values is None else innermost(found.values, *shape),
+            unflat(found.rows[:, time:]) if events.values is None else None,
+            unflat(found.rate),
+            unflat(found.retain),
+            unflat(found.erase),
+            *[innermost(x, *shape) for x in (*found.anchors, *(found.running or ()))],
+        )
+
+
+def _unpacked(form: Form, saved: list[Any]) -> tuple[Events, fused.Net, list[Solve | None]]:
+    """The events, the net and the solves, from what `forward` saved."""
+
+    def take(count: int) -> list[Any]:
+        taken, saved[:count] = saved[:count], []
+        return taken
+
+    keys, own, values, rate, erase, q, top = take(7)
+    pairs = [take(2) for _ in range(form.layers)]
+    solves = [None if pair[0] is None else Solve(*pair) for pair in pairs]
+    outputs, backs, anchors = take(form.layers), take(form.layers - 1), take(form.layers)
+    rows = rows_of(keys, own, len(anchors[0]) // len(rate))
+    events = Events(anchors, saved or anchors, rows, values, rate, erase, q)
+    return events, fused.renewed(form, events, outputs, backs, top), solves

@@ -1,0 +1,192 @@
+"""A linear memory over a whole sequence in chunks: (gated) delta rule or decayed sum.
+
+For a memory that writes into a matrix A and corrects its last state at every event:
+
+    R_t = α_t A_{t-1} if retain_first else A_{t-1}
+    A_t = α_t A_{t-1} - ρ_t (R_t k_t) k_tᵀ - η_t g_t k_tᵀ
+    g_t = scale (R_t k_t - v_t) for `l2`, -scale v_t for `dot`
+
+so A_t = α_t A_{t-1} - (w_t + c_t A_{t-1} k_t) k_tᵀ with w = -η scale v and
+c = (η scale [l2] + ρ) (α if retain_first). Within a chunk of C tokens that starts at A, with P
+and b the products of α between two tokens and from the start (`_prev`: one token earlier):
+
+    U = (I + L)^-1 (w + c b_prev K Aᵀ) = Z_w + Z_k Aᵀ,     L = c (P_prev ∘ K Kᵀ)
+    A' = A (b_C I - Z_kᵀ diag(P_C) K) - Z_wᵀ diag(P_C) K
+    Y  = (b Q - S Z_k) Aᵀ - S Z_w,                         S = P ∘ Q Kᵀ
+
+the WY form of Yang et al. (arXiv 2406.06484, 2412.06464). Everything but A' is worked out for
+all chunks at once; the loop over chunks is one D x D product each. Without c there is no inverse
+and A' = b_C A - wᵀ diag(P_C) K, the chunked form of Mamba-2 (arXiv 2405.21060).
+
+Legend: B batch, H heads, T time, D key width, E value width; G = B·H groups, N chunks of C tokens.
+FLOPs a token and head: 2C(2D + E + D + E) for K Kᵀ, Q Kᵀ and the products with Z, 4(D + E)D for
+A' and Y, 2ED·D/C for the loop, about 4C² log2 C for the inverse. Bytes kept for the backward, a
+token and head: about 4(6D + 4E + 8C + 2ED/C + 2D²/C) in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestgraph.ops.decay import ratios
+from nestgraph.ops.recurrence import earlier
+from nestgraph.ops.scan import affine_scan
+from nestgraph.ops.triangular import unit_lower_inverse
+
+At = Literal["after", "before"]
+Coefficient = Tensor | float
+
+
+def linear_memory(
+    k_BHTD: Tensor,
+    v_BHTE: Tensor,
+    first_BHED: Tensor,
+    rate: Coefficient,
+    retain: Coefficient | None,
+    erase: Coefficient | None,
+    reads: Sequence[tuple[Tensor, At]],
+    *,
+    objective: Literal["dot", "l2"] = "l2",
+    scale: float = 1.0,
+    retain_first: bool = False,
+    signed: bool = False,
+    chunk: int = 32,
+) -> tuple[list[Tensor], Tensor]:
+    """Write all events and answer all queries.
+
+    Args:
+        k_BHTD: keys.
+        v_BHTE: values.
+        first_BHED: the matrix before the first event.
+        rate: η; here and below a number, (H,) or (B, H, T).
+        retain: α; None is 1.
+        erase: ρ; None is 0.
+        reads: queries (B, H, T, D), each with whether its answer knows its own position's event.
+        objective: what the memory makes small.
+        scale: a factor on the objective.
+        retain_first: gradient and erase see what retention left.
+        signed: retention may be zero or negative.
+        chunk: tokens that are worked out together.
+
+    Returns:
+        One answer (B, H, T, E) a read, and the matrix after the last event (B, H, E, D).
+    """
+    batch, heads, time = k_BHTD.shape[:3]
+    cut = _Cut(batch, heads, time, min(chunk, time))
+    rate = _broadcast(rate, k_BHTD)
+    pull = rate * scale if objective == "l2" else None
+    if erase is not None:
+        erase = _broadcast(erase, k_BHTD)
+        pull = erase if pull is None else pull + erase
+    if retain is not None:
+        retain = _broadcast(retain, k_BHTD)
+        pull = pull * retain if pull is not None and retain_first else pull
+    keys = cut.split(k_BHTD)
+    events, whole = _left(cut, retain, keys, signed)
+    writes = cut.split(v_BHTE * (-scale * rate).unsqueeze(-1))
+    mixed = writes if pull is None else _solve(keys, writes, cut.split(pull), events, whole)
+    states, last = _states(cut, first_BHED, keys, mixed, events, whole)
+    answers = [
+        cut.join(_answer(cut.split(q_BHTD), keys, mixed, states, events, whole, at))
+        for q_BHTD, at in reads
+    ]
+    return answers, last.view(batch, heads, *last.shape[1:])
+
+
+class _Cut(NamedTuple):
+    """How a sequence falls into chunks; the last one is filled with events that do nothing."""
+
+    batch: int
+    heads: int
+    time: int
+    size: int
+
+    def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        """(B, H, T, ...) to (G, N, C, ...)."""
+        missing = -self.time % self.size
+        if missing:
+            x = F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=fill)
+        return x.reshape(self.batch * self.heads, -1, self.size, *x.shape[3:])
+
+    def join(self, y_GNCE: Tensor) -> Tensor:
+        """(G, N, C, E) to (B, H, T, E)."""
+        y = y_GNCE.reshape(self.batch, self.heads, -1, y_GNCE.shape[-1])
+        return y[:, :, : self.time]
+
+
+def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:
+    if not isinstance(value, Tensor):
+        value = k_BHTD.new_tensor(value)
+    value = value.unsqueeze(-1) if value.dim() == 1 else value
+    return value.expand(k_BHTD.shape[:3])
+
+
+def _left(
+    cut: _Cut, retain_BHT: Tensor | None, keys: Tensor, signed: bool
+) -> tuple[Tensor, Tensor | None]:
+    """P (G, N, C, C) and b (G, N, C, 1) within chunks; b is None if nothing decays."""
+    if retain_BHT is None:
+        return torch.ones(cut.size, cut.size, dtype=keys.dtype, device=keys.device).tril(), None
+    events, whole = ratios(cut.split(retain_BHT, 1.0), signed)
+    return events, whole.unsqueeze(-1)
+
+
+def _solve(
+    keys: Tensor, writes: Tensor, pull: Tensor, events: Tensor, whole: Tensor | None
+) -> Tensor:
+    """[Z_k | Z_w], (G, N, C, D + E)."""
+    pull = pull.unsqueeze(-1)
+    met = pull if whole is None else pull * earlier(whole, 1.0)
+    right = torch.cat((met * keys, writes), -1)
+    if keys.shape[-2] == 1:
+        return right
+    lower = (keys @ keys.mT) * earlier(events, 0.0) * pull
+    return unit_lower_inverse(lower) @ right
+
+
+def _states(
+    cut: _Cut,
+    first_BHED: Tensor,
+    keys: Tensor,
+    mixed: Tensor,
+    events: Tensor,
+    whole: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The matrix before each chunk (G, N, E, D), and after the last (G, E, D)."""
+    first = first_BHED.flatten(0, 1)
+    width, rows = keys.shape[-1], first.shape[-2]
+    left = -keys if whole is None else keys * -events[..., -1, :, None]
+    moved = mixed.mT @ left
+    end = first.new_ones(1, 1, 1, 1) if whole is None else whole[..., -1:, :]
+    if moved.shape[-2] == rows:
+        return affine_scan(first, end.expand(*keys.shape[:2], 1, 1)[..., 0, 0], moved)
+    diagonal = end * torch.eye(width, dtype=keys.dtype, device=keys.device)
+    factors, additions = moved.split((width, rows), -2)
+    return affine_scan(first, diagonal + factors, additions)
+
+
+def _answer(
+    queries: Tensor,
+    keys: Tensor,
+    mixed: Tensor,
+    states: Tensor,
+    events: Tensor,
+    whole: Tensor | None,
+    at: At,
+) -> Tensor:
+    """(G, N, C, E)."""
+    if at == "before":
+        events = earlier(events, 0.0)
+        whole = None if whole is None else earlier(whole, 1.0)
+    scores = (queries @ keys.mT) * events
+    asked = queries if whole is None else queries * whole
+    inside, rows = scores @ mixed, states.shape[-2]
+    if inside.shape[-1] > rows:
+        known, inside = inside.split((queries.shape[-1], rows), -1)
+        asked = asked - known
+    return asked @ states.mT - inside

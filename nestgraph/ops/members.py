@@ -1,0 +1,53 @@
+"""The small steps around a stack of memories: rates, members, commits, first states.
+
+Legend: B batch, T time, H heads, M stacked memories, E value width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nestgraph.ops.anchored import State
+
+
+def coefficient(flow_BTH: Tensor, heads: int) -> Tensor:
+    """A flow of width 1 or `heads` as a rate (B, H, T)."""
+    return flow_BTH.transpose(1, 2).expand(-1, heads, -1)
+
+
+def constant(values_H: Tensor, like_BHTE: Tensor) -> Tensor:
+    """Numbers, one or one a head, as a rate (B, H, T) for the events of `like`."""
+    batch, heads, time = like_BHTE.shape[:3]
+    return values_H.view(1, -1, 1).expand(batch, heads, time)
+
+
+def implicit_rate(rate_BHT: Tensor, k_BHTD: Tensor) -> Tensor:
+    """The rate of the proximal step, η / (1 + η |k|²) (arXiv 2512.24695, Eq. 57)."""
+    return rate_BHT / (1 + rate_BHT * k_BHTD.square().sum(-1))
+
+
+def members(weights: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
+    """Members start..stop-1 of stacked weights (B, H, M, out, in)."""
+    return tuple(weight[:, :, start:stop] for weight in weights)
+
+
+def merge_members(y_BHMTE: Tensor) -> Tensor:
+    """Answers of stacked memories as one flow (B, T, M·H·E), member by member."""
+    return y_BHMTE.permute(0, 3, 2, 1, 4).flatten(2)
+
+
+def member_flows(y_BHMTE: Tensor) -> tuple[Tensor, ...]:
+    """Each stacked memory's answer as a flow of its own, (B, T, H·E).
+
+    Cheaper than parts of `merge_members`: the gradient of a part is as large as the whole.
+    """
+    return y_BHMTE.permute(2, 0, 3, 1, 4).flatten(3).unbind(0)
+
+
+def first_state(weights: tuple[Tensor, ...], batch: int, *, momentum: bool, kept: bool) -> State:
+    """The state before the first event: `weights` (H, M, out, in) for every row."""
+    running = tuple(weight.expand(batch, *weight.shape) for weight in weights)
+    speeds = tuple(torch.zeros_like(weight) for weight in running) if momentum else ()
+    heads = weights[0].shape[0]
+    return State(running, running, speeds, running[0].new_ones(batch, heads) if kept else None)

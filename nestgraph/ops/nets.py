@@ -1,0 +1,74 @@
+"""The net that a state parametrises, asked as it stands.
+
+One autograd node a question, with members outermost inside: that is how `fused.step` leaves the
+weights, so they are never copied.
+
+Legend: B batch, H heads, M stacked memories, G = M·B·H, T tokens, D key width, E value width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nestgraph.ops.form import Form
+from nestgraph.ops.layout import innermost, outermost, rows_of
+
+
+def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor) -> Tensor:
+    """W_L s(... s(W_0 x)), plus x if the net is residual.
+
+    Args:
+        form: what the memories are.
+        weights: each layer's (B, H, M, out, in), input side first.
+        x: queries (B, H, T, D) shared by the members, or (B, H, M, T, D).
+
+    Returns:
+        (B, H, M, T, E). 2 FLOPs a weight and token, 4 more backward; keeps every layer's
+        output but the last.
+    """
+    y: Tensor = _Answer.apply(form, x, *weights)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Answer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, form: Form, x: Tensor, *weights: Tensor) -> Tensor:
+        ctx.form, ctx.shared, ctx.shape = form, x.dim() == 4, x.shape[:2]
+        stacks = [outermost(weight) for weight in weights]
+        rows = a = _rows(x, weights[0].shape[2])
+        outputs: list[Tensor] = []
+        for stack in stacks[:-1]:
+            outputs.append(torch.bmm(a, stack.mT))
+            a = form.nonlinearity.value(outputs[-1])
+        # Inputs are quicker to make again than to fetch.
+        ctx.save_for_backward(x, *stacks, *outputs)
+        last = stacks[-1].mT
+        y = torch.baddbmm(rows, a, last) if form.adds_input else torch.bmm(a, last)
+        return innermost(y, *ctx.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_answer: Tensor) -> tuple[Tensor | None, ...]:
+        form: Form = ctx.form
+        x, *saved = ctx.saved_tensors
+        stacks, outputs = saved[: form.layers], saved[form.layers :]
+        value, slope = form.nonlinearity.value, form.nonlinearity.times_slope
+        inputs = [_rows(x, len(stacks[0]) // (x.shape[0] * x.shape[1])), *map(value, outputs)]
+        d_y = d_z = outermost(d_answer)
+        d_weights: list[Tensor] = []
+        for layer in range(form.layers - 1, -1, -1):
+            d_weights.insert(0, innermost(torch.bmm(d_z.mT, inputs[layer]), *ctx.shape))
+            d_z = torch.bmm(d_z, stacks[layer])
+            if layer:
+                d_z = slope(d_z, outputs[layer - 1], inputs[layer])
+        d_x = innermost(d_z.add_(d_y) if form.adds_input else d_z, *ctx.shape)
+        return None, d_x.sum(2) if ctx.shared else d_x, *d_weights
+
+
+def _rows(x: Tensor, members: int) -> Tensor:
+    """Queries (B, H, T, D), or (B, H, M, T, D), as (G, T, D)."""
+    return rows_of(x, None, members) if x.dim() == 4 else outermost(x)

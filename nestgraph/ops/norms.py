@@ -1,0 +1,108 @@
+"""Norms within each head's run of channels: RMS norm, layer norm, l2 norm and softmax.
+
+Legend: B batch, T time, W width of a flow, d width of one head. Every function maps a flow of
+any leading shape, (..., W), to a flow of the same shape; `heads` cuts W into equal runs.
+All cost O(W) FLOPs and read and write the flow a fixed number of times.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nestgraph.ops.layout import runs
+
+EPS = 1e-6  # added to the mean square, the variance or the sum of squares, inside the root
+
+
+def rms_norm(x_BTW: Tensor, gain_W: Tensor, heads: int = 1) -> Tensor:
+    """x / sqrt(mean(x²) + eps) in each head's run, times a gain a channel (Zhang, Sennrich 2019).
+
+    Args:
+        x_BTW: a flow (..., W).
+        gain_W: (W,), one factor a channel.
+        heads: how many runs W is cut into.
+
+    Returns:
+        (..., W).
+    """
+    width = gain_W.shape[0] // heads
+    return _unit(x_BTW, heads, EPS * width) * (gain_W * math.sqrt(width))
+
+
+def layer_norm(x_BTW: Tensor, gain_W: Tensor, shift_W: Tensor, heads: int = 1) -> Tensor:
+    """(x - mean) / sqrt(var + eps) in each head's run, then gain and shift (Ba et al. 2016).
+
+    Args:
+        x_BTW: a flow (..., W).
+        gain_W: (W,).
+        shift_W: (W,).
+        heads: how many runs W is cut into.
+
+    Returns:
+        (..., W).
+    """
+    if heads == 1:
+        return F.layer_norm(x_BTW, gain_W.shape, gain_W, shift_W, EPS)
+    x = runs(x_BTW, heads)
+    return F.layer_norm(x, x.shape[-1:], None, None, EPS).flatten(-2) * gain_W + shift_W
+
+
+def l2_norm(x_BTW: Tensor, heads: int = 1) -> Tensor:
+    """x / sqrt(sum(x²) + eps) in each head's run; zero stays zero.
+
+    Args:
+        x_BTW: a flow (..., W).
+        heads: how many runs W is cut into.
+
+    Returns:
+        (..., W).
+    """
+    return _unit(x_BTW, heads, EPS)
+
+
+def softmax(x_BTW: Tensor, heads: int = 1) -> Tensor:
+    """Softmax over each head's run.
+
+    Args:
+        x_BTW: a flow (..., W).
+        heads: how many runs W is cut into.
+
+    Returns:
+        (..., W).
+    """
+    if heads == 1:
+        return torch.softmax(x_BTW, -1)
+    return torch.softmax(runs(x_BTW, heads), -1).flatten(-2)
+
+
+def _unit(x_BTW: Tensor, heads: int, eps: float) -> Tensor:
+    unit: Tensor = _Unit.apply(x_BTW, heads, eps)  # type: ignore[no-untyped-call]
+    return unit
+
+
+class _Unit(torch.autograd.Function):
+    """x / sqrt(sum(x²) + eps) by runs: 4 passes each way, a third of what eager autograd makes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, heads: int, eps: float) -> Tensor:
+        ctx.heads = heads
+        x = runs(x, heads)
+        scale = (x * x).sum(-1, keepdim=True).add_(eps).rsqrt_()
+        unit = x * scale
+        ctx.save_for_backward(unit, scale)
+        return unit.flatten(-2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_unit: Tensor) -> tuple[Tensor, None, None]:
+        unit, scale = ctx.saved_tensors
+        d_runs = runs(d_unit, ctx.heads)
+        along = (d_runs * unit).sum(-1, keepdim=True)
+        d_x = torch.addcmul(d_runs, unit, along, value=-1).mul_(scale)
+        return d_x.flatten(-2), None, None

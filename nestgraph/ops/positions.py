@@ -1,0 +1,26 @@
+"""Where a token stands: 1, 2, 3, ...
+
+Legend: B batch, T time, W width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def position(x_BTW: Tensor, start: int, period: int = 0) -> Tensor:
+    """The position of each token as a flow of width 1.
+
+    Args:
+        x_BTW: a flow whose batch, time and dtype are taken.
+        start: absolute index of x[:, 0], from 0.
+        period: positions restart at 1 after this many; 0 means never.
+
+    Returns:
+        (B, T, 1).
+    """
+    batch, time = x_BTW.shape[:2]
+    index = torch.arange(start, start + time, device=x_BTW.device)
+    index = index % period if period else index
+    return (index + 1).to(x_BTW.dtype).view(1, time, 1).expand(batch, time, 1)

@@ -1,0 +1,32 @@
+"""How a loop walks a sequence: segment by segment, cut at every tick.
+
+Positions are absolute, so that a sequence split anywhere meets the same ticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def segments(
+    start: int, length: int, periods: tuple[int, ...], longest: int
+) -> Iterator[tuple[int, int, tuple[bool, ...]]]:
+    """Cut `length` positions, the first of them at absolute index `start`, at every tick.
+
+    Args:
+        start: positions that came before, 0 at the beginning.
+        length: positions of this piece.
+        periods: the ticks' periods in tokens; a memory commits behind every `period` positions.
+        longest: the most positions in one segment.
+
+    Yields:
+        (begin, end, due): positions begin..end-1 of the piece, and for each period whether
+        it ticks right before `begin`.
+    """
+    begin = 0
+    while begin < length:
+        now = start + begin
+        to_ticks = [period - now % period for period in periods]
+        end = min([length, begin + longest, *(begin + gap for gap in to_ticks)])
+        yield begin, end, tuple((start + end) % period == 0 for period in periods)
+        begin = end
