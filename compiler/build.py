@@ -1,0 +1,64 @@
+"""The way from a checked system to a lowered model, with a look in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nestgraph.compiler.elaborate import elaborate
+from nestgraph.compiler.ir import Program
+from nestgraph.compiler.passes import PASSES
+from nestgraph.compiler.pipeline import AfterPass, Pass, Pipeline, chain, nothing
+from nestgraph.compiler.verifier import verify_program
+from nestgraph.errors import SpecError
+from nestgraph.support import unsupported
+from nestgraph.system import System
+
+if TYPE_CHECKING:
+    import torch
+
+    from nestgraph.compiler.lowering.model import CompiledModel
+
+
+def build_program(system: System, *, after: AfterPass = nothing) -> Program:
+    """The scheduled IR of a system; every pass's result is verified.
+
+    Args:
+        system: checked, with its widths known.
+        after: called with each pass and the program behind it.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    refused = unsupported(system)
+    if refused:
+        raise SpecError(refused)
+    return Pipeline(passes=PASSES, after=chain(_verify, after)).run(elaborate(system))
+
+
+def compile_model(
+    system: System, *, seed: int | None = None, dtype: torch.dtype | None = None
+) -> CompiledModel:
+    """The lowered model of a system, with parameters drawn from a seed.
+
+    Args:
+        system: checked, with its widths known.
+        seed: of the first parameters; the spec's own when None.
+        dtype: of the parameters; float32 when None.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    import torch
+
+    from nestgraph.compiler.lowering.model import CompiledModel
+    from nestgraph.parameters import parameter_table
+    from nestgraph.weights import Weights
+
+    program = build_program(system)
+    seed = system.training.seed if seed is None else seed
+    weights = Weights(parameter_table(system), seed, dtype=dtype or torch.float32)
+    return CompiledModel(program, weights)
+
+
+def _verify(step: Pass, program: Program) -> None:
+    verify_program(program, after=step.name)

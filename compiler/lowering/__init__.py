@@ -1,0 +1,1 @@
+"""From scheduled IR to Python source, and from source to a running module."""

@@ -1,0 +1,229 @@
+"""How each op without a memory becomes a line of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nestgraph.compiler.ir import Op
+from nestgraph.compiler.lowering.writer import FunctionWriter
+
+Emitter = Callable[[FunctionWriter, Op], None]
+
+UNARY = {
+    "silu": "F.silu({})",
+    "gelu": "F.gelu({})",
+    "gelu_tanh": 'F.gelu({}, approximate="tanh")',
+    "relu": "torch.relu({})",
+    "sigmoid": "torch.sigmoid({})",
+    "tanh": "torch.tanh({})",
+    "softplus": "F.softplus({})",
+    "exp": "torch.exp({})",
+}
+
+EMITTERS: dict[str, Emitter] = {}
+
+
+def emits(*kinds: str) -> Callable[[Emitter], Emitter]:
+    """Register the emitter of some kinds of op."""
+
+    def register(emitter: Emitter) -> Emitter:
+        for kind in kinds:
+            assert kind not in EMITTERS, kind
+            EMITTERS[kind] = emitter
+        return emitter
+
+    return register
+
+
+def parameter(writer: FunctionWriter, op: Op, name: str) -> str:
+    """The variable of one of the op's own parameters."""
+    key = f"{op.text('owner')}.{name}"
+    return writer.weight(f"p[{key!r}]", key)
+
+
+@emits(*UNARY)
+def unary(writer: FunctionWriter, op: Op) -> None:
+    """Elementwise functions."""
+    writer.assign(op, UNARY[op.kind].format(writer.flow(op.inputs[0])))
+
+
+@emits("linear")
+def linear(writer: FunctionWriter, op: Op) -> None:
+    """One matrix product."""
+    arguments = [writer.flow(op.inputs[0]), parameter(writer, op, "weight")]
+    if op.flag("bias"):
+        arguments.append(parameter(writer, op, "bias"))
+    writer.assign(op, f"F.linear({', '.join(arguments)})")
+
+
+@emits("linears")
+def linears(writer: FunctionWriter, op: Op) -> None:
+    """Several maps of one flow in one product; their weights are joined once a forward."""
+    arguments = [writer.flow(op.inputs[0])]
+    for name in ("weight", *(("bias",) if op.flag("bias") else ())):
+        parts = ", ".join(f"p[{f'{owner}.{name}'!r}]" for owner in op.texts("owners"))
+        arguments.append(writer.weight(f"torch.cat(({parts}))", f"{op.name}.{name}"))
+    writer.assign(op, f"F.linear({', '.join(arguments)})")
+
+
+@emits("part")
+def part(writer: FunctionWriter, op: Op) -> None:
+    """A run of channels."""
+    start, width = op.integer("start"), op.width or 0
+    writer.assign(op, f"{writer.flow(op.inputs[0])}[..., {start}:{start + width}]")
+
+
+@emits("conv")
+def conv(writer: FunctionWriter, op: Op) -> None:
+    """Causal depthwise convolution; remembers its last inputs."""
+    flow, weight = writer.flow(op.inputs[0]), parameter(writer, op, "weight")
+    taps = op.integer("width") - 1
+    first = f"x.new_zeros(x.shape[0], {taps}, {op.width})"
+    tail = writer.state(f"{op.text('owner')}.tail", first)
+    variable = writer.fresh(op.name)
+    writer.line(f"{variable}, {tail} = ops.causal_conv({flow}, {weight}, {tail})")
+    writer.bind(op, variable)
+
+
+@emits("rms_norm")
+def rms_norm(writer: FunctionWriter, op: Op) -> None:
+    """Root-mean-square norm within each head's run."""
+    gain, heads = parameter(writer, op, "gain"), op.integer("heads", 1)
+    writer.assign(op, f"ops.rms_norm({writer.flow(op.inputs[0])}, {gain}, {heads})")
+
+
+@emits("layer_norm")
+def layer_norm(writer: FunctionWriter, op: Op) -> None:
+    """Layer norm within each head's run."""
+    gain, shift = parameter(writer, op, "gain"), parameter(writer, op, "shift")
+    heads = op.integer("heads", 1)
+    writer.assign(op, f"ops.layer_norm({writer.flow(op.inputs[0])}, {gain}, {shift}, {heads})")
+
+
+@emits("l2_norm", "softmax")
+def within_heads(writer: FunctionWriter, op: Op) -> None:
+    """Norms without parameters."""
+    heads = op.integer("heads", 1)
+    writer.assign(op, f"ops.{op.kind}({writer.flow(op.inputs[0])}, {heads})")
+
+
+@emits("affine")
+def affine(writer: FunctionWriter, op: Op) -> None:
+    """Constants: scale and shift."""
+    scale, shift = op.number("scale"), op.number("shift")
+    text = writer.flow(op.inputs[0])
+    text = text if scale == 1 else f"{text} * {scale!r}"
+    writer.assign(op, text if shift == 0 else f"{text} + {shift!r}")
+
+
+@emits("bias")
+def bias(writer: FunctionWriter, op: Op) -> None:
+    """A learned shift a channel."""
+    writer.assign(op, f"{writer.flow(op.inputs[0])} + {parameter(writer, op, 'bias')}")
+
+
+@emits("gain")
+def gain(writer: FunctionWriter, op: Op) -> None:
+    """A learned factor a channel, or a head."""
+    heads, width = op.attrs.get("heads"), op.width or 0
+    if heads is None:
+        factor = parameter(writer, op, "gain")
+    else:
+        key = f"{op.text('owner')}.gain"
+        expression = f"p[{key!r}].repeat_interleave({width // op.integer('heads')})"
+        factor = writer.weight(expression, key)
+    writer.assign(op, f"{writer.flow(op.inputs[0])} * {factor}")
+
+
+@emits("power")
+def power(writer: FunctionWriter, op: Op) -> None:
+    """Elementwise power."""
+    flow, exponent = writer.flow(op.inputs[0]), op.number("exponent")
+    known = {2.0: f"{flow} * {flow}", 0.5: f"torch.sqrt({flow})", -1.0: f"1.0 / {flow}"}
+    writer.assign(op, known.get(exponent, f"{flow} ** {exponent!r}"))
+
+
+@emits("sum")
+def sum_(writer: FunctionWriter, op: Op) -> None:
+    """A sum, plain or weighted by numbers or learned."""
+    flows = [writer.flow(name) for name in op.inputs]
+    weights = op.attrs.get("weights")
+    if weights == "learned":
+        scale = parameter(writer, op, "weights")
+        flows = [f"{scale}[{i}] * {flow}" for i, flow in enumerate(flows)]
+    elif isinstance(weights, tuple):
+        flows = [f"{w!r} * {flow}" for w, flow in zip(weights, flows, strict=True)]
+    writer.assign(op, " + ".join(flows))
+
+
+@emits("product")
+def product(writer: FunctionWriter, op: Op) -> None:
+    """A product of flows."""
+    writer.assign(op, " * ".join(writer.flow(name) for name in op.inputs))
+
+
+@emits("divide")
+def divide(writer: FunctionWriter, op: Op) -> None:
+    """The first flow over the second."""
+    writer.assign(op, " / ".join(writer.flow(name) for name in op.inputs))
+
+
+@emits("mean", "total")
+def over_heads(writer: FunctionWriter, op: Op) -> None:
+    """One number a head."""
+    heads = op.integer("heads", 1)
+    writer.assign(op, f"ops.{op.kind}({writer.flow(op.inputs[0])}, {heads})")
+
+
+@emits("tile")
+def tile(writer: FunctionWriter, op: Op) -> None:
+    """The whole vector, several times."""
+    writer.assign(op, f"ops.tile({writer.flow(op.inputs[0])}, {op.integer('times')})")
+
+
+@emits("repeat")
+def repeat(writer: FunctionWriter, op: Op) -> None:
+    """Each channel, several times."""
+    times, heads = op.attrs["times"], op.integer("heads", 1)
+    writer.assign(op, f"ops.repeat_channels({writer.flow(op.inputs[0])}, {times!r}, {heads})")
+
+
+@emits("slice")
+def slice_(writer: FunctionWriter, op: Op) -> None:
+    """A run of each head."""
+    start, size, heads = op.integer("start"), op.integer("size"), op.integer("heads", 1)
+    flow = writer.flow(op.inputs[0])
+    writer.assign(op, f"ops.slice_heads({flow}, {heads}, {start}, {size})")
+
+
+@emits("decay")
+def decay(writer: FunctionWriter, op: Op) -> None:
+    """exp(-exp(a) · in), a learned."""
+    states = op.attrs.get("states") or 0
+    arguments = f"{writer.flow(op.inputs[0])}, {parameter(writer, op, 'a')}, {states}"
+    writer.assign(op, f"ops.decay({arguments})")
+
+
+@emits("rope")
+def rope(writer: FunctionWriter, op: Op) -> None:
+    """Rotary positions."""
+    options = f"{op.integer('heads', 1)}, {op.number('base')!r}, {_since(writer, op)}"
+    writer.assign(op, f"ops.rope({writer.flow(op.inputs[0])}, {_now(writer)}, {options})")
+
+
+@emits("position")
+def position(writer: FunctionWriter, op: Op) -> None:
+    """1, 2, 3, ...; its input, when it has one, only says how many."""
+    flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
+    writer.assign(op, f"ops.position({flow}, {_now(writer)}, {_since(writer, op)})")
+
+
+def _now(writer: FunctionWriter) -> str:
+    return "start" if writer.region is writer.outer else "start + begin"
+
+
+def _since(writer: FunctionWriter, op: Op) -> int:
+    since = op.attrs.get("since")
+    if since is None:
+        return 0
+    return next(clock.period for clock in writer.program.clocks if clock.name == since)

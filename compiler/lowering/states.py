@@ -1,0 +1,47 @@
+"""States under the names that both executors share, whatever the compiler stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from nestgraph.compiler.ir import Function, Op, Program
+
+
+def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Every tensor of a state by name; stacked memories are taken apart."""
+    flat: dict[str, Tensor] = {"position": state["position"]}
+    for path, function in program.layers:
+        for name, tensor in _layer_tensors(function, state["layers"][path]):
+            flat[f"{path}.{name}"] = tensor
+    return flat
+
+
+def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    memories = {op.name: op for op in function.of_kind("memory")}
+    for name, value in state.items():
+        memory = memories.get(name)
+        if memory is None:
+            yield name, value
+        elif "members" in memory.attrs:
+            yield from _stack_tensors(memory, value)
+        elif memory.text("net") == "attention":
+            yield f"{name}.k", value[0]
+            yield f"{name}.v", value[1]
+        else:
+            yield f"{name}.A0", value
+
+
+def _stack_tensors(memory: Op, state: Any) -> Iterator[tuple[str, Tensor]]:
+    # A memory that commits at every token has no anchor of its own: it is the running state.
+    every_token = memory.text("unit") == "tokens" and memory.integer("period") == 1
+    anchor = () if every_token else state.anchor
+    kinds = (("A", state.running), ("anchor", anchor), ("S", state.momentum))
+    for index, member in enumerate(memory.texts("members")):
+        for kind, weights in kinds:
+            for layer, weight in enumerate(weights):
+                yield f"{member}.{kind}{layer}", weight[:, :, index]
+        if state.kept is not None and not every_token:
+            yield f"{member}.kept", state.kept

@@ -1,0 +1,169 @@
+"""Put what belongs to one recurrence into one loop, and order everything.
+
+A stack of memories, its write and its reads form a loop; so does every strongly connected
+component of the graph with `carry` edges. Loops on the same clock become one when nothing but
+plain ops lies between them; loops that wait for each other become one on the union grid of
+their ticks. What is in no loop runs once over the whole sequence.
+
+Adds a `loop` op before each loop (`periods`: its ticks; `longest`: the most tokens that it
+takes at once) and a `loop` attribute on the ops inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import networkx as nx
+
+from nestgraph.compiler.dependencies import Graph, between, graph, recurrent
+from nestgraph.compiler.elaborate import write_name
+from nestgraph.compiler.ir import Function, Op, Program
+from nestgraph.compiler.passes.select import CHUNK, LOOPED, SCANS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """See the module."""
+
+    name: ClassVar[str] = "schedule"
+
+    def apply(self, program: Program) -> Program:
+        """The program with loops, in the order in which it runs."""
+        return program.map(_schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loop:
+    body: frozenset[str]
+    periods: frozenset[int]  # ticks, in tokens; empty when no memory inside ever commits
+    scan: bool  # one token at a time
+
+    def joined(self, other: _Loop) -> _Loop:
+        return _Loop(
+            body=self.body | other.body,
+            periods=self.periods | other.periods,
+            scan=self.scan or other.scan,
+        )
+
+    def closed(self, order: Graph) -> _Loop:
+        return replace(self, body=frozenset(between(order, self.body)))
+
+
+def _schedule(function: Function) -> Function:
+    order = graph(function.ops)
+    loops = _untangled(_first_loops(function, order), order)
+    loops = _same_clock(loops, function, order)
+    return replace(function, ops=tuple(_ordered(function, loops, order)))
+
+
+def _first_loops(function: Function, order: Graph) -> list[_Loop]:
+    components = recurrent(function)
+    loops: list[_Loop] = []
+    for memory in function.of_kind("memory"):
+        if memory.attrs.get("kernel") not in LOOPED | SCANS:
+            continue
+        write = write_name(memory.name)
+        reads = {op.name for op in function.of_kind("read") if op.inputs[0] == memory.name}
+        parts = {op.name for op in function.of_kind("part") if op.inputs[0] in reads}
+        body = {write} | reads | parts | components.get(write, frozenset())
+        period = memory.integer("period") if memory.text("kernel") in LOOPED else 0
+        loop = _Loop(
+            body=frozenset(body),
+            periods=frozenset({period} if period else ()),
+            scan=memory.text("kernel") in SCANS,
+        )
+        loops.append(loop.closed(order))
+    return _overlapping_joined(loops, order)
+
+
+def _overlapping_joined(loops: list[_Loop], order: Graph) -> list[_Loop]:
+    result: list[_Loop] = []
+    for loop in loops:
+        for other in [o for o in result if o.body & loop.body]:
+            result.remove(other)
+            loop = loop.joined(other).closed(order)
+        result.append(loop)
+    return result
+
+
+def _untangled(loops: list[_Loop], order: Graph) -> list[_Loop]:
+    """Loops that wait for each other, or overlap, joined until none do."""
+    while True:
+        condensed = _condensed(loops, order)
+        tangled = [c for c in nx.strongly_connected_components(condensed) if len(c) > 1]
+        if not tangled:
+            return loops
+        names = set().union(*tangled)
+        chosen = [loop for i, loop in enumerate(loops) if _group(i) in names]
+        rest = [loop for i, loop in enumerate(loops) if _group(i) not in names]
+        joined = chosen[0]
+        for loop in chosen[1:]:
+            joined = joined.joined(loop)
+        loops = _overlapping_joined([*rest, joined.closed(order)], order)
+
+
+def _same_clock(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
+    """Loops on one clock joined, where only plain ops lie between them."""
+    memory_ops = {op.name for op in function.of_kind("read", "write")}
+    result: list[_Loop] = []
+    for loop in loops:
+        for index, other in enumerate(result):
+            if (other.periods, other.scan) != (loop.periods, loop.scan):
+                continue
+            joined = other.joined(loop).closed(order)
+            extra = joined.body - other.body - loop.body
+            if extra & memory_ops:
+                continue
+            candidate = [*result[:index], joined, *result[index + 1 :]]
+            if _untangled(candidate, order) == candidate:
+                result = candidate
+                break
+        else:
+            result.append(loop)
+    return result
+
+
+def _group(index: int) -> str:
+    return f"loop {index}"
+
+
+def _condensed(loops: list[_Loop], order: Graph) -> Graph:
+    """The graph with every loop as one node."""
+    group = {name: _group(i) for i, loop in enumerate(loops) for name in loop.body}
+    result: Graph = nx.DiGraph()
+    result.add_nodes_from(group.get(name, name) for name in order)
+    for source, target in order.edges:
+        a, b = group.get(source, source), group.get(target, target)
+        if a != b:
+            result.add_edge(a, b)
+    return result
+
+
+def _ordered(function: Function, loops: list[_Loop], order: Graph) -> Iterator[Op]:
+    by_name = {op.name: op for op in function.ops}
+    place = {op.name: i for i, op in enumerate(function.ops)}
+    for index, loop in enumerate(loops):
+        place[_group(index)] = min(place[name] for name in loop.body)
+    inside = list(nx.lexicographical_topological_sort(order, key=place.__getitem__))
+    yield from function.of_kind("memory")
+    condensed = _condensed(loops, order)
+    for name in nx.lexicographical_topological_sort(condensed, key=place.__getitem__):
+        if name in by_name:
+            yield by_name[name]
+            continue
+        index = int(name.removeprefix("loop "))
+        yield from _loop_ops(
+            index, loops[index], [by_name[n] for n in inside if n in loops[index].body]
+        )
+
+
+def _loop_ops(index: int, loop: _Loop, body: list[Op]) -> Iterator[Op]:
+    longest = 1 if loop.scan else CHUNK
+    yield Op(
+        name=f"loop{index}",
+        kind="loop",
+        attrs={"periods": tuple(sorted(loop.periods)), "longest": longest, "loop": index},
+    )
+    yield from (op.with_attrs(loop=index) for op in body)

@@ -1,0 +1,115 @@
+"""Hold a compiled model against the reference interpreter, number by number, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nestgraph.compiler.build import compile_model
+from nestgraph.reference import Reference
+from nestgraph.system import System
+
+TOLERANCE = 1e-8  # ‖a - b‖ <= TOLERANCE · max(‖b‖, 1): float64 rounding over a short sequence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """One tensor of both executors."""
+
+    name: str
+    error: float  # ‖compiled - reference‖ / max(‖reference‖, 1)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the error is rounding."""
+        return self.error <= TOLERANCE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """All tensors that were compared; `str()` is what the command line prints."""
+
+    name: str
+    tokens: int
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every tensor agrees."""
+        return all(c.agrees for c in self.comparisons)
+
+    def __str__(self) -> str:
+        worst = max(self.comparisons, key=lambda c: c.error)
+        head = (
+            f"{self.name}: {len(self.comparisons)} tensors over {self.tokens} tokens,"
+            f" largest error {worst.error:.1e} at {worst.name} (allowed {TOLERANCE:.0e})"
+        )
+        wrong = [f"  differs: {c.name} by {c.error:.1e}" for c in self.comparisons if not c.agrees]
+        return "\n".join([head, *wrong])
+
+
+def verify(
+    system: System, *, tokens: int = 20, batch: int = 2, seed: int = 0, spread: float = 0.0
+) -> Verification:
+    """Compare outputs, final states and the gradient of every parameter.
+
+    Args:
+        system: checked, with its widths known.
+        tokens: length of the random sequences.
+        batch: how many of them.
+        seed: of the parameters and the tokens.
+        spread: standard deviation of noise on all parameters, so that none stays at 0 or 1.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    compiled = compile_model(system, seed=seed, dtype=torch.float64)
+    reference = Reference(system, seed=seed, dtype=torch.float64)
+    source = torch.Generator().manual_seed(seed)
+    _disturb((compiled.weights, reference.weights), spread, seed)
+    assert system.model is not None
+    inputs = torch.randint(system.model.vocab, (batch, tokens), generator=source)
+    ours, theirs = compiled(inputs), reference(inputs)
+    pull = torch.randn(theirs.logits.shape, generator=source, dtype=torch.float64)
+    (ours.logits * pull).sum().backward()
+    (theirs.logits * pull).sum().backward()
+    tensors = {"logits": (ours.logits, theirs.logits)}
+    tensors |= _states(compiled.flat_state(ours.state), theirs.state)
+    tensors |= _gradients(compiled.weights.named(), reference.weights.named())
+    comparisons = tuple(_comparisons(tensors))
+    return Verification(name=system.name, tokens=tokens, comparisons=comparisons)
+
+
+def _disturb(modules: tuple[torch.nn.Module, ...], spread: float, seed: int) -> None:
+    for module in modules:
+        source = torch.Generator().manual_seed(seed + 1)
+        with torch.no_grad():
+            for _, parameter in sorted(module.named_parameters()):
+                noise = torch.randn(parameter.shape, generator=source, dtype=torch.float64)
+                parameter.add_(spread * noise)
+
+
+def _states(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
+) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """States that both keep; the compiler drops those that nothing can read."""
+    return ((f"state {name}", (ours[name], theirs[name])) for name in ours)
+
+
+def _gradients(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
+) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    for name, parameter in theirs.items():
+        pair = (ours[name].grad, parameter.grad)
+        zeros = torch.zeros_like(parameter)
+        yield f"gradient {name}", tuple(zeros if g is None else g for g in pair)  # type: ignore[misc]
+
+
+def _comparisons(tensors: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[Comparison]:
+    for name, (one, other) in tensors.items():
+        distance = (one.detach().double() - other.detach().double()).norm()
+        size = other.detach().double().norm().clamp(min=1)
+        yield Comparison(name=name, error=float(distance / size))
