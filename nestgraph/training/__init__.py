@@ -1,0 +1,52 @@
+"""Training under Lightning: clocks, batches, checkpoints; `fit.fit` is what the command line runs.
+
+Importing this package is quick; PyTorch and Lightning are imported when a name is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from nestgraph.errors import SpecError
+
+if TYPE_CHECKING:
+    from nestgraph.spec import Spec
+    from nestgraph.training.checkpoint import load_run
+    from nestgraph.training.clocked import ClockedOptimizer
+    from nestgraph.training.module import NestModule
+
+__all__ = ["ClockedOptimizer", "NestModule", "compile", "load_run"]
+
+_HOMES = {
+    "ClockedOptimizer": "clocked",
+    "NestModule": "module",
+    "load_run": "checkpoint",
+}
+
+
+def compile(spec: Spec, *, seed: int | None = None) -> NestModule:
+    """A module that trains and runs what the spec says.
+
+    Args:
+        spec: of a model.
+        seed: of the first weights; the spec's own `training.seed` if None.
+
+    Raises:
+        SpecError: when the spec asks for something that can't be compiled yet.
+    """
+    from nestgraph.compiler import compile_model
+    from nestgraph.training.module import NestModule
+
+    first = spec.system.training.seed if seed is None else seed
+    try:
+        model = compile_model(spec.system, seed=first)
+    except SpecError as error:  # the compiler knows places, but not the texts they are in
+        raise SpecError(error.diagnostics, error.sources or spec.sources) from None
+    return NestModule(model, spec)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

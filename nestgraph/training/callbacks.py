@@ -1,0 +1,165 @@
+"""What happens beside the training of a run: metrics, checkpoints, a line at each validation.
+
+Checkpoints are saved where the loops stand at a boundary: after a validation, or after a step that
+none follows. Both are places from which Lightning goes on exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from nestgraph.errors import InputError
+from nestgraph.training.checkpoint import BEST, LAST
+from nestgraph.training.interruption import Interruption, TrainingStopped
+from nestgraph.training.metrics_file import STEP, MetricsFile, Row
+from nestgraph.training.module import NestModule
+
+VALIDATION = ("val_loss", "val_bits_per_byte")
+
+
+class Metrics(L.Callback):
+    """Writes metrics.csv: the loss, the clocks of all levels, and validations."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: MetricsFile | None = None
+        self._row: Row = {}
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Begins the row of this step."""
+        self._flush()
+        assert isinstance(pl_module, NestModule)
+        step = trainer.global_step
+        self._row = {STEP: step, "train_loss": outputs["loss"].item(), **pl_module.level_metrics()}
+        if self._file is None:
+            columns = [STEP, "train_loss", *VALIDATION, *list(self._row)[2:]]
+            self._file = MetricsFile(self._path, columns, after=step - 1)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Completes the row of a step that a validation follows."""
+        self._row |= {name: trainer.callback_metrics[name].item() for name in VALIDATION}
+        self._flush()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Writes what is left."""
+        if self._file is not None:
+            self._flush()
+            self._file.close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Writes what is left, unless writing is what failed."""
+        if isinstance(exception, TrainingStopped):
+            self._flush()
+        if self._file is not None:
+            self._file.close()
+
+    def _flush(self) -> None:
+        row, self._row = self._row, {}
+        if row and self._file is not None:
+            self._file.write(row)
+
+
+class Keeper(L.Callback):
+    """Saves the last and the best state, stops where it should, and notices a broken training.
+
+    Args:
+        folder: of the run.
+        steps: after which training ends, with a validation.
+        val_interval: steps between validations.
+        interruption: whether somebody pressed Ctrl-C.
+    """
+
+    def __init__(
+        self, folder: Path, *, steps: int, val_interval: int, interruption: Interruption
+    ) -> None:
+        self._folder = folder
+        self._steps = steps
+        self._val_interval = val_interval
+        self._interruption = interruption
+        self.best = math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best loss so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remembers the best loss of before."""
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Ends the training at its last step, or earlier if somebody wishes."""
+        step = trainer.global_step
+        self._require_finite(outputs["loss"], "training loss", step)
+        validates = step % self._val_interval == 0 or step >= self._steps
+        if step >= self._steps:
+            trainer.should_stop = True  # which also makes Lightning validate
+        if self._interruption.wished and not validates:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves."""
+        loss = trainer.callback_metrics["val_loss"]
+        self._require_finite(loss, "validation loss", trainer.global_step)
+        if loss.item() < self.best:
+            self.best = loss.item()
+            trainer.save_checkpoint(self._folder / BEST)
+        if self._interruption.wished and trainer.global_step < self._steps:
+            self._stop(trainer)
+        trainer.save_checkpoint(self._folder / LAST)
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self._folder / LAST)
+        raise TrainingStopped(saved=True)
+
+    def _require_finite(self, loss: torch.Tensor, name: str, step: int) -> None:
+        if math.isfinite(loss.item()):
+            return
+        saved = self._folder / LAST
+        kept = f"{saved} holds the last good state" if saved.is_file() else "nothing was saved"
+        raise InputError(
+            "NG731",
+            f"the {name} became {loss.item()} at step {step}; {kept}",
+            "lower `training.lr` or the rates of the memories, or normalise what they are fed",
+        )
+
+
+class Lines(L.Callback):
+    """One line at each validation."""
+
+    def __init__(self, write: Callable[[str], None], steps: int) -> None:
+        self._write = write
+        self._steps = steps
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Says where the training is."""
+        train, *validation = (
+            trainer.callback_metrics[name].item() for name in ("train_loss", *VALIDATION)
+        )
+        nats, bits = validation
+        width = len(str(self._steps))
+        self._write(
+            f"step {trainer.global_step:>{width}}/{self._steps}  training {train:.4f}"
+            f"  validation {nats:.4f} nats = {bits:.4f} bits per byte"
+        )

@@ -1,0 +1,236 @@
+"""Training a spec from start to end, or on from a checkpoint: what `nestgraph train` does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import rich
+from rich.console import Console
+
+from nestgraph.data import VOCAB, Corpus, load_corpus
+from nestgraph.errors import InputError
+from nestgraph.training import checkpoint, compile, folder, report
+from nestgraph.training.batches import TrainingBatches, ValidationBatches
+from nestgraph.training.callbacks import Keeper, Lines, Metrics
+from nestgraph.training.checkpoint_io import AtomicCheckpointIO
+from nestgraph.training.interruption import Interruption, TrainingStopped
+from nestgraph.training.module import NestModule
+from nestgraph.training.options import refuse_for_now, spec_of_run, wished
+from nestgraph.training.progress import StepBar
+
+if TYPE_CHECKING:
+    from nestgraph.spec import Spec
+
+# Rich would read brackets of a sample as styles, and colour numbers.
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What came of a training.
+
+    Attributes:
+        folder: where everything is.
+        module: as it is now.
+        step: updates so far, those before a resumption included.
+        val_loss: nats a token over the whole validation text; None when interrupted.
+        interrupted: whether somebody stopped it.
+    """
+
+    folder: Path
+    module: NestModule
+    step: int
+    val_loss: float | None
+    interrupted: bool
+
+
+def fit(
+    spec: Spec | None,
+    out: Path | None = None,
+    *,
+    resume: Path | None = None,
+    max_steps: int | None = None,
+    data: str | None = None,
+    seed: int | None = None,
+    devices: str = "1",
+    strategy: str = "auto",
+    precision: str = "32-true",
+    console: Console | None = None,
+) -> Run:
+    """Trains a model, writes its run folder, and says what came of it.
+
+    Args:
+        spec: what to train; may be None with `resume`, whose checkpoint holds the spec.
+        out: folder of the run; the next free `runs/NAME-k` if None.
+        resume: a run folder or a checkpoint to go on from.
+        max_steps: in place of the spec's `training.steps`.
+        data: in place of the spec's `training.data`.
+        seed: in place of the spec's `training.seed`.
+        devices: only "1" for now.
+        strategy: only "auto" for now.
+        precision: only "32-true" for now.
+        console: where to print.
+
+    Raises:
+        InputError: for bad data, checkpoints, options, a full disk, or a loss that is no number.
+        SpecError: when the spec can't be trained.
+    """
+    refuse_for_now(devices=devices, strategy=strategy, precision=precision)
+    settings = wished(max_steps=max_steps, data=data, seed=seed)
+    file = checkpoint.find_checkpoint(resume) if resume is not None else None
+    content = checkpoint.read_checkpoint(file) if file is not None else None
+    spec = spec_of_run(spec, content, settings)
+    job = _prepare(spec, file, content)
+    place = _place(spec, file, out)
+    return _train(job, place, console or rich.get_console())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """All that training needs, known to fit together."""
+
+    module: NestModule
+    corpus: Corpus
+    file: Path | None  # checkpoint to go on from
+    done: int  # steps in it
+
+
+def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None) -> _Job:
+    training, model = spec.system.training, spec.system.model
+    if model is None:
+        raise InputError(
+            "NG723", f"`{spec.path}` is an optimizer, not a model", "name a spec that has a `model`"
+        )
+    done = _steps_in(file, content)
+    if done >= training.steps:
+        raise InputError(
+            "NG723",
+            f"`{file}` has all its {done} steps of {training.steps}",
+            "give a larger --max-steps to train on",
+        )
+    corpus = load_corpus(training.data)
+    corpus.require(training.context)
+    if (top := max(corpus.text)) >= model.vocab:
+        raise InputError(
+            "NG704",
+            f"`{training.data}` holds byte {top}, but the model knows {model.vocab} tokens",
+            f"set `model.embed.vocab` to {VOCAB}",
+        )
+    module = compile(spec)
+    if file is not None and content is not None:
+        checkpoint.check_weights(file, module, content)
+    return _Job(module=module, corpus=corpus, file=file, done=done)
+
+
+def _steps_in(file: Path | None, content: dict[str, Any] | None) -> int:
+    if content is None:
+        return 0
+    if Keeper.__qualname__ not in content.get("callbacks", {}):
+        raise InputError(
+            "NG723",
+            f"`{file}` was not written by `nestgraph train`, so it doesn't say where it stopped",
+            "resume it with the Trainer that wrote it",
+        )
+    return int(content["global_step"])
+
+
+def _place(spec: Spec, file: Path | None, out: Path | None) -> Path:
+    """The folder to write to: that of the resumed run, else a new one."""
+    own = file is not None and folder.is_run(file.parent)
+    if own and out is not None:
+        raise InputError(
+            "NG723", f"a resumed run goes on in its folder, not in `{out}`", "leave --out away"
+        )
+    place = file.parent if own and file is not None else folder.new_folder(spec.system.name, out)
+    folder.write_spec(place, spec)
+    return place
+
+
+def _train(job: _Job, place: Path, console: Console) -> Run:
+    spec, began = job.module.spec, time.monotonic()
+    steps = spec.system.training.steps
+    picture = folder.draw_levels(place, spec)
+    console.print(report.opening(spec, job.corpus, place), **PLAIN)
+    with Interruption() as interruption, _quiet():
+        trainer = _trainer(place, job.module, console, interruption)
+        try:
+            trainer.fit(job.module, *_loaders(job), ckpt_path=job.file)
+        except TrainingStopped as stop:
+            step = trainer.global_step
+            words = report.interrupted(folder=place, step=step, steps=steps, saved=stop.saved)
+            console.print(words, **PLAIN)
+            return Run(folder=place, module=job.module, step=step, val_loss=None, interrupted=True)
+    loss = trainer.callback_metrics["val_loss"].item()
+    words = report.summary(
+        folder=place,
+        step=steps,
+        taken=steps - job.done,
+        seconds=time.monotonic() - began,
+        loss=loss,
+        text=report.sample(job.module, seed=spec.system.training.seed),
+        picture=picture,
+    )
+    console.print(words, **PLAIN)
+    return Run(folder=place, module=job.module, step=steps, val_loss=loss, interrupted=False)
+
+
+def _loaders(job: _Job) -> tuple[TrainingBatches, ValidationBatches]:
+    training = job.module.spec.system.training
+    context, batch = training.context, training.batch
+    return (
+        TrainingBatches(
+            job.corpus.train,
+            context=context,
+            batch=batch,
+            steps=training.steps,
+            seed=training.seed,
+        ),
+        ValidationBatches(job.corpus.validation, context=context, batch=batch),
+    )
+
+
+def _trainer(
+    place: Path, module: NestModule, console: Console, interruption: Interruption
+) -> L.Trainer:
+    steps = module.spec.system.training.steps
+    val_interval = module.spec.system.training.val_interval
+    bar: list[L.Callback] = [StepBar()] if console.is_terminal else []
+    lines = Lines(lambda line: console.print(line, **PLAIN), steps)
+    keeper = Keeper(place, steps=steps, val_interval=val_interval, interruption=interruption)
+    return L.Trainer(
+        devices=1,
+        max_steps=steps,
+        val_check_interval=val_interval,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        callbacks=[Metrics(place / folder.METRICS), *bar, lines, keeper],
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=bool(bar),
+        enable_model_summary=False,
+        default_root_dir=place,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning from announcing devices, tips and why it stopped."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Lightning's own use of PyTorch's tree functions; nothing a user could change.
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

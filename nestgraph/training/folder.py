@@ -1,0 +1,87 @@
+"""The folder of a run: the spec as written and as resolved, its picture, metrics, checkpoints."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nestgraph.errors import InputError
+from nestgraph.training.files import replace_file, unwritable
+
+if TYPE_CHECKING:
+    from nestgraph.spec import Spec
+
+RUNS = Path("runs")
+SPEC = "spec.yaml"
+RESOLVED = "resolved.yaml"
+PICTURE = "levels.svg"
+METRICS = "metrics.csv"
+
+
+def new_folder(name: str, wish: Path | None) -> Path:
+    """Makes the folder of a new run: the one that is wished, or the next free runs/NAME-k.
+
+    Raises:
+        InputError: when the wished folder is in use, or can't be made.
+    """
+    if wish is None:
+        return _next_free(name)
+    try:
+        wish.mkdir(parents=True, exist_ok=True)
+        used = any(wish.iterdir())
+    except OSError as error:
+        raise unwritable(wish, error) from error
+    if used:
+        raise InputError(
+            "NG722",
+            f"`{wish}` is not empty, and a run overwrites nothing",
+            "choose a new folder, or go on with the run in it by --resume",
+        )
+    return wish
+
+
+def write_spec(folder: Path, spec: Spec) -> None:
+    """Keeps every source file as written, and the resolved spec."""
+    bases = [file for file in spec.sources if file != spec.path]
+    replace_file(folder / SPEC, spec.sources[spec.path].encode())
+    for number, file in enumerate(bases, start=1):
+        replace_file(folder / f"base-{number}-{Path(file).name}", spec.sources[file].encode())
+    replace_file(folder / RESOLVED, spec.resolved_yaml().encode())
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder was made by a run."""
+    return (folder / RESOLVED).is_file()
+
+
+def draw_levels(folder: Path, spec: Spec) -> str:
+    """Draws the picture of the levels; its path, or why there is none."""
+    from nestgraph.viz import DrawError, draw
+
+    try:
+        draw(spec, folder / PICTURE)
+    except DrawError as error:
+        return f"no picture: {error}"
+    return str(folder / PICTURE)
+
+
+def _next_free(name: str) -> Path:
+    try:
+        RUNS.mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            folder = RUNS / f"{name}-{number}"
+            if _make(folder):
+                return folder
+    except OSError as error:
+        raise unwritable(RUNS, error) from error
+    raise AssertionError("counting ended")
+
+
+def _make(folder: Path) -> bool:
+    """Makes a folder; false if somebody else has it already, even a moment ago."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True

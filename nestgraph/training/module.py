@@ -1,0 +1,228 @@
+"""A compiled spec as a `LightningModule`: any `L.Trainer` can train it on batches of tokens."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+
+from nestgraph.errors import InputError
+from nestgraph.output import Output
+from nestgraph.parameters import ParameterSpec
+from nestgraph.training import sampling
+from nestgraph.training.checkpoint import ENTRY, describe
+from nestgraph.training.clocked import ClockedOptimizer
+from nestgraph.training.levels import commits, token_levels
+from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
+
+if TYPE_CHECKING:
+    from nestgraph.spec import Spec
+
+Batch = Tensor | Sequence[Tensor]
+State = dict[str, Any]
+
+
+class NestModule(L.LightningModule):
+    """Trains a model by next-token prediction, as the spec's `training` section says.
+
+    A batch is a LongTensor (rows, time + 1), or a pair (inputs, targets) of (rows, time).
+    Every window starts from the model's initial state. Losses are in nats a token.
+
+    Attributes:
+        model: what the spec compiled to; `module(tokens, state)` calls it.
+        spec: where it came from; checkpoints carry it.
+    """
+
+    def __init__(self, model: nn.Module, spec: Spec) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = spec
+        self._token_levels = token_levels(spec.system)
+        self._commits = dict.fromkeys(self._token_levels, 0)
+        self._rates: dict[str, float] = {}
+        self._nats = 0.0
+        self._predictions = 0
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> Output:
+        """Scores of the token after each of `tokens` (rows, time), and the state after them."""
+        return cast(Output, self.model(tokens, state))
+
+    def initial_state(self, batch: int) -> State:
+        """The state before the first token, for that many rows."""
+        return cast(State, cast(Any, self.model).initial_state(batch))
+
+    def on_train_start(self) -> None:
+        """Lets the spec beat a checkpoint: a resumed run may have been given other settings."""
+        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        if isinstance(optimizer, ClockedOptimizer) and isinstance(schedule, LambdaLR):
+            retune(optimizer, schedule, self.spec.system.training)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of one batch."""
+        inputs, targets = inputs_and_targets(batch)
+        loss = F.cross_entropy(self(inputs).logits.flatten(0, 1), targets.flatten())
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(targets))
+        for level, period in self._token_levels.items():
+            self._commits[level] += commits(period, inputs.shape[1])
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Notes the rates of this update; the schedule goes on right after it."""
+        groups = optimizer.param_groups
+        self._rates = {group.get("level", "step"): group["lr"] for group in groups}
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Logs the clocks of all levels at the steps at which the loss is logged."""
+        trainer = cast(Any, self.trainer)
+        if trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0:
+            self.log_dict(self.level_metrics())
+
+    def level_metrics(self) -> dict[str, float]:
+        """How often each level has moved so far, and the rates of the outer optimizer's levels.
+
+        Levels on tokens count the ticks in one row of the batch.
+        """
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        moved = optimizer.updates() if isinstance(optimizer, ClockedOptimizer) else {}
+        updates = {f"updates/{name}": float(n) for name, n in {**moved, **self._commits}.items()}
+        return updates | {f"lr/{name}": rate for name, rate in self._rates.items()}
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the last validation."""
+        self._nats, self._predictions = 0.0, 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds losses up in float64, so that windows of any size weigh by their tokens."""
+        inputs, targets = inputs_and_targets(batch)
+        logits = self(inputs).logits.flatten(0, 1)
+        losses = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        self._nats += losses.cpu().double().sum().item()
+        self._predictions += targets.numel()
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean over all tokens of all batches."""
+        if self._predictions:
+            loss = torch.tensor(self._nats / self._predictions, dtype=torch.float64)
+            self.log("val_loss", loss, prog_bar=True)
+            self.log("val_bits_per_byte", loss / math.log(2))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW on the spec's step clocks, with warm-up and cosine."""
+        training = self.spec.system.training
+        optimizer = build_optimizer(self._parameters_with_specs(), training)
+        schedule = build_schedule(optimizer, training)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips as the spec says, unless the Trainer was told otherwise."""
+        if gradient_clip_val is None:
+            gradient_clip_val = self.spec.system.training.clip
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the spec into the checkpoint, so that it opens alone."""
+        checkpoint[ENTRY] = {**describe(self.spec), "commits": dict(self._commits)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the counts that are no part of the weights."""
+        self._commits.update(checkpoint.get(ENTRY, {}).get("commits", {}))
+
+    def generate(
+        self,
+        prompt: Tensor,
+        tokens: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+        state: State | None = None,
+    ) -> Tensor:
+        """Continues a prompt; the work for one token doesn't grow with those before it.
+
+        Args:
+            prompt: tokens (rows, time), or (time,) for one row; not empty.
+            tokens: how many to add.
+            temperature: 0 always takes the likeliest token.
+            top_k: choose among the best so many only.
+            generator: source of the choices.
+            state: where an earlier sequence ended; None is the start.
+
+        Returns:
+            The added tokens (rows, tokens), without the prompt.
+
+        Raises:
+            InputError: for a prompt or settings that make no sense.
+        """
+        if tokens < 0:
+            raise InputError("NG741", f"the number of tokens (={tokens}) must be 0 or more")
+        stream = self.stream(
+            prompt, temperature=temperature, top_k=top_k, generator=generator, state=state
+        )
+        rows = len(prompt) if prompt.ndim > 1 else 1
+        added = [sample.tokens for sample in itertools.islice(stream, tokens)]
+        return torch.stack(added, dim=1) if added else prompt.new_empty(rows, 0)
+
+    def stream(
+        self,
+        prompt: Tensor,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+        state: State | None = None,
+    ) -> Iterator[sampling.Sample]:
+        """Continues a prompt without end, token by token; arguments as for `generate`."""
+        model = self.spec.system.model
+        taste = sampling.Taste(temperature=temperature, top_k=top_k, generator=generator)
+        rows = sampling.as_rows(prompt, model.vocab if model else None)
+        return self._continue(rows.to(self.device), state, taste)
+
+    def _continue(
+        self, rows: Tensor, state: State | None, taste: sampling.Taste
+    ) -> Iterator[sampling.Sample]:
+        while True:
+            with torch.no_grad():
+                logits, state = self(rows, state)
+            chosen = sampling.choose(logits[:, -1], taste)
+            yield sampling.Sample(chosen, state)
+            rows = chosen[:, None]
+
+    def _parameters_with_specs(self) -> Iterator[tuple[ParameterSpec, Tensor]]:
+        weights = cast(Any, self.model).weights
+        named = weights.named()
+        return ((spec, named[spec.name]) for spec in weights.table)
+
+
+def inputs_and_targets(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Splits a batch into what the model reads and what it should predict.
+
+    Raises:
+        TypeError: when it is neither one tensor of tokens nor a pair.
+    """
+    parts = [batch] if isinstance(batch, Tensor) else list(batch)
+    shapes = [tuple(part.shape) if isinstance(part, Tensor) else part for part in parts]
+    tokens = all(isinstance(part, Tensor) and part.ndim == 2 for part in parts)
+    if tokens and len(parts) == 1 and parts[0].shape[1] > 1:
+        return parts[0][:, :-1].long(), parts[0][:, 1:].long()
+    if tokens and len(parts) == 2 and shapes[0] == shapes[1]:
+        return parts[0].long(), parts[1].long()
+    raise TypeError(
+        f"a batch of {', '.join(map(str, shapes))} can't be trained on: give tokens"
+        " (rows, time + 1), or a pair (inputs, targets) of (rows, time)"
+    )

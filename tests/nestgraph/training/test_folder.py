@@ -1,0 +1,70 @@
+"""The folder of a run: the next free name, the spec with its bases, the picture or why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nestgraph.errors import InputError
+from nestgraph.spec import Spec, load
+from nestgraph.training import folder
+
+
+def test_the_next_free_number_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "a-2").mkdir(parents=True)
+
+    made = [folder.new_folder(name, None) for name in ("a", "a", "b")]
+
+    assert made == [Path("runs/a-1"), Path("runs/a-3"), Path("runs/b-1")]
+    assert all(path.is_dir() for path in made)
+
+
+def test_a_wished_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    wish = tmp_path / "x" / "y"
+
+    assert folder.new_folder("a", wish) == wish
+    assert wish.is_dir()
+
+
+def test_a_place_that_cant_be_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "runs").touch()
+
+    with pytest.raises(InputError, match=r"NG721 `.*file` can't be written: File exists"):
+        folder.new_folder("a", tmp_path / "file")
+    with pytest.raises(InputError, match=r"NG721 `runs` can't be written"):
+        folder.new_folder("a", None)
+
+
+def test_every_source_of_a_spec_is_kept_even_when_two_have_one_name(
+    spec_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "small.yaml").write_text(
+        "nestgraph: 1\nname: middle\nextends: ../small.yaml\nvars: {width: 8}\n"
+    )
+    top = tmp_path / "top.yaml"
+    top.write_text("nestgraph: 1\nname: top\nextends: sub/small.yaml\n")
+    spec = load(top)
+    place = tmp_path / "run"
+    place.mkdir()
+
+    folder.write_spec(place, spec)
+
+    texts = {path.read_text() for path in place.iterdir() if path.name != "resolved.yaml"}
+    assert texts == set(spec.sources.values())
+    assert (place / "spec.yaml").read_text() == top.read_text()
+    assert folder.is_run(place)
+    assert load(place / "resolved.yaml").system.model.width == 8
+
+
+def test_a_picture_that_cant_be_drawn_is_no_reason_not_to_train(spec: Spec, tmp_path: Path) -> None:
+    assert folder.draw_levels(tmp_path, spec) == str(tmp_path / "levels.svg")
+    assert (tmp_path / "levels.svg").read_text().startswith(("<?xml", "<svg"))
+
+    assert folder.draw_levels(tmp_path / "gone", spec).startswith("no picture: ")
