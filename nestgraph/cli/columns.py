@@ -1,0 +1,24 @@
+"""Rows of text as aligned columns. Plain text, so that it reads the same in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+GAP = "  "
+
+
+def columns(rows: Iterable[Sequence[object]], *, indent: int = 0) -> str:
+    """Rows under each other, each column as wide as its widest cell."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    count = max((len(row) for row in cells), default=0)
+    widths = [max((len(row[i]) for row in cells if i < len(row)), default=0) for i in range(count)]
+    return "\n".join(
+        " " * indent
+        + GAP.join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)).rstrip()
+        for row in cells
+    )
+
+
+def section(title: str, body: str) -> str:
+    """A titled part of a longer text."""
+    return f"{title}\n{body}"

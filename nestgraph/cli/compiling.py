@@ -1,0 +1,46 @@
+"""`nestgraph compile`: the plan, the program, the code, or a comparison with the reference."""
+
+from __future__ import annotations
+
+import typer
+
+from nestgraph.cli.opening import open_spec
+from nestgraph.errors import InputError
+from nestgraph.findings import did_you_mean
+
+DISAGREES = 1
+"""Exit status when the compiled model differs from the reference: a bug of nestgraph."""
+
+
+def compile_spec(
+    path: str,
+    changes: list[str],
+    print_ir: bool,
+    print_ir_after: str | None,
+    emit: bool,
+    verify: bool,
+) -> None:
+    """Prints what was asked for, in this order; the plan when nothing was."""
+    from nestgraph import compiler
+
+    if print_ir_after is not None:
+        _known_pass(print_ir_after, (*compiler.PASS_NAMES, "all"))
+    with open_spec(path, changes) as spec:
+        parts = []
+        if print_ir_after is not None:
+            parts.append(compiler.print_ir(spec.system, after=print_ir_after))
+        if print_ir:
+            parts.append(compiler.print_ir(spec.system))
+        if emit:
+            parts.append(compiler.emit_python(spec.system))
+        comparison = compiler.verify(spec.system) if verify else None
+        if comparison is not None:
+            parts.append(str(comparison))
+        typer.echo("\n\n".join(parts or [str(compiler.plan(spec.system))]))
+    if comparison is not None and not comparison.agrees:
+        raise typer.Exit(DISAGREES)
+
+
+def _known_pass(name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise InputError("NG801", f"`{name}` names no pass", did_you_mean(name, known))

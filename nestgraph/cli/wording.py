@@ -1,0 +1,33 @@
+"""Values of a spec as text, where `nestgraph.describe` has no words of its own for them."""
+
+from __future__ import annotations
+
+from nestgraph.describe import coefficient_text
+from nestgraph.levels import period
+from nestgraph.system import Clock, Erase
+
+
+def clock(value: Clock) -> str:
+    """A clock by its name and what that means: `context, every 16 tokens`."""
+    built_in = value.name in ("token", "step", "never")
+    return value.name if built_in else f"{value.name}, {period(value)}"
+
+
+def erase(value: Erase) -> str:
+    """What is erased, with its own key and rate if there are any."""
+    key = f" under {value.key}" if value.key is not None else ""
+    rate = f", rate {coefficient_text(value.rate)}" if value.rate is not None else ""
+    return f"{value.where}{key}{rate}"
+
+
+def plain(value: object) -> str:
+    """A value as the author would write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(item) for item in value)
+    return str(value)

@@ -1,0 +1,59 @@
+"""`nestgraph compile`: plan, program, code, comparison."""
+
+from __future__ import annotations
+
+import ast
+
+from nestgraph.compiler import PASS_NAMES, verification
+
+
+def test_the_plan_names_each_memory_and_its_kernel(run, write) -> None:
+    shown = run("compile", write()).stdout
+    assert shown.startswith("plan of small")
+    assert "M" in shown
+    assert "linear_memory" in shown or "delta" in shown
+
+
+def test_the_program_is_printed_after_all_passes_or_after_one(run, write) -> None:
+    last = run("compile", write(), "--print-ir").stdout
+    first = run("compile", write(), "--print-ir-after", PASS_NAMES[0]).stdout
+    assert "%k" in last
+    assert PASS_NAMES[0] in first
+    assert first != last
+
+
+def test_an_unknown_pass_is_named_with_a_suggestion(run, write) -> None:
+    result = run("compile", write(), "--print-ir-after", PASS_NAMES[0][:-1])
+    assert result.exit_code == 2
+    assert f"did you mean `{PASS_NAMES[0]}`?" in result.stderr
+
+
+def test_the_emitted_code_is_python(run, write) -> None:
+    assert ast.parse(run("compile", write(), "--emit", "python").stdout).body
+
+
+def test_a_comparison_with_the_reference_agrees(run, write) -> None:
+    result = run("compile", write(), "--verify")
+    assert result.exit_code == 0, result.stderr
+    assert "largest error" in result.stdout
+
+
+def test_a_comparison_that_disagrees_fails(run, write, monkeypatch) -> None:
+    monkeypatch.setattr(verification, "TOLERANCE", -1.0)
+    result = run("compile", write(), "--verify")
+    assert result.exit_code == 1
+    assert "differs" in result.stdout
+
+
+def test_what_no_executor_runs_yet_is_refused_at_its_place(run, write) -> None:
+    path = write("net: linear", "net: linear, gradient: none")
+    result = run("compile", path)
+    assert result.exit_code == 2
+    assert f"{path.name}:9:" in result.stderr
+    assert "NG908" in result.stderr
+    assert "^" in result.stderr
+
+
+def test_the_program_is_printed_after_every_pass(run, write) -> None:
+    shown = run("compile", write(), "--print-ir-after", "all").stdout
+    assert all(f"# after {name}\n" in shown for name in PASS_NAMES)

@@ -1,0 +1,152 @@
+"""However a command fails, it ends with a sentence and a status, not with a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from nestgraph.cli.failures import PoliteGroup, sentence
+from nestgraph.errors import Diagnostic, InputError, Span, SpecError
+
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-c", "from nestgraph.cli import main; main()"]
+
+
+def outcome(error: BaseException) -> Result:
+    """What becomes of a command whose body raises."""
+    app = typer.Typer(cls=PoliteGroup)
+
+    @app.callback()
+    def root() -> None: ...
+
+    @app.command()
+    def fails() -> None:
+        raise error
+
+    return CliRunner().invoke(app, ["fails"])
+
+
+def ending(error: BaseException) -> tuple[int, str]:
+    """Status and stderr of a command whose body raises."""
+    result = outcome(error)
+    return result.exit_code, result.stderr
+
+
+def test_a_spec_error_prints_its_findings_with_their_lines() -> None:
+    place = Span(file="a.yaml", line=1, column=3)
+    error = SpecError(
+        [Diagnostic(code="NG201", message="no such flow", span=place)], {"a.yaml": "k: v"}
+    )
+    status, text = ending(error)
+    assert status == 2
+    assert text.startswith("a.yaml:1:3: NG201 no such flow\n")
+    assert text.rstrip().endswith("^")
+
+
+def test_an_input_error_prints_one_sentence() -> None:
+    assert ending(InputError("NG701", "no text there", "give one")) == (
+        2,
+        "NG701 no text there; give one\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [(errno.ENOSPC, "free some space"), (errno.EFBIG, "raise the limit"), (errno.EACCES, "choose")],
+)
+def test_an_error_of_the_system_names_file_and_cure(number: int, cure: str) -> None:
+    status, text = ending(OSError(number, os.strerror(number), "out.svg"))
+    assert status == 2
+    assert text.startswith(f"`out.svg`: {os.strerror(number)}; ")
+    assert cure in text
+
+
+def test_an_error_of_the_system_without_a_file_still_reads_as_a_sentence() -> None:
+    assert sentence(OSError("the tape is full")) == "the tape is full"
+
+
+def test_an_interruption_is_one_line_and_status_130() -> None:
+    assert ending(KeyboardInterrupt()) == (130, "Interrupted.\n")
+
+
+def test_a_reader_that_went_away_is_silent() -> None:
+    assert ending(BrokenPipeError()) == (141, "")
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    bug = KeyError("missing")
+    assert outcome(bug).exception is bug
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_stdout_is_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*COMMAND, "list"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert "free some space" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_a_closed_pipe_under_stdout_is_silent() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(
+        [*COMMAND, "list"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_ctrl_c_ends_with_a_plain_line() -> None:
+    code = (
+        "import sys, time, typer\n"
+        "from nestgraph.cli.failures import PoliteGroup\n"
+        "app = typer.Typer(cls=PoliteGroup)\n"
+        "@app.command()\n"
+        "def wait() -> None:\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "@app.command()\n"
+        "def other() -> None: ...\n"
+        "app(['wait'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (130, "Interrupted.\n")
+
+
+def test_an_unknown_command_gets_a_suggestion_and_status_2() -> None:
+    result = subprocess.run(
+        [*COMMAND, "chekc"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "check" in result.stderr

@@ -1,0 +1,145 @@
+"""`nestgraph train` and `nestgraph generate`: one run, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nestgraph.cli.commands import app
+from nestgraph.cli.generate import as_text
+
+ROOT = Path(__file__).parents[3]
+SMALL = ("--set", "training.context=16", "--set", "training.batch=2", "--set", "training.warmup=1")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """A text of its own."""
+    path = tmp_path / "text.txt"
+    path.write_text("".join(random.Random(0).choices("abcdef \n", k=2000)))
+    return path
+
+
+def trained(run, write, text: Path, steps: int = 2):
+    return run("train", write(), *SMALL, "--data", text, "--max-steps", steps, "--out", "run")
+
+
+def test_a_run_ends_with_its_loss_a_sample_and_its_picture(run, write, text) -> None:
+    result = trained(run, write, text)
+    assert result.exit_code == 0, result.output
+    assert "validation loss" in result.stdout
+    assert "it writes" in result.stdout
+    assert "levels.svg" in result.stdout
+    assert Path("run/levels.svg").is_file()
+
+
+def test_a_run_writes_on_from_a_prompt(run, write, text) -> None:
+    trained(run, write, text)
+    first, again = (run("generate", "run", "abc", "--tokens", 8, "--seed", 1) for _ in range(2))
+    assert first.exit_code == 0, first.output
+    assert first.stdout.startswith("abc")
+    assert first.stdout == again.stdout
+    assert (
+        run("generate", "run/last.ckpt", "abc", "--tokens", 8, "--seed", 1).stdout == first.stdout
+    )
+
+
+def test_a_run_goes_on_without_its_spec(run, write, text) -> None:
+    trained(run, write, text)
+    Path("small.yaml").unlink()
+    result = run("train", "--resume", "run", "--max-steps", 3)
+    assert result.exit_code == 0, result.output
+    assert "3" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "nothing to train"),
+        (("--set", "vars.width=8"), "none was named"),
+        (("hope-tiny", "--devices", "2"), "not supported yet"),
+        (("hope-tiny", "--precision", "bf16-mixed"), "not supported yet"),
+        (("hope-tiny", "--strategy", "ddp"), "not supported yet"),
+        (("hope-tiny", "--data", "nowhere.txt"), "nowhere.txt"),
+        (("hope-tiny", "--set", "training.lr=fast"), "fast"),
+        (("nowhere.yaml",), "nowhere.yaml"),
+        (("--resume", "nowhere"), "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_trained_is_a_sentence_with_status_2(run, options, said) -> None:
+    result = run("train", *options)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_a_run_is_never_overwritten(run, write, text) -> None:
+    trained(run, write, text)
+    before = Path("run/last.ckpt").read_bytes()
+    assert trained(run, write, text).exit_code == 2
+    assert Path("run/last.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a checkpoint", b"\x80\x02}q\x00."])
+def test_a_foreign_checkpoint_is_refused(run, tmp_path, content) -> None:
+    (tmp_path / "foreign.ckpt").write_bytes(content)
+    result = run("generate", "foreign.ckpt", "abc")
+    assert result.exit_code == 2, result.output
+    assert "foreign.ckpt" in result.stderr
+
+
+def test_a_cut_checkpoint_is_refused(run, write, text, tmp_path) -> None:
+    trained(run, write, text)
+    whole = Path("run/last.ckpt").read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    result = run("generate", "cut.ckpt", "abc")
+    assert result.exit_code == 2, result.output
+    assert "cut.ckpt" in result.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_ends_with_130(write, text, tmp_path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from nestgraph.cli import main; main()",
+        "train",
+        str(write()),
+    ]
+    options = [*SMALL, "--data", str(text), "--max-steps", "100000", "--out", "run"]
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "small" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "stopped at step" in stdout or "Interrupted" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_bytes_come_out_as_whole_characters() -> None:
+    pieces = list(as_text("aé\x1b€".encode()))
+    assert "".join(pieces) == "aé\N{REPLACEMENT CHARACTER}€"
+    assert pieces[0] == "a"
+    assert "".join(as_text(b"a\xe2\x82")) == "a\N{REPLACEMENT CHARACTER}"
+
+
+def test_the_prompt_must_hold_something(run, write, text) -> None:
+    trained(run, write, text)
+    result = CliRunner().invoke(app, ["generate", "run", ""])
+    assert result.exit_code == 2
+    assert "prompt is empty" in result.stderr

@@ -1,0 +1,123 @@
+"""Everything that the README shows is run here, with fewer steps."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nestgraph.cli.commands import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for named, text in fenced if named == language]
+
+
+def commands() -> list[str]:
+    """Every line of the shell blocks, in order, without its comment."""
+    lines = "".join(blocks("sh")).splitlines()
+    return [line.partition("#")[0].strip() for line in lines if line.strip()]
+
+
+def verbs() -> list[list[str]]:
+    """The arguments of every `nestgraph` command, in order, as they are run here."""
+    parts = [part for line in commands() for part in line.split("&&")]
+    return [
+        cheap(words[1:]) for part in parts if (words := shlex.split(part))[0].endswith("nestgraph")
+    ]
+
+
+def cheap(words: list[str]) -> list[str]:
+    """The same command with one step, or few tokens."""
+    if words[0] == "train":
+        words = [*without(words, "--max-steps"), "--max-steps", "1", "--set", "vars.depth=1"]
+        words += [] if "--data" in words else ["--data", "my_texts"]
+    if words[0] == "generate":
+        words = [*words, "--tokens", "3"]
+    return words
+
+
+def without(words: list[str], option: str) -> list[str]:
+    at = words.index(option) if option in words else len(words)
+    return words[:at] + words[at + 2 :]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+def test_two_commands_install_from_the_shipped_constraints() -> None:
+    install = [line for line in commands() if "pip install" in line]
+    assert len(install) == 2
+    for line in install:
+        assert line.startswith(
+            "python3 -m venv .venv && .venv/bin/pip install -c constraints-cpu.txt "
+        )
+    assert (ROOT / "constraints-cpu.txt").is_file()
+
+
+@pytest.mark.filterwarnings("default")
+def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_texts").mkdir()
+    (tmp_path / "my_texts" / "one.txt").write_text("a text of my own, " * 100)
+    ran = []
+    for words in verbs():
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, (words, result.output, result.exception)
+        ran.append(words[0])
+    assert {"list", "show", "draw", "compile", "train", "generate"} <= set(ran)
+
+
+def test_the_python_block_runs(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "hope-tiny.svg").stat().st_size
+
+
+def test_the_example_spec_is_right_and_its_mistake_reads_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (spec,) = blocks("yaml")
+    (shown,) = blocks("")
+    Path("my-delta.yaml").write_text(spec)
+    assert CliRunner().invoke(app, ["check", "my-delta.yaml"]).exit_code == 0
+    assert CliRunner().invoke(app, ["compile", "my-delta.yaml"]).exit_code == 0
+    Path("my-delta.yaml").write_text(spec.replace("keys: k,", "keys: kk,"))
+    printed = CliRunner().invoke(app, ["check", "my-delta.yaml"]).stdout
+    assert printed.splitlines()[:3] == shown.splitlines()
+    assert len(spec.splitlines()) <= 12
+
+
+def test_the_picture_is_the_one_that_the_spec_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["draw", "hope", "-o", "hope.svg"]).exit_code == 0
+    hint = "run `nestgraph draw hope -o docs/hope.svg`"
+    assert (ROOT / "docs" / "hope.svg").read_bytes() == Path("hope.svg").read_bytes(), hint
+
+
+def test_every_link_into_the_repository_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
