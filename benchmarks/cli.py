@@ -1,0 +1,124 @@
+"""The one command of the benchmarks. Bodies import their worker, so that `--help` costs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+SPEED = {
+    "transformer": "the compiled transformer against the same network by hand",
+    "gated-deltanet": "the compiled gated-deltanet mixer against attention",
+    "self-modifying-titans": "five self-modifying memories against attention",
+}
+ROUNDS = 20
+THREADS = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs one benchmark and ends the process."""
+    from benchmarks.failure import BenchmarkError
+    from nestgraph.errors import SpecError
+
+    wishes = parser().parse_args(arguments)
+    try:
+        sys.exit(run(wishes))
+    except (SpecError, BenchmarkError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def run(wishes: argparse.Namespace) -> int:
+    """Hands the wishes to the benchmark that they name; its exit status."""
+    if wishes.benchmark in SPEED:
+        from benchmarks.speed import measure_suite
+
+        measure_suite(
+            wishes.benchmark, rounds=wishes.rounds, threads=wishes.threads, file=wishes.json
+        )
+        return 0
+    if wishes.benchmark == "yardstick":
+        from benchmarks.yardstick import Plan, hold_yardstick
+
+        plan = Plan(
+            specs=tuple(wishes.specs),
+            seeds=tuple(wishes.seeds),
+            steps=wishes.steps,
+            out=wishes.out,
+            threads=wishes.threads,
+        )
+        return hold_yardstick(plan)
+    from benchmarks.context_learning import Question, answer
+
+    return answer(
+        Question(
+            spec=wishes.spec,
+            without=wishes.without,
+            steps=wishes.steps,
+            seed=wishes.seed,
+            run=wishes.run,
+            retrain=wishes.retrain,
+            context=wishes.context,
+            windows=wishes.windows,
+            out=wishes.out,
+            threads=wishes.threads,
+        )
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    root = argparse.ArgumentParser(prog="benchmarks", description="Measures nestgraph.")
+    names = root.add_subparsers(dest="benchmark", metavar="NAME", required=True)
+    for name, purpose in SPEED.items():
+        speed = names.add_parser(name, help=purpose, description=purpose)
+        speed.add_argument("--rounds", type=_positive, default=ROUNDS, help=f"default {ROUNDS}")
+        speed.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+        _threads(speed)
+    _yardstick(names.add_parser("yardstick", help="train specs in nanoGPT's Shakespeare setting"))
+    _context(names.add_parser("context-learning", help="the same weights without inner learning"))
+    return root
+
+
+def _yardstick(command: argparse.ArgumentParser) -> None:
+    command.add_argument("specs", nargs="*", default=["transformer-tiny", "hope-tiny"], metavar="S")
+    command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
+    command.add_argument("--steps", type=_positive, help="in place of the specs' own")
+    command.add_argument("--out", type=Path, default=Path("runs/yardstick"), metavar="FOLDER")
+    _threads(command)
+
+
+def _context(command: argparse.ArgumentParser) -> None:
+    command.add_argument("spec", nargs="?", default="hope-tiny", metavar="S")
+    command.add_argument(
+        "--without",
+        default="vars.max_rate=0",
+        metavar="PATH=VALUE",
+        help="what switches the inner learning off; default vars.max_rate=0",
+    )
+    command.add_argument("--steps", type=_positive, default=300, help="of training; default 300")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--run", type=Path, help="a finished run, in place of training one")
+    command.add_argument(
+        "--retrain", action="store_true", help="also train from the start without inner learning"
+    )
+    command.add_argument("--context", type=_positive, help="of the windows; default: as trained")
+    command.add_argument("--windows", type=_positive, help="at most so many; default: all")
+    command.add_argument("--out", type=Path, default=Path("runs/context"), metavar="FOLDER")
+    _threads(command)
+
+
+def _threads(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--threads", type=_positive, default=THREADS, help=f"default {THREADS}")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
