@@ -28,7 +28,6 @@ from nestgraph.ops.members import (
     constant,
     first_state,
     implicit_rate,
-    member_flows,
     members,
     merge_members,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "layer_norm",
     "linear_memory",
     "mean",
-    "member_flows",
     "members",
     "merge_heads",
     "merge_members",

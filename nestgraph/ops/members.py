@@ -37,14 +37,6 @@ def merge_members(y_BHMTE: Tensor) -> Tensor:
     return y_BHMTE.permute(0, 3, 2, 1, 4).flatten(2)
 
 
-def member_flows(y_BHMTE: Tensor) -> tuple[Tensor, ...]:
-    """Each stacked memory's answer as a flow of its own, (B, T, H·E).
-
-    Cheaper than parts of `merge_members`: the gradient of a part is as large as the whole.
-    """
-    return y_BHMTE.permute(2, 0, 3, 1, 4).flatten(3).unbind(0)
-
-
 def first_state(weights: tuple[Tensor, ...], batch: int, *, momentum: bool, kept: bool) -> State:
     """The state before the first event: `weights` (H, M, out, in) for every row."""
     running = tuple(weight.expand(batch, *weight.shape) for weight in weights)

@@ -10,7 +10,6 @@ from nestgraph.ops import (
     constant,
     first_state,
     implicit_rate,
-    member_flows,
     members,
     merge_members,
     split_heads,
@@ -45,7 +44,6 @@ def test_members_are_cut_and_their_answers_merged_in_order():
     for member in range(3):
         run = flow[..., member * 24 : (member + 1) * 24]
         assert torch.equal(split_heads(run, 4), answers[:, :, member])
-        assert torch.equal(member_flows(answers)[member], run)
 
 
 @pytest.mark.parametrize("extras", [True, False])
