@@ -15,6 +15,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Found before `tests` joins the path below, where a folder of the same name lies: the finder of
+# an editable install comes after the path.
+import nestgraph  # noqa: F401
+
 # Before torch is imported, here and in the processes that tests start: the tensors are small, and
 # on a busy machine threads that wait for each other make a test a hundred times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
