@@ -7,7 +7,7 @@ M stacked memories, D key width and E value width of a head, C tokens of a segme
 
 from __future__ import annotations
 
-from nestgraph.ops.anchored import Written, advance, read, write
+from nestgraph.ops.anchored import Written, advance, read, whole, write
 from nestgraph.ops.attention import attend, recall
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
@@ -26,7 +26,6 @@ from nestgraph.ops.linear_memory import linear_memory
 from nestgraph.ops.members import (
     coefficient,
     constant,
-    first_state,
     implicit_rate,
     members,
     merge_members,
@@ -34,13 +33,16 @@ from nestgraph.ops.members import (
 from nestgraph.ops.nets import answer
 from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
 from nestgraph.ops.positions import position
+from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import segments
+from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
 
 __all__ = [
     "Form",
+    "Rates",
     "State",
     "Written",
     "advance",
@@ -51,11 +53,13 @@ __all__ = [
     "constant",
     "decay",
     "first_state",
+    "fresh",
     "implicit_rate",
     "l2_norm",
     "layer_norm",
     "linear_memory",
     "mean",
+    "mean_share",
     "members",
     "merge_heads",
     "merge_members",
@@ -74,5 +78,8 @@ __all__ = [
     "tile",
     "total",
     "unit_lower_inverse",
+    "weights_at_boundary",
+    "weights_before",
+    "whole",
     "write",
 ]

@@ -34,8 +34,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.ops.decay import ratios
-from nestgraph.ops.recurrence import earlier
 from nestgraph.ops.scan import affine_scan
+from nestgraph.ops.transfer import earlier
 from nestgraph.ops.triangular import unit_lower_inverse
 
 At = Literal["after", "before"]

@@ -5,10 +5,7 @@ Legend: B batch, T time, H heads, M stacked memories, E value width of a head.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-
-from nestgraph.ops.anchored import State
 
 
 def coefficient(flow_BTH: Tensor, heads: int) -> Tensor:
@@ -35,11 +32,3 @@ def members(weights: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor,
 def merge_members(y_BHMTE: Tensor) -> Tensor:
     """Answers of stacked memories as one flow (B, T, M·H·E), member by member."""
     return y_BHMTE.permute(0, 3, 2, 1, 4).flatten(2)
-
-
-def first_state(weights: tuple[Tensor, ...], batch: int, *, momentum: bool, kept: bool) -> State:
-    """The state before the first event: `weights` (H, M, out, in) for every row."""
-    running = tuple(weight.expand(batch, *weight.shape) for weight in weights)
-    speeds = tuple(torch.zeros_like(weight) for weight in running) if momentum else ()
-    heads = weights[0].shape[0]
-    return State(running, running, speeds, running[0].new_ones(batch, heads) if kept else None)

@@ -54,7 +54,8 @@ def run_naive(flows, token_by_token, *, objective, scale, retain_first):
         events_now = {name: x for name, x in flows.items() if name != "first"}
         now = {name: None if x is None else x[:, :, t] for name, x in events_now.items()}
         value = now["v"].unsqueeze(2)
-        memory.step(now["k"], value, None, now["rate"], now["retain"], None, now["erase"])
+        rates = {role: now[role] for role in ("rate", "retain", "erase")}
+        memory.step([(now["k"], value, None)], **rates)
         after.append(memory.net(memory.running, query))
     stacked = [torch.stack(answers, -2)[:, :, 0] for answers in (after, before)]
     return [*stacked, memory.running[0][:, :, 0]]
