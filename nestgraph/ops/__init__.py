@@ -8,7 +8,7 @@ M stacked memories, D key width and E value width of a head, C tokens of a segme
 from __future__ import annotations
 
 from nestgraph.ops.anchored import Written, advance, read, write
-from nestgraph.ops.attention import attend, recall
+from nestgraph.ops.attention import attend, forget, recall, remember
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.form import Form, State
@@ -51,6 +51,7 @@ __all__ = [
     "constant",
     "decay",
     "first_state",
+    "forget",
     "implicit_rate",
     "l2_norm",
     "layer_norm",
@@ -63,6 +64,7 @@ __all__ = [
     "ratios",
     "read",
     "recall",
+    "remember",
     "repeat_channels",
     "rms_norm",
     "rope",
