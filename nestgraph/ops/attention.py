@@ -11,6 +11,9 @@ Events of one position lie side by side: (B, H, T·n, D).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -61,27 +64,30 @@ def attend(
     into = 0 if period is None else start % period
     assert into or period is None or past_k_BHPD.shape[2] == 0, "a tick has forgotten these events"
     first = time if period is None else min(time, -into % period)
-    parts, now = [], (k_BHTD, v_BHTE)
-    if first or not time:
-        joined = _join((past_k_BHPD, past_v_BHPE), _cut(now, 0, first * events))
-        seen = past_k_BHPD.shape[2] + hidden
-        queries = q_BHTD[:, :, :first]
-        parts.append(spans(queries, *joined, entries, seen=seen, step=events, reach=reach))
-        now = joined if first == time else now
-    if first < time:
-        assert period is not None
-        whole = (time - first) // period * period
-        queries, fresh = q_BHTD[:, :, first:], _cut(now, first * events, None)
-        piece = queries[:, :, :whole], *_cut(fresh, 0, whole * events)
-        rest = queries[:, :, whole:], *_cut(fresh, whole * events, None)
-        if whole:
-            folded = (_fold(x, whole // period) for x in piece)
-            answer = spans(*folded, entries, seen=hidden, step=events, reach=reach)
-            parts.append(_unfold(answer, len(q_BHTD)))
-        if whole < time - first:
-            parts.append(spans(*rest, entries, seen=hidden, step=events, reach=reach))
-    answer = torch.cat(parts, 2) if len(parts) > 1 else parts[0]
-    return answer, *_latest(now, _kept(window, period, start + time, events))
+    joined = _join((past_k_BHPD, past_v_BHPE), _cut((k_BHTD, v_BHTE), 0, first * events))
+    see = partial(spans, entries=entries, step=events, reach=reach)
+    answer = see(q_BHTD[:, :, :first], *joined, seen=past_k_BHPD.shape[2] + hidden)
+    count = _kept(window, period, start + time, events)
+    if first == time or period is None:
+        return answer, *_latest(joined, count)
+    piece = q_BHTD[:, :, first:], *_cut((k_BHTD, v_BHTE), first * events, None)
+    later = _by_period(partial(see, seen=hidden), *piece, period, events)
+    parts = (answer, *later) if first else later
+    return torch.cat(parts, 2), *_latest((k_BHTD, v_BHTE), count)
+
+
+def _by_period(
+    see: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, period: int, events: int
+) -> tuple[Tensor, ...]:
+    """Answers from a tick on: whole periods as rows of one batch, then the rest."""
+    batch, _, time, _ = q.shape
+    whole = time // period * period
+    rest = q[:, :, whole:], *_cut((k, v), whole * events, None)
+    if whole == 0:
+        return (see(*rest),)
+    pieces = q[:, :, :whole], *_cut((k, v), 0, whole * events)
+    answers = _unfold(see(*(_fold(x, whole // period) for x in pieces)), batch)
+    return (answers,) if whole == time else (answers, see(*rest))
 
 
 def recall(
@@ -184,9 +190,12 @@ def _latest(pair: tuple[Tensor, Tensor], count: int | None) -> tuple[Tensor, Ten
 
 def _fold(x_BHTD: Tensor, count: int) -> Tensor:
     """Whole periods as rows of a batch, (B·N, H, L, D)."""
-    return x_BHTD.unflatten(2, (count, -1)).transpose(1, 2).flatten(0, 1)
+    batch, heads, time = x_BHTD.shape[:3]
+    split = x_BHTD.reshape(batch, heads, count, time // count, -1)
+    return split.transpose(1, 2).flatten(0, 1)
 
 
 def _unfold(y_BHLE: Tensor, batch: int) -> Tensor:
     """(B·N, H, L, E) to (B, H, T, E)."""
-    return y_BHLE.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)
+    split = y_BHLE.view(batch, -1, *y_BHLE.shape[1:])
+    return split.transpose(1, 2).flatten(2, 3)

@@ -14,11 +14,12 @@ D key width, E value width.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 SMALLEST_BLOCK = 64
 LARGEST_MASK = 1 << 24
@@ -75,13 +76,13 @@ def spans(
     parts = []
     if growing:
         last = seen + (growing - 1) * step
-        queries, events = q_BHTD[:, :, :growing], (keys_BHSD[:, :, :last], values_BHSE[:, :, :last])
-        parts.append(_growing(queries, *_join(entries, *events), step))
+        keys, values = _join(entries, keys_BHSD[:, :, :last], values_BHSE[:, :, :last])
+        parts.append(_growing(q_BHTD[:, :, :growing], keys, values, step))
     if growing < time:
         assert reach is not None
         first, last = seen + growing * step - reach, seen + (time - 1) * step
-        events = keys_BHSD[:, :, first:last], values_BHSE[:, :, first:last]
-        parts.append(_fixed(q_BHTD[:, :, growing:], *events, entries, step, reach))
+        keys, values = keys_BHSD[:, :, first:last], values_BHSE[:, :, first:last]
+        parts.append(_fixed(q_BHTD[:, :, growing:], keys, values, entries, step, reach))
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
@@ -132,43 +133,64 @@ def _fixed(
     """Query i sees the events [i·step, i·step + reach)."""
     time, size = q_BHTD.shape[2], max(reach // step // 4, SMALLEST_BLOCK)
     whole = time // size * size
+    band = _Band(entries, step, reach)
     parts = []
     if whole:
-        span = reach + (size - 1) * step
-        events = [_windows(x, span, size * step, whole // size) for x in (keys, values)]
+        span, move, count = reach + (size - 1) * step, size * step, whole // size
+        windows = (_windows(x, span, move, count) for x in (keys, values))
         queries = q_BHTD[:, :, :whole].unflatten(2, (-1, size))
-        parts.append(_banded(queries, *events, entries, step, reach).flatten(2, 3))
+        parts.append(band.answer(queries, *windows).flatten(2, 3))
     if whole < time:
-        first = whole * step
-        events = [x[:, :, first:].unsqueeze(2) for x in (keys, values)]
+        rest = (x[:, :, whole * step :].unsqueeze(2) for x in (keys, values))
         queries = q_BHTD[:, :, whole:].unsqueeze(2)
-        parts.append(_banded(queries, *events, entries, step, reach).squeeze(2))
+        parts.append(band.answer(queries, *rest).squeeze(2))
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
 def _windows(x_BHSD: Tensor, span: int, move: int, count: int) -> Tensor:
     """Runs of `span` events, each `move` later than the one before: (B, H, N, span, D)."""
-    return x_BHSD[:, :, : span + (count - 1) * move].unfold(2, span, move).mT
+    runs: Tensor = _Windows.apply(x_BHSD, span, move, count)  # type: ignore[no-untyped-call]
+    return runs
 
 
-def _banded(
-    q_BHNCD: Tensor,
-    keys_BHNSD: Tensor,
-    values_BHNSE: Tensor,
-    entries: Entries | None,
-    step: int,
-    reach: int,
-) -> Tensor:
-    """Blocks under one mask, (B, H, N, C, E)."""
-    batch, heads = q_BHNCD.shape[:2]
-    begin, event = _grid(q_BHNCD, keys_BHNSD.shape[3], 0, step)
-    mask = (event >= begin) & (event < begin + reach)
-    if entries is not None:
-        alike = Entries(*(x.unsqueeze(1) for x in entries))
-        keys_BHNSD, values_BHNSE = alike.join(keys_BHNSD, values_BHNSE)
-        mask = F.pad(mask, (entries.keys.shape[1], 0), value=True)
-    flat = (x.flatten(0, 1) for x in (q_BHNCD, keys_BHNSD, values_BHNSE))
-    return softmax_answer(*flat, mask).unflatten(0, (batch, heads))
+class _Windows(torch.autograd.Function):
+    """`Tensor.unfold` with a backward by slices: 1.3 times as fast a step with short windows."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BHSD: Tensor, span: int, move: int, count: int) -> Tensor:
+        ctx.move, ctx.events = move, x_BHSD.shape[2]
+        return x_BHSD[:, :, : span + (count - 1) * move].unfold(2, span, move).mT.contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BHNSD: Tensor) -> tuple[Tensor, None, None, None]:
+        batch, heads, count, span, width = grad_BHNSD.shape
+        slots = count + -(-span // ctx.move) - 1
+        total = grad_BHNSD.new_zeros(batch, heads, slots, ctx.move, width)
+        for slot, first in enumerate(range(0, span, ctx.move)):
+            part = grad_BHNSD[:, :, :, first : first + ctx.move]
+            total[:, :, slot : slot + count, : part.shape[3]] += part
+        missing = ctx.events - slots * ctx.move
+        return F.pad(total.flatten(2, 3), (0, 0, 0, missing)), None, None, None
+
+
+class _Band(NamedTuple):
+    """Blocks in which query i sees the events [i·step, i·step + reach), and all entries."""
+
+    entries: Entries | None
+    step: int
+    reach: int
+
+    def answer(self, q_BHNCD: Tensor, keys_BHNSD: Tensor, values_BHNSE: Tensor) -> Tensor:
+        """(B, H, N, C, E); all blocks are under one mask."""
+        begin, event = _grid(q_BHNCD, keys_BHNSD.shape[3], 0, self.step)
+        mask = (event >= begin) & (event < begin + self.reach)
+        if self.entries is not None:
+            alike = Entries(self.entries.keys.unsqueeze(1), self.entries.values.unsqueeze(1))
+            keys_BHNSD, values_BHNSE = alike.join(keys_BHNSD, values_BHNSE)
+            mask = F.pad(mask, (self.entries.keys.shape[1], 0), value=True)
+        queries, keys, values = (x.flatten(0, 1) for x in (q_BHNCD, keys_BHNSD, values_BHNSE))
+        return softmax_answer(queries, keys, values, mask).view(*q_BHNCD.shape[:4], -1)
 
 
 def _grid(queries: Tensor, events: int, first: int, step: int) -> tuple[Tensor, Tensor]:
