@@ -8,7 +8,7 @@ M stacked memories, D key width and E value width of a head, C tokens of a segme
 from __future__ import annotations
 
 from nestgraph.ops.anchored import Written, advance, read, whole, write
-from nestgraph.ops.attention import attend, recall
+from nestgraph.ops.attention import attend, forget, recall, remember
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.form import Form, State
@@ -53,6 +53,7 @@ __all__ = [
     "constant",
     "decay",
     "first_state",
+    "forget",
     "fresh",
     "implicit_rate",
     "l2_norm",
@@ -67,6 +68,7 @@ __all__ = [
     "ratios",
     "read",
     "recall",
+    "remember",
     "repeat_channels",
     "rms_norm",
     "rope",
