@@ -70,7 +70,7 @@ _MEANING = {
     "NG333": "A `task` memory on steps is a group of the outer optimizer and has no such field.",
     "NG334": "A rate is below 0.",
     "NG335": "Only an optimizer is given a parameter.",
-    "NG336": "An op on matrices stands in a model, whose flows are vectors.",
+    "NG336": "An op of optimizers stands in a model.",
     "NG340": "An optimizer's block needs exactly one memory with `init: given`.",
     "NG341": "No group of the optimizer matches some of the parameters.",
     "NG342": "A group of the optimizer comes after one that takes every parameter.",
@@ -85,18 +85,9 @@ _WARNINGS = {
 }
 _NOT_YET = {
     "NG901": "Nothing runs optimizers written as specs yet.",
-    "NG902": "Nothing runs this net, or this field of it, yet.",
-    "NG903": "Nothing runs this objective, or this field of it, yet.",
-    "NG904": "Nothing runs this field of a rule yet.",
-    "NG905": "Nothing runs coefficients other than one a head yet.",
+    "NG903": "Nothing runs this objective on this level yet.",
     "NG906": "Nothing runs this first state yet.",
-    "NG907": "Nothing runs `reset` yet.",
-    "NG908": "Nothing runs `gradient` other than `full` yet.",
-    "NG909": "Nothing runs several events at one position yet.",
-    "NG910": "Nothing runs this op yet.",
-    "NG911": "Nothing runs `tie` yet.",
     "NG912": "Nothing trains with this optimizer yet.",
-    "NG913": "Nothing reads a memory without a query yet.",
 }
 _RUNS = {
     "NG701": "A data set names no file, folder or shipped text.",

@@ -89,7 +89,7 @@ def state_shapes(memory: Memory) -> tuple[StateShape, ...]:
         case "attention":
             return ()
         case "vector":
-            return (StateShape(name="W0", shape=(memory.value_width or 0,), fan_in=1),)
+            return (StateShape(name="W0", shape=(heads, d_v), fan_in=1),)
         case "linear":
             return (StateShape(name="W0", shape=(heads, d_v, d_k), fan_in=d_k),)
         case "mlp":
