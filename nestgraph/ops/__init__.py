@@ -16,6 +16,7 @@ from nestgraph.ops.heads import (
     decay,
     mean,
     merge_heads,
+    polynomial,
     repeat_channels,
     slice_heads,
     split_heads,
@@ -29,10 +30,11 @@ from nestgraph.ops.members import (
     implicit_rate,
     members,
     merge_members,
+    standing,
 )
 from nestgraph.ops.nets import answer
 from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
-from nestgraph.ops.positions import position
+from nestgraph.ops.positions import lookup, position
 from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import segments
@@ -59,11 +61,13 @@ __all__ = [
     "l2_norm",
     "layer_norm",
     "linear_memory",
+    "lookup",
     "mean",
     "mean_share",
     "members",
     "merge_heads",
     "merge_members",
+    "polynomial",
     "position",
     "ratios",
     "read",
@@ -76,6 +80,7 @@ __all__ = [
     "slice_heads",
     "softmax",
     "split_heads",
+    "standing",
     "static_net",
     "tile",
     "total",

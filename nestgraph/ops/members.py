@@ -32,3 +32,9 @@ def members(weights: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor,
 def merge_members(y_BHMTE: Tensor) -> Tensor:
     """Answers of stacked memories as one flow (B, T, M·H·E), member by member."""
     return y_BHMTE.permute(0, 3, 2, 1, 4).flatten(2)
+
+
+def standing(weights_BHMED: Tensor, time: int) -> Tensor:
+    """Matrices as one flow that stands still for `time` tokens, (B, T, M·H·E·D)."""
+    flow = weights_BHMED.transpose(1, 2).flatten(1)
+    return flow.unsqueeze(1).expand(-1, time, -1)

@@ -84,15 +84,17 @@ def spread(x_BHTn: Tensor, per: Per, rows: int, columns: int) -> Tensor:
     return cells
 
 
-def mean_share(like_BHTE: Tensor, start: int, period: int) -> Tensor:
-    """1 / (positions since the tick), (B, H, T): what makes a period's sum a mean.
+def mean_share(like_BHTE: Tensor, start: int, periods: tuple[int, ...]) -> Tensor:
+    """1 / (positions since the last tick), (B, H, T): what makes a period's sum a mean.
 
     Args:
         like_BHTE: any tensor of the segment.
         start: absolute index of its first position.
-        period: of the level; 0 counts from the start of the sequence.
+        periods: at whose ticks counting starts again.
     """
     batch, heads, time = like_BHTE.shape[:3]
     index = torch.arange(start, start + time, device=like_BHTE.device)
-    since = (index % period if period else index) + 1
-    return (1 / since.to(like_BHTE.dtype)).expand(batch, heads, time)
+    since = index
+    for period in periods:
+        since = torch.minimum(since, index % period)
+    return (1 / (since + 1).to(like_BHTE.dtype)).expand(batch, heads, time)
