@@ -202,8 +202,10 @@ def _with_past(past: Window, new: Facts, rate: Tensor | None) -> tuple[Facts, Te
         assert values is not None
         values = torch.cat((past.values, values), 3)
     delta = new.delta
-    if delta is not None and past.delta is not None:
-        delta = torch.cat((past.delta, delta), 2)
+    if delta is not None:
+        # A number is the same for all events, so the window doesn't keep it.
+        before = delta[:, :, :1].expand(-1, -1, past.keys.shape[2])
+        delta = torch.cat((before if past.delta is None else past.delta, delta), 2)
     keys = torch.cat((past.keys, new.keys), 2)
     return Facts(keys=keys, values=values, own=own, delta=delta), torch.cat((past.rate, rate), 2)
 
@@ -217,5 +219,6 @@ def window_of(written: Written) -> Window | None:
     values = facts.values if facts.own is None else facts.own.unsqueeze(2)
     assert values is not None, "a write needs values or self values"
     assert rate is not None, "events in a window have rates"
-    delta = None if facts.delta is None else facts.delta[:, :, -count:]
+    keeps = written.state.window.delta is not None
+    delta = facts.delta[:, :, -count:] if keeps and facts.delta is not None else None
     return Window(facts.keys[:, :, -count:], values[:, :, :, -count:], rate[:, :, -count:], delta)

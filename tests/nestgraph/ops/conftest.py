@@ -121,7 +121,7 @@ class TokenByToken:
         return form.scale * torch.where(inner, 0.5 * r.square(), d * (r.abs() - d / 2)).sum()
 
     def step(self, events: list[tuple[Tensor, Any, Any]], **rates: Tensor | None) -> None:
-        """One position: events of k (B, H, D), value (B, H, M, E) or own (B, H, D); rates (B, H)."""
+        """One position: events of k (B, H, D) with a value (B, H, M, E) or own (B, H, D)."""
         form, rates = self.form, dict.fromkeys(ROLES) | rates
         before = (self.running, self.anchor, self.speeds, self.kept)
         if form.gradient != "full":
