@@ -11,6 +11,7 @@ from nestgraph.ops.anchored import Written, advance, read, write
 from nestgraph.ops.attention import attend, forget, recall, remember
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.displacement import displaced
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
     decay,
@@ -50,6 +51,7 @@ __all__ = [
     "coefficient",
     "constant",
     "decay",
+    "displaced",
     "first_state",
     "forget",
     "implicit_rate",
