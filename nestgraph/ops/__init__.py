@@ -37,10 +37,12 @@ from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
 from nestgraph.ops.positions import position
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import segments
+from nestgraph.ops.selective_scan import Fading, selective_scan
 from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
 
 __all__ = [
+    "Fading",
     "Form",
     "State",
     "Written",
@@ -71,6 +73,7 @@ __all__ = [
     "rms_norm",
     "rope",
     "segments",
+    "selective_scan",
     "slice_heads",
     "softmax",
     "split_heads",
