@@ -11,6 +11,7 @@ from nestgraph.ops.anchored import Written, advance, read, whole, write
 from nestgraph.ops.attention import attend, forget, recall, remember
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.displacement import displaced
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
     decay,
@@ -39,10 +40,12 @@ from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import segments
 from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
+from nestgraph.ops.selective_scan import Fading, selective_scan
 from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
 
 __all__ = [
+    "Fading",
     "Form",
     "Rates",
     "State",
@@ -54,6 +57,7 @@ __all__ = [
     "coefficient",
     "constant",
     "decay",
+    "displaced",
     "first_state",
     "forget",
     "fresh",
@@ -77,6 +81,7 @@ __all__ = [
     "rms_norm",
     "rope",
     "segments",
+    "selective_scan",
     "slice_heads",
     "softmax",
     "split_heads",
