@@ -221,7 +221,8 @@ def _start_parameters(memory: Memory) -> Iterator[ParameterSpec]:
     entries = memory.init.entries
     if memory.net.kind == "attention" and entries:
         for side, width in zip(("keys", "values"), head_widths(memory), strict=True):
-            std = 1 / math.sqrt(max(1, width))
+            std = memory.init.std
+            std = 1 / math.sqrt(max(1, width)) if std is None else std
             yield _normal(side, (memory.heads, entries, width), std, role="state")
     if not memory.is_step_group and memory.init.kind not in ("learned", "fixed"):
         return
