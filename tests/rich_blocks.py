@@ -42,6 +42,7 @@ def rich(sheet: Sheet) -> Fields:
         # Orthogonalising a gradient that is nearly zero is not a well-posed question.
         memory["init"] = {"kind": "learned", "std": 0.5}
         memory["rule"].pop("mirror", None)
+        net.pop("norm", None)
     if sheet.pick(False, False, True):
         memory["reset"] = sheet.pick("long", "three") if memory["level"] != "never" else "long"
     sheet.memories["M"] = memory
@@ -104,13 +105,14 @@ def _rule(sheet: Sheet, source: str, linear: bool, out: int, objective: str) -> 
         rule |= {"retain": coefficient("alpha", 0.9, near_one), "retain_first": sheet.chance()}
     if sheet.chance():
         rule["momentum"] = coefficient("beta", 0.5, ["sigmoid", {"op": "affine", "scale": 0.5}])
-    if sheet.chance():
+    step = sheet.pick("none", "any", "newton_schulz")
+    if step == "any":
         rule["step"] = coefficient("gamma", 0.3, ["sigmoid"])
     rule |= _places(sheet, source, linear, coefficient)
     scalar = not isinstance(rule["rate"], dict)
     if scalar and (objective != "dot" or "erase" in rule) and sheet.pick(False, False, True):
         rule["implicit"] = True
-    if sheet.pick(False, False, True):
+    if step == "newton_schulz":
         rule["direction"] = {"kind": "newton_schulz", "steps": 2}
         rule["step"] = 0.05
     if sheet.pick(False, False, True):

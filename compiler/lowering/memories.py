@@ -56,7 +56,7 @@ def finish_unread(writer: FunctionWriter, write: Op) -> None:
         query = writer.heads(write.inputs[1], heads_of(memory))
         attention.attend(writer, memory, write, query=query, at="after")
     else:
-        closed.closed_call(writer, memory, write, [])
+        closed.closed_call(writer, memory, write, None)
 
 
 def advance_lines(writer: FunctionWriter, loop: Op) -> list[str]:

@@ -7,6 +7,7 @@ retention or momentum may be zero or negative. The table looks at axes only, nev
     attention_scan        the same token by token, where events need answers: slow
     static                parameters of the outermost level: a plain net
     chunked_decay         linear, dot, no erase: a decayed product of keys and queries
+    selective_scan        linear, dot, retention by cell or value: a scan inside chunks
     chunked_delta         linear, own answer or erase in the write: the WY form
     anchored_chunk        gradients at an anchor that moves at ticks: dual form, chunk by chunk
     generic_scan          token by token: right for everything, and slow
@@ -27,7 +28,7 @@ CHUNK = 64  # tokens: the longest run that a loop takes at once when no tick cut
 WRITTEN_OUT = 16  # the same where the state at every token is written out
 LOOPED = frozenset({"anchored_chunk", "generic_scan"})
 SCANS = frozenset({"generic_scan", "attention_scan"})
-CLOSED = frozenset({"chunked_decay", "chunked_delta"})
+CLOSED = frozenset({"chunked_decay", "chunked_delta", "selective_scan"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,23 +130,37 @@ def kind(memory: Op, role: str) -> str:
     return dict(text.split(":", 1) for text in memory.texts("per")).get(role, "head")
 
 
-_LOOPED_AXES = ("window", "events", "direction_steps", "mirror", "reduce", "reset", "gradient")
+_LOOPED_AXES = ("window", "direction_steps", "mirror", "reduce", "reset", "whole", "asked_again")
 
 
 def _closed(memory: Op, write: Op, reads: list[Op]) -> bool:
     """Whether a linear memory has a closed chunked form."""
     if memory.text("net") != "linear" or memory.flag("self_values") or has_momentum(write):
         return False
-    if memory.text("objective") not in ("dot", "l2") or is_written_out(memory):
+    if memory.text("objective") not in ("dot", "l2") or stepped(write):
         return False
-    if any(axis in memory.attrs for axis in (*_LOOPED_AXES, "asked_again")) or stepped(write):
+    if any(axis in memory.attrs for axis in _LOOPED_AXES):
         return False
-    if _every_token(memory):
-        return True
-    return memory.text("objective") == "dot" and all(r.text("at") != "boundary" for r in reads)
+    dot = memory.text("objective") == "dot"
+    several = memory.integer("events", 1) > 1
+    if several and memory.flag("implicit"):
+        return False
+    if not (_every_token(memory) or (dot and all(r.text("at") != "boundary" for r in reads))):
+        return False
+    per = set(memory.texts("per"))
+    return (per <= {"rate:value"} and (dot or not per)) or _scans(memory)
+
+
+def _scans(memory: Op) -> bool:
+    """Whether its cells fade each at its own pace and nothing is erased."""
+    plain = memory.text("objective") == "dot" and memory.text("erase") == "none"
+    per = set(memory.texts("per")) - {"rate:value"}
+    return plain and per in ({"retain:cell"}, {"retain:value"})
 
 
 def _closed_form(memory: Op) -> tuple[str, str]:
+    if _scans(memory):
+        return "selective_scan", "linear with `dot`, whose cells fade each at its own pace"
     if memory.text("objective") == "dot" and memory.text("erase") == "none":
         return "chunked_decay", "linear with `dot`: writes do not depend on the state"
     return "chunked_delta", "linear, each write corrects the last state: delta rule in WY form"

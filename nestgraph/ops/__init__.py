@@ -39,8 +39,8 @@ from nestgraph.ops.positions import lookup, position
 from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import segments
-from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.selective_scan import Fading, selective_scan
+from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from nestgraph.reference.nets import is_matrix
@@ -23,7 +24,8 @@ def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.mT if tall else matrix
     a, b, c = QUINTIC
-    x = x / (x.square().sum((-2, -1), keepdim=True).sqrt() + TINY)
+    # The norm of autograd's own: a root of squares has no slope at a momentum of zero.
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + TINY)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
