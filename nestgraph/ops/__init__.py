@@ -11,6 +11,7 @@ from nestgraph.ops.anchored import Written, advance, read, whole, write
 from nestgraph.ops.attention import attend, forget, recall, remember
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.diagonal_delta import diagonal_delta
 from nestgraph.ops.displacement import displaced
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
@@ -57,6 +58,7 @@ __all__ = [
     "coefficient",
     "constant",
     "decay",
+    "diagonal_delta",
     "displaced",
     "first_state",
     "forget",

@@ -31,12 +31,12 @@ token and head: about 4(6D + 4E + 8C + 2ED/C + 2D²/C) in float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from nestgraph.ops.chunks import Cut
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.scan import affine_scan
 from nestgraph.ops.transfer import earlier
@@ -85,7 +85,7 @@ def linear_memory(
     if k_BHTD.dim() == 4:
         k_BHTD, v_BHTE = k_BHTD.unsqueeze(3), v_BHTE.unsqueeze(3)
     many = k_BHTD.shape[3]
-    cut = _Cut(batch, heads, time, min(chunk, time))
+    cut = Cut(batch, heads, time, min(chunk, time))
     rate = _broadcast(rate, k_BHTD)
     assert rate.dim() == 3 or objective == "dot", "rates by value have no closed form with `l2`"
     pull = rate * scale if objective == "l2" else None
@@ -108,27 +108,6 @@ def linear_memory(
     return answers, last.view(batch, heads, *last.shape[1:])
 
 
-class _Cut(NamedTuple):
-    """How a sequence falls into chunks; the last one is filled with events that do nothing."""
-
-    batch: int
-    heads: int
-    time: int
-    size: int
-
-    def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
-        """(B, H, T, ...) to (G, N, C, ...)."""
-        missing = -self.time % self.size
-        if missing:
-            x = F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=fill)
-        return x.reshape(self.batch * self.heads, -1, self.size, *x.shape[3:])
-
-    def join(self, y_GNCE: Tensor) -> Tensor:
-        """(G, N, C, E) to (B, H, T, E)."""
-        y = y_GNCE.reshape(self.batch, self.heads, -1, y_GNCE.shape[-1])
-        return y[:, :, : self.time]
-
-
 def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:
     if not isinstance(value, Tensor):
         value = k_BHTD.new_tensor(value)
@@ -139,7 +118,7 @@ def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:
 
 
 def _left(
-    cut: _Cut, retain_BHT: Tensor | None, keys: Tensor, signed: bool, many: int
+    cut: Cut, retain_BHT: Tensor | None, keys: Tensor, signed: bool, many: int
 ) -> tuple[Tensor, Tensor | None]:
     """P (G, N, C, C·n) and b (G, N, C, 1) within chunks; b is None if nothing decays."""
     if retain_BHT is None:
@@ -173,7 +152,7 @@ def _solve(
 
 
 def _states(
-    cut: _Cut,
+    cut: Cut,
     first_BHED: Tensor,
     keys: Tensor,
     mixed: Tensor,

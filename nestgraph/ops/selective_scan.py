@@ -29,6 +29,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nestgraph.ops.chunks import spread
+
 At = Literal["after", "before"]
 CELLS = 1 << 18
 """Of a chunk: a megabyte in float32, so that its few tensors stay in the cache."""
@@ -72,12 +74,11 @@ def selective_scan(
         k_BHTD, v_BHTE = k_BHTD.unsqueeze(3), v_BHTE.unsqueeze(3)
     time, cells = k_BHTD.shape[2], max(first_BHED.numel(), 1)
     size = chunk or min(max(CELLS // cells, 4), 64)
-    by_value = _spread(rate, k_BHTD)[..., 0].unsqueeze(3) * scale
+    by_value = spread(rate, k_BHTD)[..., 0].unsqueeze(3) * scale
     if isinstance(retain, Fading):
         retention, rates = _time_first(retain.steps), retain.rates
     else:
-        spread = _spread(retain, k_BHTD)
-        retention, rates = _time_first(spread.expand(-1, -1, time, -1, -1)), None
+        retention, rates = _time_first(spread(retain, k_BHTD)), None
     last, *answers = _Scan.apply(  # type: ignore[no-untyped-call]
         min(size, max(time, 1)),
         tuple(at == "before" for _, at in reads),
@@ -89,15 +90,6 @@ def selective_scan(
         *(_time_first(q_BHTD).contiguous() for q_BHTD, _ in reads),
     )
     return [y_TBHE.permute(1, 2, 0, 3) for y_TBHE in answers], last
-
-
-def _spread(value: Tensor | float, k_BHTnD: Tensor) -> Tensor:
-    """(B, H, T, E or 1, D or 1), or with axes of 1 before."""
-    if not isinstance(value, Tensor):
-        value = k_BHTnD.new_tensor(value)
-    if value.dim() <= 1:
-        value = value.reshape(1, -1, 1).expand(k_BHTnD.shape[:3])
-    return value[(...,) + (None,) * (5 - value.dim())]
 
 
 def _time_first(x: Tensor) -> Tensor:
