@@ -146,6 +146,52 @@ def _ask(sheet: Sheet, source: str, memory: str, linear: bool) -> str:
     return sheet.add("y", read=memory, query=query, at=moment)
 
 
+def channels(sheet: Sheet) -> Fields:
+    """A matrix memory with a closed form whose coefficients differ by key, value or cell."""
+    u = sheet.normed("x")
+    run, count = sheet.width // sheet.heads, sheet.pick(1, 1, 2)
+    out = sheet.heads * sheet.draw(st.integers(1, 3)) if sheet.chance() else sheet.width
+    widths = {"head": sheet.heads, "key": sheet.width, "value": out, "cell": out * run}
+
+    def rate(prefix: str, per: str, tail: list[Any]) -> Fields:
+        flow = sheet.add(prefix, op="linear", in_=u, out=widths[per], then=tail)
+        return {"flow": flow, "per": per}
+
+    small = ["sigmoid", {"op": "affine", "scale": 0.1}]
+    keep = sheet.pick("key", "value", "cell", "head")
+    kind = sheet.pick("dot", "l2") if keep != "cell" else "dot"
+    near_one: list[Any] = [{"op": "bias", "init": 3}, sheet.pick("sigmoid", "tanh")]
+    if keep == "cell" and sheet.chance():
+        steps = sheet.add("steps", op="linear", in_=u, out=out, then=["softplus"])
+        retain: Any = {"flow": sheet.add("alpha", op="decay", in_=steps, states=run), "per": "cell"}
+    else:
+        retain = rate("alpha", keep, near_one)
+    per = sheet.pick("head", "value") if keep == "cell" else sheet.pick("head", "value", "key")
+    rule: Fields = {"rate": rate("eta", per, small), "retain": retain}
+    rule["retain_first"] = sheet.chance()
+    if keep != "cell" and sheet.chance():
+        erase: Fields = {"where": "key"}
+        if sheet.chance():
+            erase["key"] = _unit_flow(sheet, u, "e")
+        if sheet.chance():
+            erase["rate"] = rate("rho", sheet.pick("head", "value", "key"), small)
+        rule["erase"] = erase
+    keys = [_unit_flow(sheet, u, "k") for _ in range(count)]
+    sheet.memories["S"] = {
+        "net": "linear",
+        "heads": sheet.heads,
+        "keys": keys,
+        "values": [sheet.add("v", op="linear", in_=u, out=out) for _ in range(count)],
+        "objective": kind,
+        "rule": rule,
+        "init": sheet.pick("zero", "learned", "identity"),
+        "gradient": sheet.pick("full", "first_order", "none"),
+    }
+    moments = sheet.pick(("after",), ("before",), ("after", "boundary"))
+    query = _unit_flow(sheet, u, "q")
+    return sheet.finish([sheet.add("y", read="S", query=query, at=at) for at in moments])
+
+
 def events(sheet: Sheet) -> Fields:
     """Attention within a window or a period, with learned entries and several events."""
     u = sheet.normed("x")

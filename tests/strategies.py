@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 from hypothesis import strategies as st
-from rich_blocks import events, rich, vectors
+from rich_blocks import channels, events, rich, vectors
 from sheets import Draw, Fields, Sheet
 
 MAX_LENGTH = 13
@@ -476,6 +476,7 @@ BLOCKS: dict[str, Callable[[Sheet], Fields]] = {
     "matrix": matrix,
     "mixer": mixer,
     "rich": rich,
+    "channels": channels,
     "events": events,
     "vectors": vectors,
 }

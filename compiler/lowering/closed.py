@@ -64,6 +64,35 @@ def _linear_memory(writer: FunctionWriter, memory: Op, write: Op, past: str, rea
     return f"ops.linear_memory({call}, {options})"
 
 
+def _diagonal_delta(writer: FunctionWriter, memory: Op, write: Op, past: str, reads: str) -> str:
+    keys, values = _facts(writer, memory, write)
+    roles = write.texts("roles")
+    write_rate = _by_channel(writer, memory, write, "rate")
+    erase = "None"
+    if memory.text("erase") != "none":
+        own = "erase_rate" in roles or "erase_rate" in write.attrs
+        erase = "1.0" if memory.flag("erase_key") else write_rate
+        erase = _by_channel(writer, memory, write, "erase_rate") if own else erase
+    options = [
+        f"objective={memory.text('objective')!r}",
+        f"scale={memory.number('scale')!r}",
+        f"retain_first={memory.flag('retain_first')}",
+        f"signed={memory.flag('signed')}",
+    ]
+    if memory.flag("erase_key"):
+        flow = writer.heads(write.inputs[roles.index("erase_key")], heads_of(memory))
+        options.append(f"erase_key={_held(memory, flow)}")
+    retain = _by_channel(writer, memory, write, "retain")
+    call = f"{keys}, {values}, {past}, {write_rate}, {retain}, {erase}, [{reads}]"
+    return f"ops.diagonal_delta({call}, {', '.join(options)})"
+
+
+def _by_channel(writer: FunctionWriter, memory: Op, write: Op, role: str) -> str:
+    """A rate by head (B, H, T), by value (B, H, T, E) or by key (B, H, T, 1, D)."""
+    given = _rate(writer, memory, write, role)
+    return f"{given}.unsqueeze(3)" if kind(memory, role) == "key" else given
+
+
 def _selective_scan(writer: FunctionWriter, memory: Op, write: Op, past: str, reads: str) -> str:
     keys, values = _facts(writer, memory, write)
     write_rate = _rate(writer, memory, write, "rate")
@@ -74,6 +103,7 @@ def _selective_scan(writer: FunctionWriter, memory: Op, write: Op, past: str, re
 _KERNELS = {
     "chunked_decay": _linear_memory,
     "chunked_delta": _linear_memory,
+    "diagonal_delta": _diagonal_delta,
     "selective_scan": _selective_scan,
 }
 

@@ -9,6 +9,7 @@ retention or momentum may be zero or negative. The table looks at axes only, nev
     chunked_decay         linear, dot, no erase: a decayed product of keys and queries
     selective_scan        linear, dot, retention by cell or value: a scan inside chunks
     chunked_delta         linear, own answer or erase in the write: the WY form
+    diagonal_delta        the same with rates by key or value, or an erase key: per-channel WY
     anchored_chunk        gradients at an anchor that moves at ticks: dual form, chunk by chunk
     generic_scan          token by token: right for everything, and slow
 """
@@ -28,7 +29,7 @@ CHUNK = 64  # tokens: the longest run that a loop takes at once when no tick cut
 WRITTEN_OUT = 16  # the same where the state at every token is written out
 LOOPED = frozenset({"anchored_chunk", "generic_scan"})
 SCANS = frozenset({"generic_scan", "attention_scan"})
-CLOSED = frozenset({"chunked_decay", "chunked_delta", "selective_scan"})
+CLOSED = frozenset({"chunked_decay", "chunked_delta", "diagonal_delta", "selective_scan"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +148,20 @@ def _closed(memory: Op, write: Op, reads: list[Op]) -> bool:
         return False
     if not (_every_token(memory) or (dot and all(r.text("at") != "boundary" for r in reads))):
         return False
-    per = set(memory.texts("per"))
-    return (per <= {"rate:value"} and (dot or not per)) or _scans(memory)
+    return _is_by_head(memory) or _scans(memory) or _is_by_channel(memory)
+
+
+def _is_by_head(memory: Op) -> bool:
+    """Whether one number a head is all that its coefficients have, but for what is written."""
+    writes = memory.text("objective") == "dot" and memory.text("erase") == "none"
+    per = {"rate:value"} if writes else set()
+    return set(memory.texts("per")) <= per and not memory.flag("erase_key")
+
+
+def _is_by_channel(memory: Op) -> bool:
+    """Whether its coefficients differ by key or by value, never by cell."""
+    kinds = dict(text.split(":", 1) for text in memory.texts("per"))
+    return set(kinds) <= {"rate", "retain", "erase_rate"} and "cell" not in kinds.values()
 
 
 def _scans(memory: Op) -> bool:
@@ -161,6 +174,8 @@ def _scans(memory: Op) -> bool:
 def _closed_form(memory: Op) -> tuple[str, str]:
     if _scans(memory):
         return "selective_scan", "linear with `dot`, whose cells fade each at its own pace"
+    if not _is_by_head(memory):
+        return "diagonal_delta", "linear, with rates by channel or an erase under a key of its own"
     if memory.text("objective") == "dot" and memory.text("erase") == "none":
         return "chunked_decay", "linear with `dot`: writes do not depend on the state"
     return "chunked_delta", "linear, each write corrects the last state: delta rule in WY form"

@@ -27,7 +27,7 @@ from nestgraph.ops.decay import ratios
 from nestgraph.ops.delta_columns import Met, flat, meet
 from nestgraph.ops.delta_events import Events
 from nestgraph.ops.fades import Fade
-from nestgraph.ops.recurrence import earlier
+from nestgraph.ops.transfer import earlier
 
 CHUNK = 16
 """A row's numbers grow with C²."""

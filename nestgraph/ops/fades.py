@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.key_products import key_products
-from nestgraph.ops.recurrence import earlier
+from nestgraph.ops.transfer import earlier
 
 SIGNED_CHUNK = 8
 """Explicit products take C·D numbers a position."""
@@ -132,7 +132,8 @@ class SignedKeyFade:
         parts = [
             checkpoint(_explicit, *piece, use_reentrant=False) for piece in zip(*flat, strict=True)
         ]
-        return torch.cat(parts).unflatten(0, x_GNCaD.shape[:2])
+        products: Tensor = torch.cat(parts).unflatten(0, x_GNCaD.shape[:2])
+        return products
 
     def since_start(self, x_GNCaD: Tensor) -> Tensor:
         """See `Fade`."""
