@@ -17,7 +17,7 @@ OPS = frozenset({
     "linear", "conv", "rms_norm", "layer_norm", "l2_norm", "softmax",
     "silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh", "softplus", "exp",
     "affine", "bias", "gain", "power", "sum", "product", "divide",
-    "mean", "total", "tile", "repeat", "slice", "decay", "rope", "position",
+    "mean", "total", "tile", "repeat", "slice", "decay", "rope", "position", "constant",
 })
 # fmt: on
 OPTIMIZERS = frozenset({"adamw"})

@@ -218,6 +218,13 @@ def position(writer: FunctionWriter, op: Op) -> None:
     writer.assign(op, f"ops.position({flow}, {_now(writer)}, {_since(writer, op)})")
 
 
+@emits("constant")
+def constant(writer: FunctionWriter, op: Op) -> None:
+    """One vector at every position."""
+    flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
+    writer.assign(op, f"{parameter(writer, op, 'value')}.expand(*{flow}.shape[:2], -1)")
+
+
 def _now(writer: FunctionWriter) -> str:
     return "start" if writer.region is writer.outer else "start + begin"
 
