@@ -19,6 +19,7 @@ OPS = frozenset({
     "silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh", "softplus", "exp",
     "affine", "bias", "gain", "power", "polynomial", "sum", "product", "divide",
     "mean", "total", "tile", "repeat", "slice", "decay", "rope", "position", "lookup",
+    "constant",
 })
 # fmt: on
 OPTIMIZERS = frozenset({"adamw"})

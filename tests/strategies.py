@@ -429,6 +429,10 @@ def mixer(sheet: Sheet) -> Fields:
         place = sheet.add("p", op="position", **sheet.pick({}, {"since": "chunk"}))
         slow = sheet.add("s", op="power", in_=place, exponent=-1)
         return sheet.finish([last, slow])
+    if sheet.chance():
+        start = {"init": sheet.pick(0.3, [0.1, -0.2]), "trained": sheet.chance()}
+        same = sheet.add("m", op="constant", out=sheet.width, **start)
+        return sheet.finish([last, same])
     return sheet.finish([last])
 
 
@@ -442,7 +446,7 @@ def _unary(sheet: Sheet) -> list[Any]:
         *ACTIVATIONS,
         "softplus",
         {"op": "affine", "scale": 0.5, "shift": 0.1},
-        {"op": "bias", "init": 0.2},
+        {"op": "bias", "init": [-0.1, 0.2]},
         {"op": "gain", "init": 0.9},
         {"op": "softmax", "heads": heads},
         {"op": "rms_norm", "heads": heads},

@@ -107,7 +107,17 @@ EVERY_AXIS = {
     *("momentum", "retain", "retain_first", "erase key", "erase layers", "erase rate", "implicit"),
     *("number", "numbers", "flow", "learned", "zero", "narrow", "read feeds its own memory"),
     *("conv", "rope", "decay", "softmax", "gain", "tile", "repeat", "slice", "mean", "total"),
-    *("position", "power", "divide", "product", "layer_norm", "rms_norm", "l2_norm", "linear op"),
+    *(
+        "position",
+        "constant",
+        "power",
+        "divide",
+        "product",
+        "layer_norm",
+        "rms_norm",
+        "l2_norm",
+        "linear op",
+    ),
 }
 
 

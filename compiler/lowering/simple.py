@@ -239,6 +239,13 @@ def ones(writer: FunctionWriter, op: Op) -> None:
     writer.assign(op, f"{flow}.new_ones(*{flow}.shape[:2], {op.width})")
 
 
+@emits("constant")
+def constant(writer: FunctionWriter, op: Op) -> None:
+    """One vector at every position."""
+    flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
+    writer.assign(op, f"{parameter(writer, op, 'value')}.expand(*{flow}.shape[:2], -1)")
+
+
 def _since(writer: FunctionWriter, op: Op) -> int:
     since = op.attrs.get("since")
     if since is None:

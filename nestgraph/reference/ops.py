@@ -213,6 +213,11 @@ def _position(call: Call) -> Tensor:
     return call.x.new_full((call.x.shape[0], 1), call.elapsed + 1)
 
 
+def _constant(call: Call) -> Tensor:
+    value = call.parameters["value"]
+    return value.expand(call.x.shape[0], value.shape[0])
+
+
 def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[[Call], Tensor]:
     return lambda call: function(call.x)
 
@@ -259,4 +264,5 @@ OPS: Mapping[str, Callable[[Call], Tensor]] = {
     "decay": _decay,
     "rope": _rope,
     "position": _position,
+    "constant": _constant,
 }

@@ -170,6 +170,16 @@ def test_position_counts_from_one(bench, flow, agree, since, period):
     agree(y, expected[None, :, None].expand(2, 7, WIDTH))
 
 
+def test_a_constant_is_one_vector_at_every_position(bench, flow, agree):
+    block = f"""
+    nodes:
+      c: {{op: constant, out: {WIDTH}, init: [-1, 2]}}
+      out: {{op: product, in: [x, c]}}
+    """
+    b, x = bench(block, WIDTH), flow(2, 3, WIDTH)
+    agree(b(x), x * b.weight("c.value"))
+
+
 def test_a_chain_runs_from_left_to_right(bench, flow, agree):
     block = "nodes: {out: {op: linear, in: x, then: [exp, {op: affine, shift: 1}, tanh]}}"
     b, x = bench(block, WIDTH), flow(2, 3, WIDTH)
