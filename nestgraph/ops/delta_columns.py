@@ -50,21 +50,21 @@ def run(
     pulls, shape = events.pulls, queries.shape[:4]
     width, rows = keys.shape[-1], first_GED.shape[1]
     met = meet(fade, pulled, queries, keys, pulls)
-    ends = flat(fade.until_end(keys[:, :, :, :pulls])), flat(fade.until_end(keys[:, :, :, pulls:]))
-    free = flat(values[:, :, :, pulls:])
+    pulled_ends, free_ends = both(fade.until_end(keys), pulls)
+    written, free = both(values, pulls)
     asked, inside = flat(fade.since_start(queries)), met.qz @ free
-    additions = free.mT @ ends[1]
+    additions = free.mT @ free_ends
     if not pulls:
         states, last = affine_scan(first_GED, _numbers(fade, keys), additions)
         return (asked @ states.mT + inside).view(*shape, rows), last
     pace = flat(rates)
-    right = flat(values[:, :, :, :pulls]) - pace * (met.xz @ free)
-    both = torch.cat((pace * flat(fade.since_start(pulled)), right), -1)
-    solved = unit_lower_inverse(pace * met.xy) @ both
-    moved, placed = (solved.mT @ ends[0]).split((width, rows), -2)
+    right = written - pace * (met.xz @ free)
+    right = torch.cat((pace * flat(fade.since_start(pulled)), right), -1)
+    solved = unit_lower_inverse(pace * met.xy) @ right
+    moved, placed = (solved.mT @ pulled_ends).split((width, rows), -2)
     states, last = affine_scan(first_GED, _diagonal(fade, keys) - moved, additions + placed)
-    known, written = (met.qy @ solved).split((width, rows), -1)
-    return ((asked - known) @ states.mT + written + inside).view(*shape, rows), last
+    known, told = (met.qy @ solved).split((width, rows), -1)
+    return ((asked - known) @ states.mT + told + inside).view(*shape, rows), last
 
 
 def meet(fade: Fade, pulled: Tensor, queries: Tensor, keys: Tensor, pulls: int) -> Met:
@@ -73,12 +73,19 @@ def meet(fade: Fade, pulled: Tensor, queries: Tensor, keys: Tensor, pulls: int) 
     rows = torch.cat((pulled, queries), 3)
     products = fade.products(rows, keys)
     apart = products.view(groups, chunks, size, pulls + asked, size, keys.shape[3])
+    # Splits, unlike slices, have a backward without zeros to fill.
     pairs = [
-        apart[:, :, :, first, :, last].flatten(4, 5).flatten(2, 3)
-        for first in (slice(pulls), slice(pulls, None))
-        for last in (slice(pulls), slice(pulls, None))
+        part.flatten(4, 5).flatten(2, 3)
+        for row in apart.split((pulls, asked), 3)
+        for part in row.split((pulls, keys.shape[3] - pulls), 5)
     ]
     return Met(*pairs)
+
+
+def both(x_GNCaD: Tensor, pulls: int) -> tuple[Tensor, Tensor]:
+    """What belongs to the pulls and to the writes, (G, N, C·p, D) and (G, N, C·f, D)."""
+    first, second = x_GNCaD.split((pulls, x_GNCaD.shape[3] - pulls), 3)
+    return flat(first), flat(second)
 
 
 def flat(x_GNCaD: Tensor) -> Tensor:

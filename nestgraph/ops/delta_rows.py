@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nestgraph.ops.chunks import Cut
 from nestgraph.ops.decay import ratios
-from nestgraph.ops.delta_columns import Met, flat, meet
+from nestgraph.ops.delta_columns import Met, both, flat, meet
 from nestgraph.ops.delta_events import Events
 from nestgraph.ops.fades import Fade
 from nestgraph.ops.transfer import earlier
@@ -76,9 +76,7 @@ def run(
     whole = fade.whole()
     left = keys.new_ones(keys.shape[:2]) if whole is None else whole
     left = left.view(*keys.shape[:2], 1, -1)
-    apart = slice(pulls), slice(pulls, None)
-    ends = [flat(fade.until_end(keys[:, :, :, part])) for part in apart]
-    written = [flat(values[:, :, :, part]) for part in apart]
+    ends, written = both(fade.until_end(keys), pulls), both(values, pulls)
     tensors = [*met, flat(fade.since_start(pulled)), flat(fade.since_start(queries)), *ends]
     tensors += [flat(rates), *written, left]
     if alpha_GNCE is not None:

@@ -92,12 +92,12 @@ class KeyFade:
     """One positive number a key channel, (G, N, C, D)."""
 
     def __init__(self, alpha_GNCD: Tensor) -> None:
-        self.log = alpha_GNCD.clamp_min(torch.finfo(alpha_GNCD.dtype).tiny).log()
-        self.sums = self.log.cumsum(-2)
+        tiny = torch.finfo(alpha_GNCD.dtype).tiny
+        self.sums = alpha_GNCD.clamp_min(tiny).log().cumsum(-2)
 
     def products(self, x_GNCaD: Tensor, y_GNCbD: Tensor) -> Tensor:
         """See `Fade`."""
-        flat = (x.flatten(0, 1) for x in (x_GNCaD, y_GNCbD, self.log))
+        flat = (x.flatten(0, 1) for x in (x_GNCaD, y_GNCbD, self.sums))
         products: Tensor = key_products(*flat)
         split: Tensor = products.view(*x_GNCaD.shape[:2], *products.shape[1:])
         return split
@@ -132,8 +132,8 @@ class SignedKeyFade:
         parts = [
             checkpoint(_explicit, *piece, use_reentrant=False) for piece in zip(*flat, strict=True)
         ]
-        products: Tensor = torch.cat(parts).unflatten(0, x_GNCaD.shape[:2])
-        return products
+        products = torch.cat(parts)
+        return products.view(*x_GNCaD.shape[:2], *products.shape[1:])
 
     def since_start(self, x_GNCaD: Tensor) -> Tensor:
         """See `Fade`."""

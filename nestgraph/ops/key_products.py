@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def key_products(x_MCaD: Tensor, y_MCbD: Tensor, log_MCD: Tensor) -> Tensor:
+def key_products(x_MCaD: Tensor, y_MCbD: Tensor, sums_MCD: Tensor) -> Tensor:
     """What is left of each earlier event where a later one meets it.
 
     a·b·C·D FLOPs a position and log2(C)·D exponentials; twice the products and as many
@@ -34,13 +34,13 @@ def key_products(x_MCaD: Tensor, y_MCbD: Tensor, log_MCD: Tensor) -> Tensor:
     Args:
         x_MCaD: rows.
         y_MCbD: columns.
-        log_MCD: logarithms of retention, 0 or less.
+        sums_MCD: g, running sums over a chunk of logarithms of retention, which are 0 or less.
 
     Returns:
         (M, C·a, C·b), zero for columns of the same and later positions.
     """
     products: Tensor = _KeyProducts.apply(  # type: ignore[no-untyped-call]
-        x_MCaD, y_MCbD, log_MCD.cumsum(1)
+        x_MCaD, y_MCbD, sums_MCD
     )
     return products.flatten(3, 4).flatten(1, 2)
 
