@@ -90,6 +90,12 @@ def bench(seed: int) -> Callable[..., Bench]:
 
 
 @pytest.fixture
+def bench_of(seed: int) -> Callable[..., Bench]:
+    """`bench_of(system)`: the bench of a system of one layer, whose head is its own."""
+    return Bench
+
+
+@pytest.fixture
 def make_system() -> Callable[..., System]:
     """`make_system(block, width, levels, repeat)`: the checked system alone."""
     return system_of
