@@ -36,6 +36,8 @@ def write(memory: Memory, function: Function, state: Learned, now: Position) -> 
     """The state behind one position (§5). The anchor stays: only a tick moves it."""
     # With `first_order` and `none`, nothing of a write is differentiated.
     with torch.set_grad_enabled(torch.is_grad_enabled() and memory.gradient == "full"):
+        if now.share is not None and memory.gradient != "full":
+            now = now._replace(share=now.share.detach())
         return _write(memory, function, state, now)
 
 

@@ -144,3 +144,13 @@ def test_memories_of_other_modes_are_seen_through_each_other(make_system, seed):
     reference = Reference(make_system(text, WIDTH), seed)
     reference(torch.randint(8, (2, 5))).logits.square().sum().backward()
     assert reference.weights.named()["0.b.q.weight"].grad.norm() > 0
+
+
+@pytest.mark.parametrize("mode", ["first_order", "none"])
+def test_what_a_write_leaves_has_no_way_back(make_system, seed, mode):
+    """Only the anchor has: Θ_0 through the identity."""
+    text = LINEAR.replace("MODE", mode).replace("AT", "after").replace("RESET", "}}")
+    state = Reference(make_system(text, WIDTH, LEVELS), seed)(torch.randint(8, (2, 3))).state
+    for part in ("A0", "S0", "share"):
+        assert not state[f"0.b.M.{part}"].requires_grad
+    assert state["0.b.M.anchor0"].requires_grad == (mode == "first_order")
