@@ -84,7 +84,7 @@ def test_hardly_any_draw_is_thrown_away():
 def test_draws_reach_every_axis():
     seen: set[str] = set()
 
-    @settings(max_examples=600, derandomize=True)
+    @settings(max_examples=900, derandomize=True)
     @given(strategies.specs())
     def draw(spec: dict[str, Any]) -> None:
         model = load(spec).system.model

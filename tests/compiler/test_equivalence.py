@@ -12,14 +12,15 @@ import torch
 from building import model_of
 from torch import Tensor
 
+from nestgraph import zoo
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.lowering.model import CompiledModel
 from nestgraph.compiler.verification import verify
 from nestgraph.spec import load
 from nestgraph.system import System
 
-SMALL = {"width": 16, "heads": 2, "depth": 2, "vocab": 24}
-COMPILED = ("hope", "transformer", "deltanet", "gated-deltanet", "titans-lmm")
+SMALL = {"width": 16, "heads": 4, "depth": 1, "vocab": 24}
+COMPILED = tuple(family.name for family in zoo.families())
 CLOSE = 1e-10
 LENGTH = 21
 
