@@ -22,10 +22,12 @@ def rich(sheet: Sheet) -> Fields:
     net = {"kind": "linear"} if linear else _mlp(sheet)
     out = sheet.width if net.get("residual") else out
     keys = [_unit_flow(sheet, u, "k") for _ in range(count)]
-    values: Any = [sheet.add("v", op="linear", in_=u, out=out) for _ in range(count)]
+    values: Any
     if count == 1 and sheet.pick(False, False, True):
         net = {**net, "out": out}
         values = {"self": _unit_flow(sheet, u, "w")}
+    else:
+        values = [sheet.add("v", op="linear", in_=u, out=out) for _ in range(count)]
     objective = _objective(sheet, u)
     memory: Fields = {
         "net": net,
