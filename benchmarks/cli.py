@@ -12,6 +12,9 @@ SPEED = {
     "transformer": "the compiled transformer against the same network by hand",
     "gated-deltanet": "the compiled gated-deltanet mixer against attention",
     "self-modifying-titans": "five self-modifying memories against attention",
+    "attention-spans": "windows and periods of attention against a mask over all pairs",
+    "selective-scan": "a memory with a retention a cell against a token loop and attention",
+    "diagonal-delta": "RWKV-7, KDA and GLA memories against token loops and attention",
 }
 ROUNDS = 20
 THREADS = 2
