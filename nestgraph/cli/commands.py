@@ -95,12 +95,16 @@ def show(
         str | None,
         typer.Argument(metavar="NODE", help="A memory, read or op, like `hope.a.q` or `q`."),
     ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Measure what the compiled kernels cost, too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     changes: Changes = None,
 ) -> None:
-    """Print the levels, parameters and resolved values; or one node, line by line."""
+    """Print levels, kernels, costs and every value with its origin; or one node, line by line."""
     from nestgraph.cli.show import show_spec
 
-    show_spec(spec, node, changes or [])
+    show_spec(spec, node, changes or [], costs, as_json)
 
 
 @app.command()

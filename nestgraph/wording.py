@@ -31,3 +31,19 @@ def plain(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value)
     return str(value)
+
+
+def count(value: float) -> str:
+    """A number in three digits: `1.64 M`, `512`."""
+    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def size(bytes_: int) -> str:
+    """Bytes in the units of 1024: `1.3 MiB`."""
+    for unit, unit_size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if bytes_ >= unit_size:
+            return f"{bytes_ / unit_size:.1f} {unit}"
+    return f"{bytes_} B"
