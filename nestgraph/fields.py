@@ -11,6 +11,7 @@ from nestgraph.describe import (
     init_text,
     local,
     net_text,
+    number_text,
     objective_text,
     values_text,
 )
@@ -123,6 +124,8 @@ def _memory_values(memory: Memory) -> Iterator[tuple[str, str]]:
         yield "reset", wording.clock(memory.reset)
         return
     yield "objective", objective_text(memory)
+    if memory.objective.delta is not None:
+        yield "objective.delta", coefficient_text(memory.objective.delta, None)
     if memory.is_step_group and memory.init.kind != "given":
         return
     yield from _rule_values(memory.rule)
@@ -132,13 +135,13 @@ def _memory_values(memory: Memory) -> Iterator[tuple[str, str]]:
 
 def _rule_values(rule: Rule) -> Iterator[tuple[str, str]]:
     for name in ("rate", "momentum", "retain"):
-        yield f"rule.{name}", coefficient_text(getattr(rule, name))
+        yield f"rule.{name}", coefficient_text(getattr(rule, name), None)
     yield "rule.retain_first", wording.plain(rule.retain_first)
     yield "rule.erase", wording.erase(rule.erase)
     yield "rule.implicit", wording.plain(rule.implicit)
     steps = "" if rule.direction == "gradient" else f", {rule.direction_steps} steps"
     yield "rule.direction", f"{rule.direction}{steps}"
-    yield "rule.step", coefficient_text(rule.step)
-    q = "" if rule.mirror_q is None else f", q {rule.mirror_q:g}"
+    yield "rule.step", coefficient_text(rule.step, None)
+    q = "" if rule.mirror_q is None else f", q {number_text(rule.mirror_q)}"
     yield "rule.mirror", f"{rule.mirror}{q}"
     yield "rule.reduce", local(rule.reduce)

@@ -76,6 +76,11 @@ class Spec:
             for name, entry in scope.defaults.items()
         )
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        from nestgraph.notebook import bundle_of_spec  # above this module: only to be shown
+
+        return bundle_of_spec(self)
+
     def _elaborated(self) -> Elaboration:
         findings = Findings()
         composed = Composer(Texts(self.sources), findings).compose(self.path, self.overrides)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nestgraph.describe import coefficient_text
+from nestgraph.describe import coefficient_text, number_text
 from nestgraph.levels import period
 from nestgraph.system import Clock, Erase
 
@@ -16,7 +16,7 @@ def clock(value: Clock) -> str:
 def erase(value: Erase) -> str:
     """What is erased, with its own key and rate if there are any."""
     key = f" under {value.key}" if value.key is not None else ""
-    rate = f", rate {coefficient_text(value.rate)}" if value.rate is not None else ""
+    rate = f", rate {coefficient_text(value.rate, None)}" if value.rate is not None else ""
     return f"{value.where}{key}{rate}"
 
 
@@ -27,7 +27,7 @@ def plain(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}"
+        return number_text(value)
     if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value)
     return str(value)

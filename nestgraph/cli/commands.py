@@ -108,6 +108,23 @@ def show(
 
 
 @app.command()
+def diff(
+    old: Annotated[
+        str, typer.Argument(metavar="A", help="Path or name of a spec.", autocompletion=_specs)
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="B", help="What it is compared with.", autocompletion=_specs)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Compare two specs by node, edge and attribute; exit with 1 if they differ."""
+    from nestgraph.cli.diff import diff_specs
+
+    diff_specs(old, new, as_json, changes or [])
+
+
+@app.command()
 def draw(
     spec: SpecName,
     out: Annotated[
