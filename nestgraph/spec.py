@@ -103,10 +103,18 @@ def load(path_or_name: str | Path, set: Mapping[str, object] | None = None) -> S
 
 
 def check(
-    path_or_name: str | Path, set: Mapping[str, object] | None = None
+    path_or_name: str | Path,
+    set: Mapping[str, object] | None = None,
+    reader: Reader | None = None,
 ) -> tuple[list[Diagnostic], Mapping[str, str]]:
-    """All findings about a spec, and the texts that they point into."""
-    reading = _Reading(str(path_or_name), set or NO_OVERRIDES, Disk())
+    """All findings about a spec, and the texts that they point into.
+
+    Args:
+        path_or_name: a file, or the name of a shipped spec.
+        set: overrides, such as `{"vars.width": 64}`.
+        reader: where files come from; the disk when None.
+    """
+    reading = _Reading(str(path_or_name), set or NO_OVERRIDES, reader or Disk())
     return list(in_file_order(reading.findings)), reading.texts
 
 

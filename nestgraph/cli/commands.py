@@ -34,6 +34,12 @@ def _passes(incomplete: str) -> list[str]:
     return [name for name in (*PASS_NAMES, "all") if name.startswith(incomplete)]
 
 
+def _codes(incomplete: str) -> list[str]:
+    from nestgraph.codes import CODES
+
+    return [code for code in CODES if code.startswith(incomplete)]
+
+
 SpecName = Annotated[
     str, typer.Argument(metavar="S", help="Path or name of a spec.", autocompletion=_specs)
 ]
@@ -86,6 +92,18 @@ def check(
     from nestgraph.cli.check import check_specs
 
     check_specs(specs, form, changes or [])
+
+
+@app.command()
+def explain(
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="Such as NG201.", autocompletion=_codes)
+    ],
+) -> None:
+    """Say what a code means, with a spec that gets it and the spec put right."""
+    from nestgraph.cli.explain import explain_code
+
+    explain_code(code)
 
 
 @app.command()
