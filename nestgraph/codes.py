@@ -119,6 +119,8 @@ _RUNS = {
     "NG804": "`train` is given no spec, or changes without one.",
     "NG805": "A picture can't be drawn.",
     "NG806": "`explain` is asked for a code that isn't there.",
+    "NG807": "A file's ending names no format to export to.",
+    "NG808": "`new` is given no name for a spec, or a file that is there.",
     "NG920": "A way of training that nothing supports yet.",
 }
 

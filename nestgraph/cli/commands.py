@@ -156,6 +156,55 @@ def draw(
     draw_spec(spec, out, changes or [])
 
 
+@app.command()
+def export(
+    spec: SpecName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Else it is printed. .json .graphml"),
+    ] = None,
+    form: Annotated[
+        Literal["node-link", "graphml", "model-explorer"] | None,
+        typer.Option("--format", help="Else what the file's ending says."),
+    ] = None,
+    roll: Annotated[bool, typer.Option("--roll", help="Tell equal repeats once.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Write the graph of a spec for networkx, graph editors or Model Explorer."""
+    from nestgraph.cli.export import export_spec
+
+    export_spec(spec, out, form, roll, changes or [])
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the spec; its file is NAME.yaml.")
+    ],
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="S", help="The spec to start from.", autocompletion=_specs),
+    ] = "hope-tiny",
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Write the whole spec, not only what differs.")
+    ] = False,
+) -> None:
+    """Begin a spec of your own from another one."""
+    from nestgraph.cli.new import new_spec
+
+    new_spec(name, start, copy)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look whether all that nestgraph needs is here; exit with 1 if not."""
+    from nestgraph.cli.doctor import examine
+
+    examine(as_json)
+
+
 @app.command("compile")
 def compile_(
     spec: SpecName,
