@@ -281,6 +281,22 @@ def train(
 
 
 @app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, like several seeds.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Else report.html in the first RUN."),
+    ] = None,
+) -> None:
+    """Write one page of HTML about runs, and its plots as SVG and PNG."""
+    from nestgraph.cli.report import report_runs
+
+    report_runs(runs, out)
+
+
+@app.command()
 def generate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a checkpoint.")],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The text to go on from.")],
