@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.passes.select import SCANS
+from nestgraph.html_text import boxed, bundle, escaped, table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,25 @@ class Plan:
 
     def __str__(self) -> str:
         return "\n".join([f"plan of {self.name}", *(t for f in self.functions for t in _text(f))])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return bundle(self, lambda plan: boxed(_html(plan)), str)
+
+
+def _html(plan: Plan) -> str:
+    header = ("layers", "memories", "kernel", "why")
+    rows = [
+        (
+            f"{function.layers[0]} x{len(function.layers)}",
+            ", ".join(memory.members),
+            memory.kernel + (" (slow)" if memory.slow else ""),
+            memory.why,
+        )
+        for function in plan.functions
+        for memory in function.memories
+    ]
+    fused = "".join(f"<li>{escaped(text)}</li>" for f in plan.functions for text in f.fused)
+    return f"<b>plan of {escaped(plan.name)}</b>{table(header, rows)}<ul>{fused}</ul>"
 
 
 def plan_of(program: Program) -> Plan:

@@ -15,20 +15,21 @@ from nestgraph.errors import InputError, SpecError
 from nestgraph.spec import Spec, load
 
 if TYPE_CHECKING:
-    import networkx as nx
     import torch
 
+    from nestgraph.changes import Diff
     from nestgraph.compiler.planning import Plan
     from nestgraph.reference import Reference
+    from nestgraph.spec_graph import SpecGraph
     from nestgraph.training import NestModule
 
-__all__ = ["compile", "draw", "graph", "load", "load_run", "plan", "reference"]
+__all__ = ["compile", "diff", "draw", "graph", "load", "load_run", "plan", "reference"]
 
 AnySpec = Spec | str | Path
 
 
-def graph(spec: AnySpec, *, roll: bool = False) -> nx.MultiDiGraph[str]:
-    """The graph of a spec; without its `carry` edges it is acyclic.
+def graph(spec: AnySpec, *, roll: bool = False) -> SpecGraph:
+    """The graph of a spec, a `networkx.MultiDiGraph`; without its `carry` edges it is acyclic.
 
     Args:
         spec: a spec, its path or its name.
@@ -55,6 +56,18 @@ def draw(
     from nestgraph import viz
 
     return viz.draw(loaded(spec), path, format)
+
+
+def diff(old: AnySpec, new: AnySpec) -> Diff:
+    """What differs between two specs, by node, edge and attribute; false if nothing does.
+
+    Args:
+        old: a spec, its path or its name.
+        new: what it is compared with.
+    """
+    from nestgraph.compare import compare
+
+    return compare(loaded(old).system, loaded(new).system)
 
 
 def plan(spec: AnySpec) -> Plan:

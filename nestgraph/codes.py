@@ -111,6 +111,10 @@ _RUNS = {
     "NG803": "`show` is asked for a node that isn't there.",
     "NG804": "`train` is given no spec, or changes without one.",
     "NG805": "A picture can't be drawn.",
+    "NG806": "`explain` is asked for a code that isn't there.",
+    "NG807": "A file's ending names no format to export to.",
+    "NG808": "`new` is given no name for a spec, or a file that is there.",
+    "NG809": "An optional part of nestgraph is not installed.",
     "NG920": "A way of training that nothing supports yet.",
 }
 

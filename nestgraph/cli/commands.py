@@ -34,6 +34,12 @@ def _passes(incomplete: str) -> list[str]:
     return [name for name in (*PASS_NAMES, "all") if name.startswith(incomplete)]
 
 
+def _codes(incomplete: str) -> list[str]:
+    from nestgraph.codes import CODES
+
+    return [code for code in CODES if code.startswith(incomplete)]
+
+
 SpecName = Annotated[
     str, typer.Argument(metavar="S", help="Path or name of a spec.", autocompletion=_specs)
 ]
@@ -89,18 +95,51 @@ def check(
 
 
 @app.command()
+def explain(
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="Such as NG201.", autocompletion=_codes)
+    ],
+) -> None:
+    """Say what a code means, with a spec that gets it and the spec put right."""
+    from nestgraph.cli.explain import explain_code
+
+    explain_code(code)
+
+
+@app.command()
 def show(
     spec: SpecName,
     node: Annotated[
         str | None,
         typer.Argument(metavar="NODE", help="A memory, read or op, like `hope.a.q` or `q`."),
     ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Measure what the compiled kernels cost, too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     changes: Changes = None,
 ) -> None:
-    """Print the levels, parameters and resolved values; or one node, line by line."""
+    """Print levels, kernels, costs and every value with its origin; or one node, line by line."""
     from nestgraph.cli.show import show_spec
 
-    show_spec(spec, node, changes or [])
+    show_spec(spec, node, changes or [], costs, as_json)
+
+
+@app.command()
+def diff(
+    old: Annotated[
+        str, typer.Argument(metavar="A", help="Path or name of a spec.", autocompletion=_specs)
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="B", help="What it is compared with.", autocompletion=_specs)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Compare two specs by node, edge and attribute; exit with 1 if they differ."""
+    from nestgraph.cli.diff import diff_specs
+
+    diff_specs(old, new, as_json, changes or [])
 
 
 @app.command()
@@ -115,6 +154,55 @@ def draw(
     from nestgraph.cli.draw import draw_spec
 
     draw_spec(spec, out, changes or [])
+
+
+@app.command()
+def export(
+    spec: SpecName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Else it is printed. .json .graphml"),
+    ] = None,
+    form: Annotated[
+        Literal["node-link", "graphml", "model-explorer"] | None,
+        typer.Option("--format", help="Else what the file's ending says."),
+    ] = None,
+    roll: Annotated[bool, typer.Option("--roll", help="Tell equal repeats once.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Write the graph of a spec for networkx, graph editors or Model Explorer."""
+    from nestgraph.cli.export import export_spec
+
+    export_spec(spec, out, form, roll, changes or [])
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the spec; its file is NAME.yaml.")
+    ],
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="S", help="The spec to start from.", autocompletion=_specs),
+    ] = "hope-tiny",
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Write the whole spec, not only what differs.")
+    ] = False,
+) -> None:
+    """Begin a spec of your own from another one."""
+    from nestgraph.cli.new import new_spec
+
+    new_spec(name, start, copy)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look whether all that nestgraph needs is here; exit with 1 if not."""
+    from nestgraph.cli.doctor import examine
+
+    examine(as_json)
 
 
 @app.command("compile")
@@ -190,6 +278,22 @@ def train(
         precision=precision,
     )
     train_spec(spec, wishes, changes or [])
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, like several seeds.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Else report.html in the first RUN."),
+    ] = None,
+) -> None:
+    """Write one page of HTML about runs, and its plots as SVG and PNG."""
+    from nestgraph.cli.report import report_runs
+
+    report_runs(runs, out)
 
 
 @app.command()

@@ -86,6 +86,8 @@ def test_a_run_leaves_everything_in_its_folder(spec: Spec, spec_file: Path) -> N
         "resolved.yaml",
         "levels.svg",
         "metrics.csv",
+        "times.csv",
+        "environment.json",
         "last.ckpt",
         "best.ckpt",
     }

@@ -1,0 +1,45 @@
+"""How many numbers a model keeps from one token to the next, for one sequence."""
+
+from __future__ import annotations
+
+import math
+
+from nestgraph.parameters import head_widths, state_shapes
+from nestgraph.system import Memory, Node
+
+
+def memory_numbers(memory: Memory, context: int) -> int:
+    """Numbers in the state of a memory.
+
+    Args:
+        memory: a group of the outer optimizer has no inner state.
+        context: positions that attention without a window has seen.
+    """
+    if memory.is_step_group:
+        return 0
+    if memory.net.kind == "attention":
+        positions = min(context, memory.net.window or context)
+        return memory.heads * sum(head_widths(memory)) * positions * len(memory.values)
+    copies = 1 + _has_anchor(memory) + (memory.rule.momentum.number != 0)
+    running = sum(math.prod(shape.shape) for shape in state_shapes(memory))
+    return copies * running + _beside(memory)
+
+
+def op_numbers(node: Node, width_in: int) -> int:
+    """Numbers that an op keeps: the last inputs of a convolution."""
+    taps = node.fields.get("width")
+    return (taps - 1) * width_in if node.op == "conv" and isinstance(taps, int) else 0
+
+
+def _has_anchor(memory: Memory) -> bool:
+    """A memory that commits at every token has its running state for an anchor."""
+    return not (memory.level.unit == "tokens" and memory.level.period == 1)
+
+
+def _beside(memory: Memory) -> int:
+    """What is kept of a period's retention, its share, and the events of a window."""
+    slow, heads = _has_anchor(memory), memory.heads
+    retention = heads if memory.rule.retain_first and slow else 0
+    share = heads if memory.rule.reduce != "sum" else 0
+    past = (memory.objective.window - 1) * len(memory.values)
+    return retention + share + past * heads * (sum(head_widths(memory)) + 1)
