@@ -1,7 +1,8 @@
 """Pictures of systems: `draw` makes one from a spec.
 
-A graph becomes a `View` (what is shown), a `View` becomes a `Picture` (where), and writers
-turn that into DOT, SVG or PNG. Nothing here imports PyTorch.
+Levels go from a graph over a `View` and its `Picture` (where everything stands) to a `Scene`;
+flows over an `Outline`; clocks over a `Raster`. Writers turn a scene into SVG, PDF, DOT or PNG,
+and an outline or raster into text. Nothing here imports PyTorch.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def test_the_ending_of_the_file_says_what_is_written(run, write, ending, start) 
 
 @pytest.mark.parametrize(
     ("out", "said"),
-    [("out.gif", "`gif` is no format"), ("out", "svg, png, dot"), ("nowhere/out.svg", "nowhere")],
+    [("out.gif", "`gif` is no format"), ("out", "svg, png, pdf"), ("nowhere/out.svg", "nowhere")],
 )
 def test_what_cannot_be_written_is_a_sentence_with_status_2(run, write, out, said) -> None:
     result = run("draw", write(), "-o", out)

@@ -11,7 +11,7 @@ from svg_parts import parts
 from nestgraph.spec import load
 from nestgraph.system import FlatBlock, Memory, Model, Node, Read, System
 from nestgraph.viz import draw
-from nestgraph.viz.labels import escaped
+from nestgraph.viz.escape import legal, xml
 
 HOSTILE = (
     "<script>alert('x')</script>",
@@ -23,6 +23,8 @@ HOSTILE = (
     "tab\tand\x07bell",
     "記憶メモリ",
     "a->b:c",
+    "]]> --> <!-- ${x} `x`",
+    "\u202eeman \u05e9\u05dc\u05d5\u05dd \u0633\u0644\u0627\u0645",
 )
 
 
@@ -68,8 +70,7 @@ def test_hostile_names_stand_in_pictures_as_they_are(name: str) -> None:
     root = ElementTree.fromstring(svg)
     assert not {"script", "b"} & {element.tag.rpartition("}")[2] for element in root.iter()}
     texts = [text.content for part in parts(svg) for text in part.texts]
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
-    assert texts.count(shown) >= 4
+    assert texts.count(legal(name)) >= 4
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -82,4 +83,9 @@ def test_hostile_names_do_not_leave_their_boxes(name: str) -> None:
 
 
 def test_what_xml_can_not_hold_becomes_a_question_mark() -> None:
-    assert escaped("a\x00b\ud800c\ufffe") == "a?b?c?"
+    assert xml("a\x00b\ud800c\ufffe") == "a?b?c?"
+
+
+def test_marks_that_turn_text_round_become_question_marks() -> None:
+    assert legal("a\u202eb\u2066c") == "a?b?c"
+    assert legal("שלום") == "שלום"
