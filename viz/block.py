@@ -114,8 +114,8 @@ class _Blocks:
 
     def _home(self, name: str) -> str:
         """The node whose box holds this one: the end of its chain, or itself."""
-        link = _CHAIN.fullmatch(name)
-        return link[1] if link is not None and link[1] in self.graph else name
+        stem = whole(name)
+        return stem if stem in self.graph else name
 
     def _part(self, home: str, members: Sequence[str]) -> Part:
         node = self.graph.nodes[home]
@@ -214,6 +214,12 @@ _TONES = {
     "optimizer": "outer",
 }
 _WHEN = {"after": "after its write", "before": "before its write", "boundary": "as of its tick"}
+
+
+def whole(name: str) -> str:
+    """The name that an author gave a `then` chain: `q` for `q.base` and `q.then0`."""
+    link = _CHAIN.fullmatch(name)
+    return name if link is None else link[1]
 
 
 def op_text(node: Mapping[str, Any]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nestgraph.spec import Spec
 from nestgraph.system import System
 from nestgraph.viz.clock import Raster
 from nestgraph.viz.dot import to_dot
@@ -27,6 +29,30 @@ class HasSystem(Protocol):
 
     @property
     def system(self) -> System: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What a writer is given."""
+
+    spec: HasSystem | System
+    wish: Wish
+    theme: str
+
+    @property
+    def system(self) -> System:
+        """What to draw."""
+        return self.spec if isinstance(self.spec, System) else self.spec.system
+
+    @property
+    def colours(self) -> Theme:
+        """What to draw it in."""
+        return THEMES[self.theme]
+
+    @property
+    def scene(self) -> Scene:
+        """Everything at its place."""
+        return scene_of(self.system, self.wish)
 
 
 def draw(
@@ -66,24 +92,11 @@ def draw(
     if theme not in THEMES:
         raise DrawError(f"`{theme}` is no theme; give one of {', '.join(THEMES)}")
     wish = Wish(view=view, depth=depth, focus=focus, span=span)
-    system = spec if isinstance(spec, System) else spec.system
-    content = _WRITERS[form](system, wish, THEMES[theme])
+    content = _WRITERS[form](Job(spec=spec, wish=wish, theme=theme))
     if target is None:
         return content
     _write(target, content.encode() if isinstance(content, str) else content)
     return target
-
-
-def _svg(system: System, wish: Wish, theme: Theme) -> str:
-    return to_svg(scene_of(system, wish), theme)
-
-
-def _dot(system: System, wish: Wish, theme: Theme) -> str:
-    return to_dot(scene_of(system, wish), theme)
-
-
-def _png(system: System, wish: Wish, theme: Theme) -> bytes:
-    return to_png(scene_of(system, wish), theme)
 
 
 def to_png(scene: Scene, theme: Theme) -> bytes:
@@ -92,29 +105,39 @@ def to_png(scene: Scene, theme: Theme) -> bytes:
     return paint(to_dot(scene, theme), dpi)
 
 
-def _pdf(system: System, wish: Wish, theme: Theme) -> bytes:
-    return to_pdf(scene_of(system, wish), theme)
-
-
-def _mermaid(system: System, wish: Wish, theme: Theme) -> str:
-    made = written_of(system, wish)
+def _mermaid(job: Job) -> str:
+    made = written_of(job.system, job.wish)
     if isinstance(made, Raster):
         raise DrawError("Mermaid has no form for the clock view; draw it as svg or txt")
-    return to_mermaid(made, theme)
+    return to_mermaid(made, job.colours)
 
 
-def _text(system: System, wish: Wish, theme: Theme) -> str:
-    made = written_of(system, wish)
+def _text(job: Job) -> str:
+    made = written_of(job.system, job.wish)
     return raster_text(made) if isinstance(made, Raster) else outline_text(made)
 
 
-_WRITERS: dict[str, Callable[[System, Wish, Theme], str | bytes]] = {
-    "svg": _svg,
-    "png": _png,
-    "pdf": _pdf,
-    "dot": _dot,
+def _html(job: Job) -> str:
+    from nestgraph.viz.page import page
+    from nestgraph.viz.page.data import spec_data
+
+    spec = job.spec
+    theme = job.theme if job.theme == "dark" else ""  # else as the reader has it
+    if isinstance(spec, Spec):
+        data = spec_data(spec.system, spec.sources, spec.path, spec.warnings, job.wish)
+    else:
+        data = spec_data(job.system, wish=job.wish)
+    return page([data], theme=theme)
+
+
+_WRITERS: dict[str, Callable[[Job], str | bytes]] = {
+    "svg": lambda job: to_svg(job.scene, job.colours),
+    "png": lambda job: to_png(job.scene, job.colours),
+    "pdf": lambda job: to_pdf(job.scene, job.colours),
+    "dot": lambda job: to_dot(job.scene, job.colours),
     "mmd": _mermaid,
     "txt": _text,
+    "html": _html,
 }
 FORMATS = tuple(_WRITERS)
 

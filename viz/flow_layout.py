@@ -253,6 +253,7 @@ def _box(part: Part, size: _Size, rect: Rect, inside: str) -> Iterator[Shape]:
             texts=tuple(centred((text,), place, cell.kind)),
             inside=inside,
             tip=f"{part.id} {cell.key}",
+            owner=part.id,
         )
         left += width
 

@@ -202,6 +202,7 @@ def _strip(strip: Strip, rect: Rect, owner: str, inside: str) -> Iterator[Shape]
             texts=tuple(centred(cell.lines, place, cell.kind)),
             inside=inside,
             tip=f"{owner} {cell.key}",
+            owner=owner,
         )
         left += width
 

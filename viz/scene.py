@@ -57,6 +57,7 @@ class Shape:
         frame: whether others stand in it; frames are painted first, the outer ones before.
         tip: told when the mouse rests on it.
         status: `added`, `removed` or `changed` in the picture of a difference.
+        owner: id of the shape that this one is a part of.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Shape:
     frame: bool = False
     tip: str = ""
     status: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

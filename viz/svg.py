@@ -59,6 +59,7 @@ def _shape(shape: Shape, paint: Paint, key: Key) -> str:
     role = "cluster" if shape.frame else "node"
     classes = " ".join(filter(None, (role, shape.kind, shape.status)))
     inside = f' data-in="{xml(key(shape.inside))}"' if shape.inside else ""
+    inside += f' data-of="{xml(key(shape.owner))}"' if shape.owner else ""
     own = f' data-id="{xml(key(shape.id))}"' if shape.id else ""
     parts = [_tip(shape.tip), _rect(shape, paint), *(_text(text, paint) for text in shape.texts)]
     return f'<g class="{xml(classes)}"{own}{inside}>{"".join(parts)}</g>'

@@ -143,6 +143,22 @@ def draw(
     draw_spec(spec, out, look, changes or [])
 
 
+@app.command()
+def view(
+    specs: Annotated[
+        list[str],
+        typer.Argument(metavar="S...", help="Paths or names of specs.", autocompletion=_specs),
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Show specs in a browser, side by side, drawn anew whenever a file is saved."""
+    from nestgraph.cli.view import view_specs
+
+    view_specs(specs, port, show, changes or [])
+
+
 @app.command("compile")
 def compile_(
     spec: SpecName,
