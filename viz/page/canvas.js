@@ -20,7 +20,7 @@ class Canvas {
     const [w, h] = [this.svg.width.baseVal.value, this.svg.height.baseVal.value];
     // A tall picture is wide enough to read; the rest is below.
     const k = Math.min(1.5, width / w, Math.max(height / h, Math.min(1, width / w) * 0.85));
-    this.move({ x: Math.max(0, (width - w * k) / 2), y: Math.max(0, (height - h * k) / 2), k });
+    this.move({ x: Math.max(0, (width - w * k) / 2), y: Math.min(20, Math.max(0, (height - h * k) / 2)), k });
   }
 
   move(at) {

@@ -7,7 +7,7 @@ class Sheet {
     this.time = new Time(() => this.tick());
     this.title = make("h2", { dir: "auto" });
     this.tabs = make("nav", { class: "tabs", role: "tablist" });
-    this.problems = make("div", { class: "problems", role: "alert", hidden: true });
+    this.problems = make("details", { class: "problems", role: "status", hidden: true });
     const middle = make("div", { class: "middle" }, this.canvas.element, this.panel.element);
     this.element = make("section", { class: "sheet" }, this.tabs, this.problems, middle, this.time.element);
     const canvas = this.canvas.element;
@@ -31,12 +31,7 @@ class Sheet {
   update(data, first = false) {
     const good = Object.keys(data.views).length > 0;
     this.data = good ? data : { ...this.data, problems: data.problems };
-    this.problems.hidden = data.problems.length === 0;
-    const told = data.problems.map((problem) => make("pre", {}, problem));
-    const head = data.problems.length === 1 ? "1 problem" : `${data.problems.length} problems`;
-    const which = good ? "" : "; this is the last good picture";
-    this.problems.replaceChildren(make("strong", {}, head + which), ...told);
-    this.element.classList.toggle("stale", !good);
+    this.tell(data.problems, good);
     if (!good && !first) return;
     const names = Object.keys(this.data.views);
     if (!names.includes(this.view)) this.view = names[0];
@@ -50,6 +45,18 @@ class Sheet {
     this.draw();
     this.time.show(this.data);
     if (this.chosen != null) this.choose(this.data.nodes[this.chosen] ? this.chosen : null);
+  }
+
+  // Errors stand open; warnings wait until someone asks.
+  tell(problems, good) {
+    const what = good ? "warning" : "problem";
+    const head = `${problems.length} ${what}${problems.length === 1 ? "" : "s"}`;
+    const which = good || !this.canvas.svg ? "" : "; below is the last good picture";
+    this.problems.hidden = problems.length === 0;
+    this.problems.open = !good;
+    this.problems.replaceChildren(make("summary", {}, head + which),
+      ...problems.map((problem) => make("pre", {}, problem)));
+    this.element.classList.toggle("stale", !good);
   }
 
   turn(view) {
