@@ -23,6 +23,9 @@ from nestgraph.viz.view import Cell
 if TYPE_CHECKING:
     import networkx as nx
 
+Place = tuple[str, str]
+"""A layer, and the prefix of a block in it."""
+
 _CHAIN = re.compile(r"(.*)\.(base|then\d+)")
 _FACTS = ("net", "objective", "rule", "level")
 _LISTED = 3  # fields of an op that are written out
@@ -67,12 +70,12 @@ class _Blocks:
         chains: dict[str, list[str]] = {}
         for name in self.names:
             chains.setdefault(self.homes[name], []).append(name)
-        tree: dict[str, Any] = {}
+        tree: dict[Place, Any] = {}
         for home, members in chains.items():
             around = tree
             for frame in self._frames(home):
                 around = around.setdefault(frame, {})
-            around[home] = self._part(home, members)
+            around[home, ""] = self._part(home, members)
         return Outline(
             name=self.graph.graph["name"],
             doc=self.graph.graph["doc"],
@@ -80,37 +83,37 @@ class _Blocks:
             links=tuple(dict.fromkeys(self._links())),
         )
 
-    def _parts(self, tree: Mapping[str, Any]) -> Iterator[Part]:
-        for name, content in tree.items():
+    def _parts(self, tree: Mapping[Place, Any]) -> Iterator[Part]:
+        for place, content in tree.items():
             if isinstance(content, Part):
                 yield content
                 continue
-            yield self._frame(name, tuple(self._parts(content)))
+            yield self._frame(*place, tuple(self._parts(content)))
 
-    def _frame(self, name: str, parts: tuple[Part, ...]) -> Part:
-        layer, _, prefix = name.partition("/")
+    def _frame(self, layer: str, prefix: str, parts: tuple[Part, ...]) -> Part:
         if not prefix:
             node = next(node for _, node in self.graph.nodes(data=True) if _in(node, layer))
             more = f", for {node['group']}" if "group" in node else ""
             return Part(
-                id=name,
+                id=layer,
                 kind="block",
                 title=f"{self.blocks[layer]}{more}",
                 badge=badge(node["repeat"]),
                 parts=parts,
             )
         block = next(one.block for one in self.regions[layer] if one.prefix == prefix)
-        return Part(id=name, kind="block", title=f"{local(prefix)}: {block}", parts=parts)
+        title = f"{local(prefix)}: {block}"
+        return Part(id=f"{layer}/{prefix}", kind="block", title=title, parts=parts)
 
-    def _frames(self, home: str) -> Iterator[str]:
+    def _frames(self, home: str) -> Iterator[Place]:
         """The frames around a node, the outer ones first."""
         layer = self.graph.nodes[home].get("layer")
         if layer is None:
             return
-        yield layer
+        yield layer, ""
         name = home.removeprefix(f"{layer}/")
         around = [one.prefix for one in self.regions[layer] if name.startswith(f"{one.prefix}.")]
-        yield from (f"{layer}/{prefix}" for prefix in sorted(filter(None, around), key=len))
+        yield from ((layer, prefix) for prefix in sorted(filter(None, around), key=len))
 
     def _home(self, name: str) -> str:
         """The node whose box holds this one: the end of its chain, or itself."""

@@ -53,11 +53,13 @@ class _Layout:
     sizes: dict[str, _Size] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     inside: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
 
     def scene(self) -> Scene:
         outline = self.outline
         for index, part in enumerate(outline.all()):
             self.names[part.id] = f"n{index}"
+            self.parts[part.id] = part
             self.inside.update((inner.id, part.id) for inner in part.parts)
             if not part.parts:
                 self.sizes[part.id] = _measured(part)
@@ -113,7 +115,7 @@ class _Layout:
     def _edge(self, index: int, link: Link) -> str:
         stroke = STROKES[link.kind]
         target = self.names[link.target]
-        cells = self._part(link.target).cells
+        cells = self.parts[link.target].cells
         port = next((at for at, cell in enumerate(cells) if cell.key == link.cell), None)
         more = [f'id="{index}"', f"arrowhead={stroke.head}", f"arrowtail={stroke.tail}"]
         more.append("dir=both" if stroke.tail != "none" else "dir=forward")
@@ -121,13 +123,6 @@ class _Layout:
             more.append("constraint=false")
         end = target if port is None else f"{target}:p{port}:n"
         return f"{self.names[link.source]} -> {end} [{', '.join(more)}]"
-
-    def _part(self, name: str) -> Part:
-        return self._by_id[name]
-
-    @property
-    def _by_id(self) -> Mapping[str, Part]:
-        return {part.id: part for part in self.outline.all()}
 
     def _shapes(self, part: Part, placed: Mapping[str, Any], at: Any) -> Iterator[Shape]:
         inside = self.inside.get(part.id, "")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from nestgraph.viz.lanes import stacked
 from nestgraph.viz.measure import FRAME_HEAD, FRAME_PAD, BoxSize, Strip
 from nestgraph.viz.metrics import wrap
+from nestgraph.viz.passages import Net
 from nestgraph.viz.place import GAPS, MARGIN, Places, Slot, placed
-from nestgraph.viz.route import Height, Net, Route, Router
+from nestgraph.viz.route import Height, Route, Router
 from nestgraph.viz.scene import Rect
 from nestgraph.viz.theme import LINE, TEXT_SIZE, TITLE_SIZE
 from nestgraph.viz.view import Band, View, Wire

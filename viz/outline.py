@@ -105,7 +105,9 @@ def _summary(inside: list[Part]) -> Iterator[tuple[str, str]]:
         ("write", "memory", "memories"),
         ("op", "op", "ops"),
     ):
-        count = sum(part.kind == kind for part in inside)
+        found = [part for part in inside if part.kind == kind]
+        # Memories may share a box; the members of an op are the links of its chain.
+        count = len(found) + sum(len(part.members) for part in found if kind == "write")
         if count:
             yield "", f"{count} {one if count == 1 else many}"
 

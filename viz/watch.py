@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nestgraph.errors import SpecError
-from nestgraph.spec import Spec, load
-from nestgraph.viz.engine import DrawError
+from nestgraph.spec import load
 from nestgraph.viz.page.data import broken_data, spec_data
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -56,13 +55,7 @@ class Watched:
             self._remember(tuple(error.sources))
             return broken_data(self.name, str(error).split("\n\n"))
         self._remember(tuple(spec.sources))
-        return self._drawn(spec)
-
-    def _drawn(self, spec: Spec) -> dict[str, Any]:
-        try:
-            return spec_data(spec.system, spec.sources, spec.path, spec.warnings)
-        except DrawError as error:
-            return broken_data(self.name, [str(error)])
+        return spec_data(spec.system, spec.sources, spec.path, spec.warnings)
 
     def _remember(self, files: tuple[str, ...]) -> None:
         """All files that were ever part of it: a broken spec may not name them all."""

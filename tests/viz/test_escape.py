@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -11,7 +13,9 @@ from svg_parts import parts
 from nestgraph.spec import load
 from nestgraph.system import FlatBlock, Memory, Model, Node, Read, System
 from nestgraph.viz import draw
+from nestgraph.viz.engine import lay_out
 from nestgraph.viz.escape import legal, xml
+from nestgraph.viz.views import ViewName
 
 HOSTILE = (
     "<script>alert('x')</script>",
@@ -80,6 +84,55 @@ def test_hostile_names_do_not_leave_their_boxes(name: str) -> None:
     for part in parts(svg):
         if "memory" in part.classes:
             assert all(part.shapes[0].holds(text.extent) for text in part.texts)
+
+
+LONG = "".join(f"<b{index}>\"'" for index in range(1500))
+assert len(LONG) > 10_000
+
+
+@pytest.mark.parametrize("view", ["levels", "block", "clock", "optimizer", "system"])
+@pytest.mark.parametrize("name", [*HOSTILE, LONG], ids=range(len(HOSTILE) + 1))
+def test_hostile_names_are_text_in_every_view(name: str, view: ViewName) -> None:
+    svg = str(draw(hostile_system(name), view=view))
+    root = ElementTree.fromstring(svg)
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert tags <= {"svg", "g", "title", "rect", "path", "polygon", "circle", "text"}
+    keys = {key for element in root.iter() for key in element.attrib}
+    assert not {key for key in keys if key.startswith("on") or "href" in key}
+    png = draw(hostile_system(name), format="png", view=view)
+    assert isinstance(png, bytes)
+    assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, LONG], ids=range(len(HOSTILE) + 1))
+def test_hostile_names_stay_in_their_strings_in_dot(name: str) -> None:
+    plain, hostile = (
+        json.loads(lay_out(str(draw(hostile_system(one), format="dot")))) for one in ("M", name)
+    )
+    assert [one["name"] for one in hostile["objects"]] == [one["name"] for one in plain["objects"]]
+    assert len(hostile["edges"]) == len(plain["edges"])
+    assert {key for one in hostile["objects"] for key in one} <= {
+        key for one in plain["objects"] for key in one
+    }
+
+
+@pytest.mark.parametrize("view", ["levels", "block"])
+@pytest.mark.parametrize("name", [*HOSTILE, LONG], ids=range(len(HOSTILE) + 1))
+def test_hostile_names_are_harmless_in_mermaid(name: str, view: ViewName) -> None:
+    plain, hostile = (
+        str(draw(hostile_system(one), format="mmd", view=view)) for one in ("M", name)
+    )
+    assert len(hostile.splitlines()) == len(plain.splitlines())
+    for line in hostile.splitlines():
+        for label in re.findall(r'"([^"]*)"', line):
+            assert re.fullmatch(r"(?:[\w _.,:+*/()]|#\d+;|<br/>)*", label), label
+        assert line.count('"') in (0, 2)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, LONG], ids=range(len(HOSTILE) + 1))
+def test_hostile_names_do_not_steer_a_terminal(name: str) -> None:
+    text = str(draw(hostile_system(name), format="txt", view="system"))
+    assert all(letter == "\n" or legal(letter) == letter for letter in text)
 
 
 def test_what_xml_can_not_hold_becomes_a_question_mark() -> None:

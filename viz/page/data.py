@@ -8,6 +8,7 @@ from typing import Any
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
 from nestgraph.levels import LevelRow, levels
 from nestgraph.system import System
+from nestgraph.viz.engine import DrawError
 from nestgraph.viz.level_scene import level_id
 from nestgraph.viz.page.details import Details
 from nestgraph.viz.svg import inline_svg
@@ -44,10 +45,18 @@ def spec_data(
         wish: the view that is shown first, and what of it.
 
     Raises:
-        DrawError: if a picture can't be made.
+        DrawError: if the view that was asked for can't be drawn.
     """
     keys = Keys()
-    views = {one.view: inline_svg(scene_of(system, one), keys) for one in _wishes(system, wish)}
+    views: dict[str, str] = {}
+    problems = [render(finding, sources) for finding in warnings]
+    for one in _wishes(system, wish):
+        try:
+            views[one.view] = inline_svg(scene_of(system, one), keys)
+        except DrawError as error:
+            if one is wish:  # what was asked for; the others are shown as far as they can be
+                raise
+            problems.append(f"{one.view}: {error}")
     rows = levels(system)
     context = system.training.context
     return {
@@ -59,7 +68,7 @@ def spec_data(
         "unit": "tokens" if system.model is not None else "steps",
         "context": context,
         "span": _span(rows, context, system.model is not None),
-        "problems": [render(finding, sources) for finding in warnings],
+        "problems": problems,
     }
 
 
