@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nestgraph.api import compile, draw, graph, load, load_run, plan, reference
+    from nestgraph.api import compile, draw, draw_diff, graph, load, load_run, plan, reference
     from nestgraph.errors import SpecError
     from nestgraph.spec import Spec
 
@@ -24,6 +24,7 @@ __all__ = [
     "__version__",
     "compile",
     "draw",
+    "draw_diff",
     "graph",
     "load",
     "load_run",
@@ -36,6 +37,7 @@ _HOMES = {
     "SpecError": "nestgraph.errors",
     "compile": "nestgraph.api",
     "draw": "nestgraph.api",
+    "draw_diff": "nestgraph.api",
     "graph": "nestgraph.api",
     "load": "nestgraph.api",
     "load_run": "nestgraph.api",

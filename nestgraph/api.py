@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nestgraph.training import NestModule
     from nestgraph.viz.views import ViewName
 
-__all__ = ["compile", "draw", "graph", "load", "load_run", "plan", "reference"]
+__all__ = ["compile", "draw", "draw_diff", "graph", "load", "load_run", "plan", "reference"]
 
 AnySpec = Spec | str | Path
 
@@ -56,7 +56,7 @@ def draw(
     Args:
         spec: a spec, its path or its name.
         path: where to write the picture; its ending names the format.
-        format: svg, png, pdf, dot, mmd or txt; by default the ending of `path`, or svg.
+        format: svg, png, pdf, dot, mmd, txt or html; by default the ending of `path`, or svg.
         view: `levels`, `block`, `clock`, `optimizer` or `system` (model and optimizer).
         depth: how many blocks inside each other are open, in views of flows; all when None.
         focus: a node, by its path or the end of it; only it and its neighbours are shown.
@@ -71,6 +71,31 @@ def draw(
     return viz.draw(
         loaded(spec), path, format, view=view, depth=depth, focus=focus, span=span, theme=theme
     )
+
+
+def draw_diff(
+    old: AnySpec,
+    new: AnySpec,
+    path: str | Path | None = None,
+    *,
+    format: str | None = None,
+    theme: str = "light",
+) -> str | bytes | Path:
+    """Draws what differs between two specs: added, removed and changed boxes and lines.
+
+    Args:
+        old: a spec, its path or its name.
+        new: another one.
+        path: where to write the picture; its ending names the format.
+        format: svg, png, pdf, dot, mmd or txt; by default the ending of `path`, or svg.
+        theme: `light`, `dark` or `print`.
+
+    Returns:
+        The path if one was given, else the picture: bytes for png and pdf, else text.
+    """
+    from nestgraph import viz
+
+    return viz.draw_diff(loaded(old), loaded(new), path, format, theme=theme)
 
 
 def plan(spec: AnySpec) -> Plan:

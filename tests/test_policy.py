@@ -25,6 +25,7 @@ PUBLIC = {
     "__version__",
     "compile",
     "draw",
+    "draw_diff",
     "graph",
     "load",
     "load_run",

@@ -164,7 +164,8 @@ class _Blocks:
                 yield "next token"
 
     def _write(self, name: str, node: Mapping[str, Any], members: Sequence[str]) -> Part:
-        facts = [(key, node[key]) for key in _FACTS]
+        facts = [(key, node[key]) for key in ("net", "objective", "rule")]
+        facts.append(("level", f"{node['level']}, {node['frequency']}"))
         count = len(members)
         if node["init"] not in ("learned", "empty"):
             facts.append(("start", node["init"]))

@@ -1,19 +1,22 @@
-"""The one way to a picture."""
+"""The one way to a picture: of a system, or of what differs between two."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nestgraph.spec import Spec
 from nestgraph.system import System
 from nestgraph.viz.clock import Raster
+from nestgraph.viz.difference import difference
 from nestgraph.viz.dot import to_dot
 from nestgraph.viz.engine import DrawError, paint
+from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.mermaid import to_mermaid
+from nestgraph.viz.outline import Outline
 from nestgraph.viz.pdf import to_pdf
 from nestgraph.viz.scene import Scene
 from nestgraph.viz.svg import to_svg
@@ -42,7 +45,7 @@ class Job:
     @property
     def system(self) -> System:
         """What to draw."""
-        return self.spec if isinstance(self.spec, System) else self.spec.system
+        return _system(self.spec)
 
     @property
     def colours(self) -> Theme:
@@ -53,6 +56,27 @@ class Job:
     def scene(self) -> Scene:
         """Everything at its place."""
         return scene_of(self.system, self.wish)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What a writer of differences is given."""
+
+    outline: Outline
+    theme: str
+
+    @property
+    def colours(self) -> Theme:
+        """What to draw it in."""
+        return THEMES[self.theme]
+
+    @property
+    def scene(self) -> Scene:
+        """Everything at its place."""
+        return flow_scene(self.outline)
+
+
+_Job = TypeVar("_Job")
 
 
 def draw(
@@ -85,14 +109,59 @@ def draw(
         DrawError: if something is asked for that there is not, no program to paint with is
             found, or the file can't be written.
     """
-    target = None if path is None else Path(path)
-    form = _format(target, format)
-    if view not in VIEWS:
-        raise DrawError(f"`{view}` is no view; give one of {', '.join(VIEWS)}")
-    if theme not in THEMES:
-        raise DrawError(f"`{theme}` is no theme; give one of {', '.join(THEMES)}")
+    _known("view", view, VIEWS)
+    _known("theme", theme, THEMES)
     wish = Wish(view=view, depth=depth, focus=focus, span=span)
-    content = _WRITERS[form](Job(spec=spec, wish=wish, theme=theme))
+    return _drawn(Job(spec=spec, wish=wish, theme=theme), _WRITERS, path, format)
+
+
+def draw_diff(
+    old: HasSystem | System,
+    new: HasSystem | System,
+    path: str | Path | None = None,
+    format: str | None = None,
+    *,
+    theme: str = "light",
+) -> str | bytes | Path:
+    """Draws what differs between two systems: added, removed and changed boxes and lines.
+
+    Args:
+        old: a spec or a system.
+        new: another one.
+        path: where to write the picture; its ending names the format.
+        format: `svg`, `png`, `pdf`, `dot`, `mmd` or `txt`; by default the ending of `path`, or
+            `svg`.
+        theme: `light`, `dark` or `print`.
+
+    Returns:
+        The path if one was given, else the picture: bytes for png and pdf, else text.
+
+    Raises:
+        DrawError: as `draw` does.
+    """
+    _known("theme", theme, THEMES)
+    outline = difference(_system(old), _system(new))
+    return _drawn(Comparison(outline=outline, theme=theme), _DIFF_WRITERS, path, format)
+
+
+def _known(what: str, given: str, known: Iterable[str]) -> None:
+    if given not in known:
+        raise DrawError(f"`{given}` is no {what}; give one of {', '.join(known)}")
+
+
+def _system(spec: HasSystem | System) -> System:
+    return spec if isinstance(spec, System) else spec.system
+
+
+def _drawn(
+    job: _Job,
+    writers: Mapping[str, Callable[[_Job], str | bytes]],
+    path: str | Path | None,
+    format: str | None,
+) -> str | bytes | Path:
+    """What a writer makes of a job, in a file if one is named."""
+    target = None if path is None else Path(path)
+    content = writers[_format(target, format, writers)](job)
     if target is None:
         return content
     _write(target, content.encode() if isinstance(content, str) else content)
@@ -130,24 +199,32 @@ def _html(job: Job) -> str:
     return page([data], theme=theme)
 
 
-_WRITERS: dict[str, Callable[[Job], str | bytes]] = {
+_SCENES: Mapping[str, Callable[[Job | Comparison], str | bytes]] = {
     "svg": lambda job: to_svg(job.scene, job.colours),
     "png": lambda job: to_png(job.scene, job.colours),
     "pdf": lambda job: to_pdf(job.scene, job.colours),
     "dot": lambda job: to_dot(job.scene, job.colours),
+}
+_WRITERS: Mapping[str, Callable[[Job], str | bytes]] = {
+    **_SCENES,
     "mmd": _mermaid,
     "txt": _text,
     "html": _html,
 }
+_DIFF_WRITERS: Mapping[str, Callable[[Comparison], str | bytes]] = {
+    **_SCENES,
+    "mmd": lambda job: to_mermaid(job.outline, job.colours),
+    "txt": lambda job: outline_text(job.outline),
+}
 FORMATS = tuple(_WRITERS)
 
 
-def _format(target: Path | None, given: str | None) -> str:
+def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str:
     ending = target.suffix.removeprefix(".").lower() if target is not None else ""
     form = given or ending or ("svg" if target is None else "")
-    if form not in FORMATS:
+    if form not in known:
         what = f"`{form}`" if form else f"the ending of {target}"
-        raise DrawError(f"{what} is no format to draw in; give one of {', '.join(FORMATS)}")
+        raise DrawError(f"{what} is no format to draw in; give one of {', '.join(known)}")
     return form
 
 
