@@ -24,7 +24,7 @@ def level_outline(view: View) -> Outline:
         Link(source=wire.source, target=wire.target, kind=wire.kind, cell=wire.cell)
         for wire in view.wires
     )
-    return Outline(name=view.name, doc=view.doc, parts=(*bands, stream), links=links)
+    return Outline(name=view.name, doc=view.doc, parts=(*bands, stream), links=links, rising=True)
 
 
 def _band(band: Band, tone: str) -> Part:

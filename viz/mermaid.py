@@ -27,8 +27,10 @@ _LONGEST = 120  # letters of a line
 def to_mermaid(outline: Outline, theme: Theme) -> str:
     """A flowchart; colours of tones and of kinds of links are those of the theme."""
     names = {part.id: f"n{index}" for index, part in enumerate(outline.all())}
-    lines = ["---", f"title: {_said(outline.name)}", "---", "flowchart TB"]
-    for part in outline.parts:
+    direction = "BT" if outline.rising else "TB"
+    lines = ["---", f"title: {_said(outline.name)}", "---", f"flowchart {direction}"]
+    # Mermaid starts with what it is told first: where flows rise, with the lowest.
+    for part in reversed(outline.parts) if outline.rising else outline.parts:
         lines += _part(part, names, "  ")
     parts = {part.id: part for part in outline.all()}
     for link in outline.links:
@@ -44,6 +46,7 @@ def _part(part: Part, names: dict[str, str], indent: str) -> Iterator[str]:
     name = names[part.id]
     title = f"{part.title} {part.badge}".rstrip()
     if part.parts:
+        title = ", ".join([title, *(value for _, value in part.facts)])
         yield f'{indent}subgraph {name}["{_said(title)}"]'
         for inner in part.parts:
             yield from _part(inner, names, f"{indent}  ")

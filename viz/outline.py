@@ -58,12 +58,13 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outline:
-    """A whole picture without places."""
+    """A whole picture without places; `rising` says that flows go up in it, not down."""
 
     name: str
     doc: str
     parts: tuple[Part, ...]
     links: tuple[Link, ...]
+    rising: bool = False
 
     def all(self) -> Iterator[Part]:
         """Every part, each before those in it."""
