@@ -16,23 +16,37 @@ from nestgraph.viz.boxes import LOSS, OPTIMIZER
 from nestgraph.viz.outline import Link, Outline, Part
 
 
-def training_outline(system: System) -> Outline:
-    """Loss, optimizer and parameters of a model, or the flows of an optimizer."""
+def training_outline(system: System, optimizer: System | None = None) -> Outline:
+    """Loss, optimizer and parameters of a model, or the flows of an optimizer.
+
+    Args:
+        system: a model or an optimizer.
+        optimizer: what trains the model, where it is a spec: it is opened.
+    """
     if system.optimizer is not None:
         return block_outline(build_graph(system, roll=True), system)
     loss = Part(id=LOSS, kind="loss", title="loss", facts=(("", "next token"),), tone="outer")
     moved = tuple(_moved(system))
-    inner = _inner(system.training.optimizer)
-    optimizer = _optimizer(system.training, inner)
-    links = [Link(source=part.id, target=OPTIMIZER, kind="task") for part in (loss,)]
-    ends: tuple[str, ...] = (OPTIMIZER,)
+    inner = None if optimizer is None else training_outline(optimizer)
+    trainer = _optimizer(system.training, inner)
+    links = [Link(source=LOSS, target=OPTIMIZER, kind="task")]
+    ends = [OPTIMIZER]
     if inner is not None:
         links = [_fed(link) for link in inner.links]
-        ends = tuple(part.id for part in optimizer.all() if part.title == "param")
+        ends = [part.id for part in trainer.all() if _is_parameter(part)]
     links += [Link(source=end, target=part.id, kind="task") for end in ends for part in moved]
     return Outline(
-        name=system.name, doc=system.doc, parts=(loss, optimizer, *moved), links=tuple(links)
+        name=system.name, doc=system.doc, parts=(loss, trainer, *moved), links=tuple(links)
     )
+
+
+def optimizer_of(system: System) -> System | None:
+    """The optimizer of a model, if it is a spec that comes with nestgraph."""
+    name = system.training.optimizer
+    if system.model is None or name not in zoo.names():
+        return None
+    found = load(name).system
+    return found if found.optimizer is not None else None
 
 
 def together(model: Outline, training: Outline) -> Outline:
@@ -42,12 +56,10 @@ def together(model: Outline, training: Outline) -> Outline:
     return replace(model, parts=(*model.parts, *more), links=(*model.links, *training.links))
 
 
-def _inner(name: str) -> Outline | None:
-    """The flows of an optimizer that is a shipped spec."""
-    if name not in zoo.names():
-        return None
-    system = load(name).system
-    return training_outline(system) if system.optimizer is not None else None
+def _is_parameter(part: Part) -> bool:
+    """Whether a part is what learns from the task: the parameter itself, or another optimizer."""
+    learns = any(key == "objective" and text.startswith("task") for key, text in part.facts)
+    return part.kind == OPTIMIZER or (part.kind == "write" and learns)
 
 
 def _optimizer(training: Training, inner: Outline | None) -> Part:

@@ -18,7 +18,7 @@ from nestgraph.viz.level_outline import level_outline
 from nestgraph.viz.level_scene import level_scene
 from nestgraph.viz.outline import Outline, closed, near
 from nestgraph.viz.scene import Scene
-from nestgraph.viz.training_outline import together, training_outline
+from nestgraph.viz.training_outline import optimizer_of, together, training_outline
 from nestgraph.viz.view import View
 
 ViewName = Literal["levels", "block", "clock", "optimizer", "system"]
@@ -79,9 +79,13 @@ def outline_of(system: System, wish: Wish) -> Outline:
 
 def _outline(system: System, view: ViewName) -> Outline:
     if view == "optimizer":
-        return training_outline(system)
+        return training_outline(system, optimizer_of(system))
     outline = block_outline(build_graph(system, roll=True), system)
-    return together(outline, training_outline(system)) if view == "system" else outline
+    return (
+        together(outline, training_outline(system, optimizer_of(system)))
+        if view == "system"
+        else outline
+    )
 
 
 def _levels(system: System, wish: Wish) -> View:

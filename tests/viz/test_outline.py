@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nestgraph.spec import load
 from nestgraph.system import System
 from nestgraph.viz import DrawError
+from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.outline import Outline
+from nestgraph.viz.training_outline import together, training_outline
 from nestgraph.viz.views import Wish, outline_of
+
+DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +95,30 @@ def test_what_a_view_can_not_do_is_refused(wish: dict[str, object], said: str) -
 def test_model_and_optimizer_meet_at_the_loss(system: System) -> None:
     outline = outline_of(system, Wish(view="system"))
     assert sum(part.id == "loss" for part in outline.all()) == 1
-    ends = {(link.source, link.target) for link in outline.links}
-    assert {("head", "loss"), ("loss", "optimizer"), ("optimizer", "parameters mid")} <= ends
+    assert {"0.hope/a.q", "loss", "parameters slow", "parameters mid"} <= reached(outline, "embed")
+
+
+def reached(outline: Outline, start: str) -> set[str]:
+    """All parts that a part leads to."""
+    found, waiting = {start}, [start]
+    while waiting:
+        at = waiting.pop()
+        after = {link.target for link in outline.links if link.source == at} - found
+        found |= after
+        waiting += after
+    return found
+
+
+def test_an_optimizer_that_is_a_spec_is_opened_between_loss_and_parameters(
+    system: System,
+) -> None:
+    m3 = load(str(DRAFTS / "m3.yaml")).system
+    outline = training_outline(system, m3)
+    assert {"optimizer/0.m3/M2.write", "optimizer/0.m3/param.write"} <= ids(outline)
+    assert {"optimizer/0.m3/u", "parameters mid"} <= reached(outline, "loss")
+    ends = {link.source for link in outline.links if link.target == "parameters mid"}
+    assert ends == {"optimizer/0.m3/param.write", "optimizer/1.adamw"}
+    assert flow_scene(together(outline_of(system, Wish(view="block")), outline)).shapes
 
 
 def test_parameters_are_counted_by_how_often_they_move(system: System) -> None:

@@ -52,7 +52,6 @@ def picture_of(system: System) -> Picture:
         ("hope-tiny", "block", "mmd"),
         ("hope-tiny", "clock", "txt"),
         ("transformer-tiny", "levels", "svg"),
-        ("transformer-tiny", "system", "txt"),
         ("m3", "optimizer", "svg"),
         ("m3", "clock", "svg"),
     ],
