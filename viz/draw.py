@@ -96,7 +96,8 @@ def draw(
         spec: a spec or a system.
         path: where to write the picture; its ending names the format.
         format: one of `FORMATS`; by default the ending of `path`, or `svg`.
-        view: `levels`, `block`, `clock`, `optimizer` or `system` (model and optimizer).
+        view: `levels`, `nested` (with those of the optimizer), `block`, `clock`, `optimizer` or
+            `system` (the flows of model and optimizer).
         depth: how many blocks inside each other are open, in views of flows; all when None.
         focus: a node, by its id or the end of it; only it and its neighbours are shown.
         span: positions of the clock view: `64`, `100:164`, `64 steps`.

@@ -16,14 +16,16 @@ from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.layout import arranged
 from nestgraph.viz.level_outline import level_outline
 from nestgraph.viz.level_scene import level_scene
+from nestgraph.viz.nested import nested_view
 from nestgraph.viz.outline import Outline, closed, near
 from nestgraph.viz.scene import Scene
 from nestgraph.viz.training_outline import optimizer_of, together, training_outline
 from nestgraph.viz.view import View
 
-ViewName = Literal["levels", "block", "clock", "optimizer", "system"]
+ViewName = Literal["levels", "nested", "block", "clock", "optimizer", "system"]
 VIEWS: tuple[ViewName, ...] = get_args(ViewName)
-_NESTED = ("block", "optimizer", "system")
+_LEVELS = ("levels", "nested")
+_FLOWS = ("block", "optimizer", "system")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +45,8 @@ class Wish:
     span: str | None = None
 
     def __post_init__(self) -> None:
-        if self.depth is not None and self.view not in _NESTED:
-            raise DrawError(f"a depth is for the views {', '.join(_NESTED)}, not for {self.view}")
+        if self.depth is not None and self.view not in _FLOWS:
+            raise DrawError(f"a depth is for the views {', '.join(_FLOWS)}, not for {self.view}")
         if self.focus is not None and self.view == "clock":
             raise DrawError("the clock view has no nodes to focus on; leave focus away")
         if self.span is not None and self.view != "clock":
@@ -55,7 +57,7 @@ def scene_of(system: System, wish: Wish) -> Scene:
     """A view with everything at its place."""
     if wish.view == "clock":
         return raster_scene(raster(system, wish.span))
-    if wish.view == "levels":
+    if wish.view in _LEVELS:
         return level_scene(arranged(_levels(system, wish)))
     return flow_scene(outline_of(system, wish))
 
@@ -69,7 +71,7 @@ def written_of(system: System, wish: Wish) -> Outline | Raster:
 
 def outline_of(system: System, wish: Wish) -> Outline:
     """A view of boxes and links without places."""
-    if wish.view == "levels":
+    if wish.view in _LEVELS:
         return level_outline(_levels(system, wish))
     outline = _outline(system, wish.view)
     if wish.focus is not None:
@@ -89,11 +91,21 @@ def _outline(system: System, view: ViewName) -> Outline:
 
 
 def _levels(system: System, wish: Wish) -> View:
-    view = build_view(build_graph(system, roll=True))
+    view = _nested(system) if wish.view == "nested" else build_view(build_graph(system, roll=True))
     if wish.focus is None:
         return view
     focus = found(level_outline(view), wish.focus)
     return around(view, focus)
+
+
+def _nested(system: System) -> View:
+    trainer = optimizer_of(system)
+    if trainer is None:
+        raise DrawError(
+            f"{system.name} has no optimizer that is a spec of its own, so that there is nothing "
+            "to nest; draw its levels"
+        )
+    return nested_view(system, trainer)
 
 
 def around(view: View, focus: str) -> View:

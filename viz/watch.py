@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nestgraph.errors import SpecError
+from nestgraph.errors import SpecError, render
 from nestgraph.spec import load
 from nestgraph.viz.page.data import broken_data, spec_data
 
@@ -53,7 +53,7 @@ class Watched:
             spec = load(self.name, set=self.changes)
         except SpecError as error:
             self._remember(tuple(error.sources))
-            return broken_data(self.name, str(error).split("\n\n"))
+            return broken_data(self.name, [render(one, error.sources) for one in error.diagnostics])
         self._remember(tuple(spec.sources))
         return spec_data(spec.system, spec.sources, spec.path, spec.warnings)
 

@@ -116,7 +116,7 @@ def draw(
         ),
     ],
     view: Annotated[
-        Literal["levels", "block", "clock", "optimizer", "system"],
+        Literal["levels", "nested", "block", "clock", "optimizer", "system"],
         typer.Option("--view", help="What to show; html holds all views."),
     ] = "levels",
     depth: Annotated[

@@ -48,7 +48,9 @@ def test_a_broken_spec_says_why_and_recovers(path: Path) -> None:
     save(path, good.replace("in: x", "in: y"))
     assert spec.look()
     assert spec.data["views"] == {}
-    assert "NG201" in spec.data["problems"][0]
+    (problem,) = spec.data["problems"]
+    assert "NG201" in problem
+    assert "^" in problem
     save(path, good)
     assert spec.look()
     assert spec.data["views"]
