@@ -37,14 +37,13 @@ def nested_view(system: System, optimizer: System) -> View:
 
 def _groups(row: LevelRow, *views: View) -> Iterator[Group]:
     """What both views hold on the clock of a row."""
-    for view in views:
-        for band in view.bands:
-            same = (band.row.clock.unit, band.row.clock.period) == (
-                row.clock.unit,
-                row.clock.period,
-            )
-            if same:
-                yield from (group for group in band.groups if group.id != OPTIMIZER)
+    for band in (band for view in views for band in view.bands):
+        if _ticks(band.row) == _ticks(row):
+            yield from (group for group in band.groups if group.id != OPTIMIZER)
+
+
+def _ticks(row: LevelRow) -> tuple[str, int]:
+    return row.clock.unit, row.clock.period
 
 
 def _of_model(view: View) -> Iterator[Wire]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
-from building import model_of
+from building import model_of, spec_of
+from hypothesis import given, settings
+from strategies import as_yaml, specs
+from svg_parts import parts
 
 from nestgraph.graph import build_graph
 from nestgraph.spec import load
 from nestgraph.system import System
+from nestgraph.viz import draw
 from nestgraph.viz.block import block_outline
+from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.outline import Outline, Part
+from nestgraph.viz.views import ViewName
 
 DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
 
@@ -108,3 +116,42 @@ def test_every_node_of_the_graph_has_a_box() -> None:
         sides = {source for source, _, edge in graph.edges(data=True) if edge["role"] == "from"}
         assert own - sides <= shown, path.stem
         assert all({link.source, link.target} <= shown for link in outline.links), path.stem
+
+
+@settings(max_examples=40)
+@given(specs())
+def test_blocks_of_random_specs_are_whole_and_find_places(spec: dict[str, Any]) -> None:
+    system = spec_of(as_yaml(spec)).system
+    outline = outline_of(system)
+    ids = [one.id for one in outline.all()]
+    assert len(ids) == len(set(ids))
+    assert {end for link in outline.links for end in (link.source, link.target)} <= set(ids)
+    shapes = {shape.id: shape.rect for shape in flow_scene(outline).shapes}
+    for frame in outline.all():
+        for inner in frame.parts:
+            outer, rect = shapes[frame.id], shapes[inner.id]
+            assert outer.left <= rect.left
+            assert rect.right <= outer.right
+            assert outer.top <= rect.top
+            assert rect.bottom <= outer.bottom
+
+
+@pytest.mark.parametrize("path", sorted(DRAFTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_boxes_never_lie_on_each_other(path: Path) -> None:
+    outline = outline_of(load(str(path)).system)
+    leaves = {one.id for one in outline.all() if not one.parts}
+    rects = [shape.rect for shape in flow_scene(outline).shapes if shape.id in leaves]
+    for one, other in combinations(rects, 2):
+        across = min(one.right, other.right) - max(one.left, other.left)
+        down = min(one.bottom, other.bottom) - max(one.top, other.top)
+        assert across <= 0 or down <= 0
+
+
+VIEWS: tuple[ViewName, ...] = ("block", "system", "optimizer")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_text_leaves_its_box_in_views_of_flows(view: ViewName) -> None:
+    for one in parts(str(draw(load("hope-tiny"), view=view))):
+        if "node" in one.classes and one.shapes:
+            assert all(one.shapes[0].holds(text.extent) for text in one.texts)
