@@ -12,7 +12,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nestgraph.api import compile, diff, draw, graph, load, load_run, plan, reference
+    from nestgraph.api import (
+        compile,
+        diff,
+        draw,
+        draw_diff,
+        graph,
+        load,
+        load_run,
+        plan,
+        reference,
+    )
     from nestgraph.errors import SpecError
     from nestgraph.spec import Spec
 
@@ -25,6 +35,7 @@ __all__ = [
     "compile",
     "diff",
     "draw",
+    "draw_diff",
     "graph",
     "load",
     "load_run",
@@ -38,6 +49,7 @@ _HOMES = {
     "compile": "nestgraph.api",
     "diff": "nestgraph.api",
     "draw": "nestgraph.api",
+    "draw_diff": "nestgraph.api",
     "graph": "nestgraph.api",
     "load": "nestgraph.api",
     "load_run": "nestgraph.api",

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from nestgraph.reference import Reference
     from nestgraph.spec_graph import SpecGraph
     from nestgraph.training import NestModule
+    from nestgraph.viz.views import ViewName
 
-__all__ = ["compile", "diff", "draw", "graph", "load", "load_run", "plan", "reference"]
+__all__ = ["compile", "diff", "draw", "draw_diff", "graph", "load", "load_run", "plan", "reference"]
 
 AnySpec = Spec | str | Path
 
@@ -41,21 +42,62 @@ def graph(spec: AnySpec, *, roll: bool = False) -> SpecGraph:
 
 
 def draw(
-    spec: AnySpec, path: str | Path | None = None, *, format: str | None = None
+    spec: AnySpec,
+    path: str | Path | None = None,
+    *,
+    format: str | None = None,
+    view: ViewName = "levels",
+    depth: int | None = None,
+    focus: str | None = None,
+    span: str | None = None,
+    theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws the levels of a spec, the outermost on top.
+    """Draws a spec.
 
     Args:
         spec: a spec, its path or its name.
         path: where to write the picture; its ending names the format.
-        format: `svg`, `png` or `dot`; by default the ending of `path`, or `svg`.
+        format: svg, png, pdf, dot, mmd, txt or html; by default the ending of `path`, or svg.
+        view: `levels`, `nested` (with those of the optimizer), `block`, `clock`, `optimizer` or
+            `system` (the flows of model and optimizer).
+        depth: how many blocks inside each other are open, in views of flows; all when None.
+        focus: a node, by its path or the end of it; only it and its neighbours are shown.
+        span: positions of the clock view: `64`, `100:164`, `64 steps`.
+        theme: `light`, `dark` or `print`.
 
     Returns:
-        The path if one was given, else the picture: text for svg and dot, bytes for png.
+        The path if one was given, else the picture: bytes for png and pdf, else text.
     """
     from nestgraph import viz
 
-    return viz.draw(loaded(spec), path, format)
+    return viz.draw(
+        loaded(spec), path, format, view=view, depth=depth, focus=focus, span=span, theme=theme
+    )
+
+
+def draw_diff(
+    old: AnySpec,
+    new: AnySpec,
+    path: str | Path | None = None,
+    *,
+    format: str | None = None,
+    theme: str = "light",
+) -> str | bytes | Path:
+    """Draws what differs between two specs: added, removed and changed boxes and lines.
+
+    Args:
+        old: a spec, its path or its name.
+        new: another one.
+        path: where to write the picture; its ending names the format.
+        format: svg, png, pdf, dot, mmd or txt; by default the ending of `path`, or svg.
+        theme: `light`, `dark` or `print`.
+
+    Returns:
+        The path if one was given, else the picture: bytes for png and pdf, else text.
+    """
+    from nestgraph import viz
+
+    return viz.draw_diff(loaded(old), loaded(new), path, format, theme=theme)
 
 
 def diff(old: AnySpec, new: AnySpec) -> Diff:

@@ -115,6 +115,7 @@ _RUNS = {
     "NG807": "A file's ending names no format to export to.",
     "NG808": "`new` is given no name for a spec, or a file that is there.",
     "NG809": "An optional part of nestgraph is not installed.",
+    "NG810": "The port that `view` should serve on is taken.",
     "NG920": "A way of training that nothing supports yet.",
 }
 

@@ -26,6 +26,7 @@ PUBLIC = {
     "compile",
     "diff",
     "draw",
+    "draw_diff",
     "graph",
     "load",
     "load_run",

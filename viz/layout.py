@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from nestgraph.viz.lanes import stacked
 from nestgraph.viz.measure import FRAME_HEAD, FRAME_PAD, BoxSize, Strip
 from nestgraph.viz.metrics import wrap
+from nestgraph.viz.passages import Net
 from nestgraph.viz.place import GAPS, MARGIN, Places, Slot, placed
-from nestgraph.viz.route import Height, Net, Route, Router
+from nestgraph.viz.route import Height, Route, Router
+from nestgraph.viz.scene import Rect
 from nestgraph.viz.theme import LINE, TEXT_SIZE, TITLE_SIZE
 from nestgraph.viz.view import Band, View, Wire
 
@@ -19,26 +21,6 @@ BAND_PAD = 12
 LEAST_BAND = 88  # four lines of title
 STREAM_HEIGHT = 30
 _SIDE_SHIFT = 9
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rect:
-    """A rectangle."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-    @property
-    def right(self) -> float:
-        """Right end."""
-        return self.left + self.width
-
-    @property
-    def bottom(self) -> float:
-        """Lower end."""
-        return self.top + self.height
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -146,14 +146,56 @@ def diff(
 def draw(
     spec: SpecName,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Its ending says what: svg png dot.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Its ending says what: svg png pdf dot mmd txt html.",
+        ),
     ],
+    view: Annotated[
+        Literal["levels", "nested", "block", "clock", "optimizer", "system"],
+        typer.Option("--view", help="What to show; html holds all views."),
+    ] = "levels",
+    depth: Annotated[
+        int | None,
+        typer.Option(min=0, help="How many blocks inside each other are open; all by default."),
+    ] = None,
+    focus: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Only a node, like `a.q` or `M_k`, and its neighbours."),
+    ] = None,
+    span: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="Of clocks: `64`, `100:164 tokens`, `64 steps`."),
+    ] = None,
+    theme: Annotated[
+        Literal["light", "dark", "print"], typer.Option("--theme", help="Colours.")
+    ] = "light",
     changes: Changes = None,
 ) -> None:
-    """Draw the memories of a spec, level by level."""
-    from nestgraph.cli.draw import draw_spec
+    """Draw a spec: its levels, the flows in its blocks, its clocks, or what trains it."""
+    from nestgraph.cli.draw import Look, draw_spec
 
-    draw_spec(spec, out, changes or [])
+    look = Look(view=view, depth=depth, focus=focus, span=span, theme=theme)
+    draw_spec(spec, out, look, changes or [])
+
+
+@app.command()
+def view(
+    specs: Annotated[
+        list[str],
+        typer.Argument(metavar="S...", help="Paths or names of specs.", autocompletion=_specs),
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Show specs in a browser, side by side, drawn anew whenever a file is saved."""
+    from nestgraph.cli.view import view_specs
+
+    view_specs(specs, port, show, changes or [])
 
 
 @app.command()
