@@ -12,7 +12,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nestgraph.api import compile, draw, graph, load, load_run, plan, reference
+    from nestgraph.api import (
+        compile,
+        compile_optimizer,
+        draw,
+        graph,
+        load,
+        load_run,
+        plan,
+        reference,
+    )
     from nestgraph.errors import SpecError
     from nestgraph.spec import Spec
 
@@ -23,6 +32,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "compile",
+    "compile_optimizer",
     "draw",
     "graph",
     "load",
@@ -35,6 +45,7 @@ _HOMES = {
     "Spec": "nestgraph.spec",
     "SpecError": "nestgraph.errors",
     "compile": "nestgraph.api",
+    "compile_optimizer": "nestgraph.api",
     "draw": "nestgraph.api",
     "graph": "nestgraph.api",
     "load": "nestgraph.api",

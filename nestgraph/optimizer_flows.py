@@ -161,6 +161,6 @@ def _memory_misfits(
             yield (
                 memory,
                 "values",
-                f"the keys of `{memory.name}` have {keys[0]} rows, its values {values[0]}: "
-                "each row is one event",
+                f"`{memory.keys[0]}` is {said(keys)} and `{memory.values[0]}` {said(values)}: "
+                "each row is one event, so they need equally many",
             )

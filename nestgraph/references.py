@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from nestgraph import zoo
 from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import Span
-from nestgraph.files import UnreadableError
+from nestgraph.files import UnreadableError, shown
 from nestgraph.findings import Findings, did_you_mean
 from nestgraph.schema.file import VERSION
 from nestgraph.system import Group, System, Training
@@ -79,9 +80,8 @@ class References:
         self, name: str, beside: str, given: Vars, span: Span | None, chain: tuple[str, ...]
     ) -> System | None:
         """The optimizer of that name, with all that it refers to itself."""
-        try:
-            file = self.composer.reader.find(name, beside=beside)
-        except UnreadableError:
+        file = self._file(name, beside)
+        if file is None:
             message = f"no optimizer is called `{name}`"
             hint = "`nestgraph list` shows the optimizers; a path will do too"
             self.findings.add("NG347", message, span, hint)
@@ -94,18 +94,25 @@ class References:
         tree = self.composer.read(file, span)
         return None if tree is None else self._elaborated(file, tree, given, span, chain)
 
+    def _file(self, name: str, beside: str) -> str | None:
+        try:
+            return self.composer.reader.find(name, beside=beside)
+        except UnreadableError:
+            # Texts that were kept, or given without files, may name an optimizer that ships.
+            path = zoo.path(name)
+            return None if path is None else shown(path)
+
     def _elaborated(
         self, file: str, tree: Table, given: Vars, span: Span | None, chain: tuple[str, ...]
     ) -> System | None:
         extended = self.composer.extended(tree, file)
         if extended is None:
             return None
-        elaboration = Elaboration(self._tuned(extended, given, span), self.findings)
-        system = elaboration.system
-        if system is not None and system.optimizer is None:
-            message = f"`{system.name}` is a model, not an optimizer"
+        if "model" in extended and "optimizer" not in extended:
+            message = f"`{file}` is a model, not an optimizer"
             self.findings.add("NG347", message, span, "name a spec that has `optimizer`")
             return None
+        system = Elaboration(self._tuned(extended, given, span), self.findings).system
         return None if system is None else self._groups(system, file, chain)
 
     def _tuned(self, tree: Table, given: Vars, span: Span | None) -> Table:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -28,21 +31,41 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all shipped specs, sorted."""
-    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+    """Names of all shipped models, sorted."""
+    return tuple(name for name in _all() if not _moves_parameters(name))
+
+
+def optimizers() -> tuple[str, ...]:
+    """Names of all shipped optimizers, sorted."""
+    return tuple(name for name in _all() if _moves_parameters(name))
 
 
 def path(name: str) -> Path | None:
     """The file of a shipped spec, or None."""
-    return folder() / f"{name}.yaml" if name in names() else None
+    return folder() / f"{name}.yaml" if name in _all() else None
 
 
-def entries() -> tuple[Entry, ...]:
-    """All shipped specs with their line of description."""
+def entries(among: Iterable[str] | None = None) -> tuple[Entry, ...]:
+    """Shipped specs with their line of description; the models by default."""
     return tuple(
         Entry(name=name, path=folder() / f"{name}.yaml", doc=_doc(folder() / f"{name}.yaml"))
-        for name in names()
+        for name in (names() if among is None else among)
     )
+
+
+@cache
+def _all() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+
+
+@cache
+def _moves_parameters(name: str) -> bool:
+    """Whether a shipped spec is an optimizer, by its text: reading all of them takes too long."""
+    text = (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    base = re.search(r"^extends: (\S+)", text, re.MULTILINE)
+    if re.search(r"^(model|optimizer):", text, re.MULTILINE) or base is None:
+        return re.search(r"^optimizer:", text, re.MULTILINE) is not None
+    return base[1] in _all() and _moves_parameters(base[1])
 
 
 def _doc(path: Path) -> str:

@@ -24,6 +24,7 @@ PUBLIC = {
     "SpecError",
     "__version__",
     "compile",
+    "compile_optimizer",
     "draw",
     "graph",
     "load",

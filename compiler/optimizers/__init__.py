@@ -35,7 +35,14 @@ def compile_optimizer(system: System) -> type[NestedOptimizer]:
         "__doc__": system.doc or None,
         "__module__": __name__,
         "spec_name": system.name,
+        "system": system,
+        "blank": staticmethod(_blank),
         "rules": among,
         "programs": programs,
     }
     return type(name, (NestedOptimizer,), attributes)
+
+
+def _blank(system: System) -> NestedOptimizer:
+    kind = compile_optimizer(system)
+    return kind.__new__(kind)

@@ -13,6 +13,7 @@ Choices that matter:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, overload
@@ -29,7 +30,7 @@ from nestgraph.compiler.optimizers.starts import first_layers
 from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.groups import Rule, Traits, choose
 from nestgraph.optimizer_flows import needs_matrices
-from nestgraph.system import Memory
+from nestgraph.system import Memory, System
 
 Group = dict[str, Any]
 RULE = "rule"  # place of the group's program
@@ -46,11 +47,15 @@ class NestedOptimizer(Optimizer):
 
     Attributes:
         spec_name: name of the spec.
+        system: what it means.
+        blank: makes an optimizer without parameters again from that, for copies.
         rules: blocks with the parameters that they take.
         programs: one for each rule.
     """
 
     spec_name: ClassVar[str] = ""
+    system: ClassVar[System]
+    blank: ClassVar[Callable[[System], NestedOptimizer]]
     rules: ClassVar[tuple[Rule, ...]] = ()
     programs: ClassVar[tuple[Program, ...]] = ()
 
@@ -87,6 +92,7 @@ class NestedOptimizer(Optimizer):
         self.capture = Capture()
         self._held: dict[Tensor, Held] = {}
         self._count = 0
+        self._off = False
         defaults = {"lr": lr, "maximize": maximize, "foreach": foreach}
         super().__init__(params, defaults)
 
@@ -189,8 +195,7 @@ class NestedOptimizer(Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step of every group that is due.
 
-        A parameter without a gradient stays as it is, and so does the count of its steps. A step
-        at which no parameter has a gradient is none: no clock moves.
+        A parameter without a gradient stays as it is, and so does the count of its steps.
 
         Args:
             closure: computes the loss and its gradients; called once, before anything else.
@@ -202,7 +207,9 @@ class NestedOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if all(p.grad is None for group in self.param_groups for p in group["params"]):
+        if self._off:
+            self._off = False
+            self.capture.sums.clear()
             return loss
         for group in self.param_groups:
             group[WAITED] += 1
@@ -213,6 +220,13 @@ class NestedOptimizer(Optimizer):
                 group[WAITED] = 0
                 group[UPDATES] += 1
         return loss
+
+    def call_off(self) -> None:
+        """Makes the step that is under way, or else the next one, do nothing at all.
+
+        No parameter, memory or clock moves: what is called off has not happened.
+        """
+        self._off = True
 
     def updates(self) -> dict[str, int]:
         """How often each level has moved."""
@@ -242,11 +256,15 @@ class NestedOptimizer(Optimizer):
                 "build the optimizer as it was when the state was saved",
             )
         self._held.clear()
-        super().load_state_dict(dict(state_dict))
+        super().load_state_dict(copy.deepcopy(dict(state_dict)))
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = super().__getstate__()
-        return {**kept, "seed": self.seed, "_count": self._count, "capture": Capture(), "_held": {}}
+        own = {"seed": self.seed, "_count": self._count, "_off": self._off}
+        return {**super().__getstate__(), **own, "capture": Capture(), "_held": {}}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made from the spec, so nobody can import it by name.
+        return type(self).blank, (self.system,), self.__getstate__()
 
     def _collect(self, group: Group) -> None:
         """Pools the gradients of a group that waits."""

@@ -11,6 +11,8 @@ from nestgraph.cli.columns import columns
 def list_zoo() -> None:
     """Prints every shipped spec with its line."""
     typer.echo(columns((entry.name, entry.doc) for entry in zoo.entries()))
+    typer.echo("\nOptimizers, for `training.optimizer`:\n")
+    typer.echo(columns((entry.name, entry.doc) for entry in zoo.entries(zoo.optimizers())))
 
 
 def print_schema() -> None:

@@ -12,7 +12,7 @@ from nestgraph import zoo
 from nestgraph.compiler.optimizers import compile_optimizer
 from nestgraph.spec import load
 
-OPTIMIZERS = [name for name in zoo.names() if load(name).system.optimizer]
+OPTIMIZERS = zoo.optimizers()
 DRAFTS = [
     path
     for path in sorted((Path(__file__).parents[2] / "nestgraph" / "drafts").glob("*.yaml"))

@@ -8,9 +8,11 @@ from nestgraph import zoo
 
 
 def test_every_shipped_spec_is_listed_with_its_line(run) -> None:
-    lines = run("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(zoo.names())
-    assert all(len(line.split()) > 3 for line in lines)
+    models, optimizers = run("list").stdout.split("\nOptimizers, for `training.optimizer`:\n\n")
+    for text, names in ((models, zoo.names()), (optimizers, zoo.optimizers())):
+        lines = text.splitlines()
+        assert [line.split()[0] for line in lines] == list(names)
+        assert all(len(line.split()) > 3 for line in lines)
 
 
 def test_the_schema_is_the_one_beside_the_specs(run) -> None:
