@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 
 from nestgraph import zoo
 from nestgraph.compose import Composer
@@ -109,7 +110,7 @@ class References:
         if extended is None:
             return None
         if "model" in extended and "optimizer" not in extended:
-            message = f"`{file}` is a model, not an optimizer"
+            message = f"`{PurePath(file).stem}` is a model, not an optimizer"
             self.findings.add("NG347", message, span, "name a spec that has `optimizer`")
             return None
         system = Elaboration(self._tuned(extended, given, span), self.findings).system
