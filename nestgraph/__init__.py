@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nestgraph.api import (
         compile,
+        compile_optimizer,
         diff,
         draw,
         draw_diff,
@@ -33,6 +34,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "compile",
+    "compile_optimizer",
     "diff",
     "draw",
     "draw_diff",
@@ -48,6 +50,7 @@ _HOMES = {
     "SpecError": "nestgraph.errors",
     "compile": "nestgraph.api",
     "diff": "nestgraph.api",
+    "compile_optimizer": "nestgraph.api",
     "draw": "nestgraph.api",
     "draw_diff": "nestgraph.api",
     "graph": "nestgraph.api",

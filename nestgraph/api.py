@@ -6,7 +6,7 @@ Heavy imports stand in the bodies, so that looking at a spec never costs an impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +18,25 @@ if TYPE_CHECKING:
     import torch
 
     from nestgraph.changes import Diff
+    from nestgraph.compiler.optimizers import NestedOptimizer
     from nestgraph.compiler.planning import Plan
     from nestgraph.reference import Reference
     from nestgraph.spec_graph import SpecGraph
     from nestgraph.training import NestModule
     from nestgraph.viz.views import ViewName
 
-__all__ = ["compile", "diff", "draw", "draw_diff", "graph", "load", "load_run", "plan", "reference"]
+__all__ = [
+    "compile",
+    "compile_optimizer",
+    "diff",
+    "draw",
+    "draw_diff",
+    "graph",
+    "load",
+    "load_run",
+    "plan",
+    "reference",
+]
 
 AnySpec = Spec | str | Path
 
@@ -160,6 +172,28 @@ def compile(spec: AnySpec, *, seed: int | None = None) -> NestModule:
 
     with sources_of(spec := loaded(spec)):
         return training.compile(spec, seed=seed)
+
+
+def compile_optimizer(
+    spec: AnySpec, *, set: Mapping[str, object] | None = None
+) -> type[NestedOptimizer]:
+    """A class of `torch.optim.Optimizer` that moves parameters as an optimizer spec says.
+
+    Args:
+        spec: a spec, its path or its name.
+        set: overrides, such as `{"vars.beta1": 0.8}`; only for a path or a name.
+
+    Raises:
+        SpecError: the spec is no optimizer, or needs what nothing runs.
+    """
+    from nestgraph.compiler import optimizers
+
+    spec = load(spec, set) if not isinstance(spec, Spec) else spec
+    if spec.system.optimizer is None:
+        message = f"`{spec.path}` is a model, not an optimizer"
+        raise InputError("NG347", message, "`nestgraph list` shows the optimizers")
+    with sources_of(spec):
+        return optimizers.compile_optimizer(spec.system)
 
 
 def load_run(path: str | Path) -> NestModule:

@@ -51,6 +51,7 @@ _WIDTHS = {
     "NG228": "Tied ops have parameters of different shapes.",
     "NG229": "A block of the stack doesn't end in the width of the model.",
     "NG230": "A memory is asked only with its own answers, so its width is open.",
+    "NG231": "Flows of an optimizer have shapes that don't go together.",
 }
 _MEANING = {
     "NG310": "A flow needs its own answer within one position.",
@@ -76,6 +77,13 @@ _MEANING = {
     "NG340": "An optimizer's block needs exactly one memory with `init: given`.",
     "NG341": "No group of the optimizer matches some of the parameters.",
     "NG342": "A group of the optimizer comes after one that takes every parameter.",
+    "NG343": "An optimizer's rule for matrices is given a vector.",
+    "NG344": "An optimizer asks for the input of a parameter that is no linear map.",
+    "NG345": "Nothing updates the parameter of an optimizer.",
+    "NG346": "Optimizers name each other in a circle.",
+    "NG347": "A name is no optimizer.",
+    "NG348": "An optimizer has no var that is set from outside.",
+    "NG349": "An op or a memory of an optimizer would have to be trained.",
 }
 _WARNINGS = {
     "NG401": "An mlp memory commits at every token, which is slow.",
@@ -86,10 +94,15 @@ _WARNINGS = {
     "NG406": "A constant retention above 1, or a momentum from 1 on, grows without bound.",
 }
 _NOT_YET = {
-    "NG901": "Nothing runs optimizers written as specs yet.",
-    "NG903": "Nothing runs this objective on this level yet.",
+    "NG902": "Nothing runs this net, or this field of it, yet.",
+    "NG903": "Nothing runs this objective, or this field of it, yet.",
+    "NG904": "Nothing runs this field of a rule yet.",
+    "NG905": "Nothing runs coefficients other than one a head yet.",
     "NG906": "Nothing runs this first state yet.",
-    "NG912": "Nothing trains with this optimizer yet.",
+    "NG907": "Nothing runs `reset` yet.",
+    "NG908": "Nothing runs `gradient` other than `full` yet.",
+    "NG909": "Nothing runs several events at one position yet.",
+    "NG910": "Nothing runs this op yet.",
 }
 _RUNS = {
     "NG701": "A data set names no file, folder or shipped text.",
@@ -104,8 +117,12 @@ _RUNS = {
     "NG722": "A run would overwrite what is there.",
     "NG723": "There is nothing to train, or nothing to resume.",
     "NG731": "The loss or its gradient is no longer a number.",
+    "NG732": "The gradient was no number for too many steps in a row.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",
     "NG742": "A trained model gives scores that are no numbers.",
+    "NG751": "An optimizer is given a learning rate, a period or a gradient that it can't use.",
+    "NG752": "The state of an optimizer is another one's.",
+    "NG753": "Nothing has noted what a layer was fed.",
     "NG801": "A name is no pass of the compiler.",
     "NG802": "`--set` isn't `path=value`.",
     "NG803": "`show` is asked for a node that isn't there.",

@@ -21,7 +21,7 @@ from typing import Literal
 from nestgraph.system import FlatBlock, Layer, Memory, Model, Net, Node, System
 
 Start = Literal["normal", "zeros", "ones", "constant", "spread", "identity", "taylor"]
-Role = Literal["embedding", "head", "matrix", "vector", "state"]
+Role = Literal["embedding", "head", "matrix", "kernel", "vector", "state"]
 
 EMBEDDING_STD = 0.02
 
@@ -202,7 +202,7 @@ def _op_parameters(node: Node, width_in: int, width_out: int) -> Iterator[Parame
                 yield _zeros("bias", (width_out,))
         case "conv":
             taps = _whole(fields, "width")
-            yield _normal("weight", (width_in, taps), 1 / math.sqrt(taps))
+            yield _normal("weight", (width_in, taps), 1 / math.sqrt(taps), role="kernel")
         case "rms_norm":
             yield _ones("gain", (width_in,))
         case "layer_norm":

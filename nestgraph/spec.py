@@ -19,6 +19,7 @@ from nestgraph.errors import NO_SOURCES, Diagnostic, SpecError, in_file_order
 from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
+from nestgraph.references import References
 from nestgraph.system import System
 
 NO_OVERRIDES: Mapping[str, object] = {}
@@ -131,9 +132,12 @@ class _Reading:
         self.texts = {**composer.sources, **composer.settings}
         if composed is None:
             return
-        system = Elaboration(composed.tree, self.findings).system
-        if system is None:
+        elaboration = Elaboration(composed.tree, self.findings)
+        if elaboration.system is None:
             return
+        references = References(composer, self.findings)
+        system = references.attach(elaboration.system, composed.main, elaboration.inline)
+        self.texts |= composer.sources  # what it refers to has been read now
         self.system, misfits = shapes.infer(system)
         self.findings += misfits
         self.findings += checks.run(self.system)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.errors import Diagnostic, Span, in_file_order
+from nestgraph.optimizer_support import refused
 from nestgraph.shapes.flows import spot
 from nestgraph.system import Memory, System
 
@@ -22,7 +23,6 @@ OPS = frozenset({
     "constant",
 })
 # fmt: on
-OPTIMIZERS = frozenset({"adamw"})
 
 Refusal = tuple[str, str, str]  # code, field of the memory, what isn't run yet
 
@@ -32,26 +32,23 @@ def unsupported(system: System) -> tuple[Diagnostic, ...]:
     return in_file_order((*_optimizer_spec(system), *_training(system), *_blocks(system)))
 
 
-def _not_yet(code: str, what: str, span: Span | None, cure: str = "") -> Diagnostic:
+def _not_yet(code: str, what: str, span: Span | None) -> Diagnostic:
     return Diagnostic(
         code=code,
         message=f"nothing runs {what} yet, though the language has it",
-        hint=cure or "`check`, `draw` and `show` work on it",
+        hint="`check`, `draw` and `show` work on it",
         span=span,
     )
 
 
 def _optimizer_spec(system: System) -> Iterator[Diagnostic]:
-    groups = system.optimizer or ()
-    if groups:
-        yield _not_yet("NG901", f"the optimizer `{system.name}`", groups[0].span)
+    if system.optimizer:
+        yield from refused(system)
 
 
 def _training(system: System) -> Iterator[Diagnostic]:
-    name = system.training.optimizer
-    if system.model and name not in OPTIMIZERS:
-        span = system.training.spans.get("optimizer")
-        yield _not_yet("NG912", f"`optimizer: {name}`", span, "train with `optimizer: adamw`")
+    if system.model and system.training.system is not None:
+        yield from refused(system.training.system)
 
 
 def _blocks(system: System) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _SIZED = re.compile(r"(?P<family>.+)-(?P<size>tiny|\d+(?:\.\d+)?[mb])")
@@ -35,19 +36,24 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all shipped specs, sorted."""
-    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+    """Names of all shipped models, sorted."""
+    return tuple(name for name in _all() if not _moves_parameters(name))
+
+
+def optimizers() -> tuple[str, ...]:
+    """Names of all shipped optimizers, sorted."""
+    return tuple(name for name in _all() if _moves_parameters(name))
 
 
 def path(name: str) -> Path | None:
     """The file of a shipped spec, or None."""
-    return folder() / f"{name}.yaml" if name in names() else None
+    return folder() / f"{name}.yaml" if name in _all() else None
 
 
-def families() -> tuple[Family, ...]:
-    """All shipped systems by name, small sizes first."""
+def families(among: tuple[str, ...] | None = None) -> tuple[Family, ...]:
+    """Shipped systems by name, small sizes first; all models by default."""
     sizes: dict[str, list[str]] = {}
-    for name in names():
+    for name in names() if among is None else among:
         family, size = split(name)
         sizes.setdefault(family, []).extend([size] if size else [])
     return tuple(
@@ -70,6 +76,21 @@ def _parameters(size: str) -> float:
     if size == "tiny":
         return 0.0
     return float(size[:-1]) * (1e9 if size.endswith("b") else 1e6)
+
+
+@cache
+def _all() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+
+
+@cache
+def _moves_parameters(name: str) -> bool:
+    """Whether a shipped spec is an optimizer, by its text: reading all of them takes too long."""
+    text = (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    base = re.search(r"^extends: (\S+)", text, re.MULTILINE)
+    if re.search(r"^(model|optimizer):", text, re.MULTILINE) or base is None:
+        return re.search(r"^optimizer:", text, re.MULTILINE) is not None
+    return base[1] in _all() and _moves_parameters(base[1])
 
 
 def _doc(path: Path) -> str:

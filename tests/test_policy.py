@@ -25,6 +25,7 @@ PUBLIC = {
     "__version__",
     "compile",
     "diff",
+    "compile_optimizer",
     "draw",
     "draw_diff",
     "graph",

@@ -80,6 +80,9 @@ class L2Norm(Headed):
     over: Literal["all"] | None = Field(
         None, description="`all`: one norm over a whole matrix, for optimizers."
     )
+    mean: bool = Field(
+        False, description="With `over: all`: the root mean square in place of the norm."
+    )
 
 
 class Softmax(Headed):
@@ -205,6 +208,13 @@ class Divide(Op):
     op: Literal["divide"] = Field(description="The first flow over the second.")
 
 
+class Max(Op):
+    """The larger of flows of one width, channel by channel."""
+
+    arity: ClassVar[Arity] = "many"
+    op: Literal["max"] = Field(description="The larger of flows of one width, by channel.")
+
+
 class Mean(Headed):
     """The mean of each head's run."""
 
@@ -305,6 +315,44 @@ class NewtonSchulz(Op):
     shape_factor: bool = Field(False, description="Multiply by √max(1, rows/columns).")
     precision: Literal["bfloat16", "float32", "float64"] = Field(
         "float32", description="Of the iteration."
+    )
+
+
+class Sign(Op):
+    """−1, 0 or 1."""
+
+    op: Literal["sign"] = Field(description="−1, 0 or 1; for optimizers.")
+
+
+class Clip(Op):
+    """Scales a matrix down to a norm."""
+
+    op: Literal["clip"] = Field(description="Scales a matrix down to a norm; for optimizers.")
+    norm: Annotated[float, Field(gt=0)] = Field(1, description="The largest norm.")
+
+
+class Transpose(Op):
+    """Rows become columns."""
+
+    op: Literal["transpose"] = Field(description="Rows become columns; for optimizers.")
+
+
+class MatMul(Op):
+    """The product of two matrices."""
+
+    arity: ClassVar[Arity] = "two"
+    op: Literal["matmul"] = Field(description="The product of two matrices; for optimizers.")
+
+
+class MatrixPower(Op):
+    """A power of a symmetric matrix, by its eigenvalues."""
+
+    op: Literal["matrix_power"] = Field(
+        description="A power of a symmetric matrix without negative eigenvalues."
+    )
+    exponent: float = Field(description="Of the eigenvalues.")
+    floor: Annotated[float, Field(gt=0)] = Field(
+        1e-12, description="Added to the eigenvalues, as a share of the largest."
     )
 
 

@@ -166,7 +166,8 @@ class Keeper(L.Callback):
     ) -> None:
         """Ends the training at its last step, or earlier if somebody wishes."""
         step = trainer.global_step
-        self._require_finite(outputs["loss"], "training loss", step)
+        assert isinstance(pl_module, NestModule)
+        self._require_gradients(trainer, pl_module)
         validates = step % self._val_interval == 0 or step >= self._steps
         if step >= self._steps:
             trainer.should_stop = True  # which also makes Lightning validate
@@ -183,6 +184,18 @@ class Keeper(L.Callback):
         if self._interruption.wished and trainer.global_step < self._steps:
             self._stop(trainer)
         trainer.save_checkpoint(self._folder / LAST)
+
+    def _require_gradients(self, trainer: L.Trainer, module: NestModule) -> None:
+        """Ends a training whose gradients are no numbers any more, at its last good state."""
+        if module.bad_in_a_row < module.spec.system.training.bad_steps:
+            return
+        trainer.save_checkpoint(self._folder / LAST)  # skipped steps have moved nothing
+        raise InputError(
+            "NG732",
+            f"the gradient was no number for {module.bad_in_a_row} steps in a row, up to step"
+            f" {trainer.global_step}; {self._folder / LAST} holds the last good state",
+            "lower `training.lr` or the rates of the memories, or normalise what they are fed",
+        )
 
     def _stop(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self._folder / LAST)

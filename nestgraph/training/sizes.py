@@ -22,9 +22,16 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from nestgraph.compiler.optimizers.optimizer import (
+    LEVEL,
+    PERIOD,
+    UPDATES,
+    WAITED,
+    Group,
+    NestedOptimizer,
+)
 from nestgraph.levels import instances
 from nestgraph.system import System
-from nestgraph.training.clocked import LEVEL, PERIOD, UPDATES, WAITED, ClockedOptimizer, Group
 from nestgraph.training.levels import token_levels
 from nestgraph.training.metrics_file import Row
 from nestgraph.training.module import NestModule
@@ -55,7 +62,7 @@ class Sizes(L.Callback):
         module = cast(NestModule, pl_module)
         optimizer = module.optimizers(use_pl_optimizer=False)
         levels = list(self._token_levels)
-        if isinstance(optimizer, ClockedOptimizer):
+        if isinstance(optimizer, NestedOptimizer):
             levels += [group[LEVEL] for group in optimizer.param_groups]
             pre, post = self._keep_parameters, self._measure_updates
             self._handles = [

@@ -8,9 +8,11 @@ from nestgraph import zoo
 
 
 def test_every_shipped_system_is_listed_once_with_its_sizes_and_line(run) -> None:
-    lines = run("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [family.name for family in zoo.families()]
-    for line, family in zip(lines, zoo.families(), strict=True):
+    models, optimizers = run("list").stdout.split("\nOptimizers, for `training.optimizer`:\n\n")
+    lines = [*models.splitlines(), *optimizers.splitlines()]
+    families = (*zoo.families(), *zoo.families(zoo.optimizers()))
+    assert [line.split()[0] for line in lines] == [family.name for family in families]
+    for line, family in zip(lines, families, strict=True):
         assert line.endswith(family.doc)
         sizes = line.removesuffix(family.doc).split()[1:]
         assert [f"{family.name}{size}" for size in sizes] == [
