@@ -29,6 +29,8 @@ def quintic(x: Tensor, steps: int) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         update = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
-        x = torch.baddbmm(x, update, x, beta=A)
+        # (A + update) X in place of A X + update X: one pass over X less.
+        update.diagonal(dim1=-2, dim2=-1).add_(A)
+        x = update @ x
     x = x.reshape(shape)
     return x.mT if tall else x
