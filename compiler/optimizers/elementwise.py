@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from nestgraph.compiler.optimizers.values import (
     Cells,
     Quotient,
+    Rounded,
     Square,
     Tensors,
     Value,
@@ -50,7 +51,10 @@ def scaled(x: Value, factor: float) -> Value:
         case Square():
             return Square(x.base, factor * x.scale, x.source)
         case Quotient():
-            return Quotient(x.above, x.below, factor * x.scale, x.sources)
+            owned, x.owned = x.owned, False
+            return Quotient(x.above, x.below, factor * x.scale, owned, x.sources)
+        case Rounded():
+            return Rounded(x.tensors, x.kind, factor * x.scale)
         case Cells():
             # Whoever holds `x` too must not see these tensors change.
             owned, x.owned = x.owned, False
@@ -154,12 +158,13 @@ def divide(node: Node, above: Value, below: Value) -> Value:
     if isinstance(below, float):
         return above / below if isinstance(above, float) else scaled(above, 1 / below)
     under = shared(below)
+    owned = isinstance(above, Cells) and above.owned
     if isinstance(above, float):
         inverse = torch._foreach_reciprocal(under.tensors)
         return Cells(list(inverse), above / under.scale, owned=True)
     over = shared(above)
     sources = frozenset((over.source, under.source))
-    return Quotient(over.tensors, under.tensors, over.scale / under.scale, sources)
+    return Quotient(over.tensors, under.tensors, over.scale / under.scale, owned, sources)
 
 
 def largest(node: Node, *flows: Value) -> Value:

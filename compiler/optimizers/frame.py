@@ -19,6 +19,7 @@ from nestgraph.compiler.optimizers.program import MemoryPlan, Program
 from nestgraph.compiler.optimizers.starts import zeros
 from nestgraph.compiler.optimizers.values import (
     Cells,
+    Quotient,
     Tensors,
     Value,
     add_,
@@ -97,7 +98,7 @@ class Frame:
         """A flow for one of those that ask for it; the last may overwrite its tensors."""
         value = self._flow(name)
         left = self.left[name] = self.left.get(name, 1) - 1
-        if isinstance(value, Cells) and left > 0:
+        if isinstance(value, Cells | Quotient) and left > 0:
             value.owned = False
         return value
 

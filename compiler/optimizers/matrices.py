@@ -7,30 +7,60 @@ memories with heads, each of which is a matrix of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-from nestgraph.compiler.optimizers.elementwise import number
-from nestgraph.compiler.optimizers.values import Cells, Value, by_shape, cells, plain, stacked
+from nestgraph.compiler.optimizers.elementwise import norms_of, number
+from nestgraph.compiler.optimizers.values import (
+    Cells,
+    Rounded,
+    Value,
+    by_shape,
+    cells,
+    plain,
+    stacked,
+)
 from nestgraph.ops.newton_schulz import FLOOR, quintic
 from nestgraph.system import Node
 
+CACHE = 2 << 20  # bytes of matrices in bfloat16 that are worked on at a time
 TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
 
-def orthogonal(tensors: list[Tensor], scale: float, steps: int, kind: torch.dtype | None) -> Cells:
-    """Newton–Schulz of scale·x for each matrix x, in the type `kind` (its own where None).
+def orthogonal(tensors: list[Tensor], scale: float, steps: int, kind: torch.dtype) -> Rounded:
+    """Newton–Schulz of scale·x for each matrix x, in the type `kind`.
 
     Each is divided by its norm first, at least 1e-7, as Muon does it.
     """
 
-    def run(x: Tensor) -> Tensor:
-        norms = torch.linalg.matrix_norm(x, keepdim=True).mul_(abs(scale)).clamp_(min=FLOOR)
-        return quintic((x * (scale / norms)).to(kind or x.dtype), steps).to(x.dtype)
+    norms = norms_of(tensors)
+    torch._foreach_mul_(norms, abs(scale))
+    torch._foreach_clamp_min_(norms, FLOOR)
+    answers = list(tensors)
+    for places in by_shape(tensors):
+        for some in _in_cache(tensors, places):
+            like = tensors[some[0]]
+            x = like.new_empty((len(some), *like.shape), dtype=kind)
+            torch._foreach_copy_(list(x.unbind(0)), [tensors[place] for place in some])
+            own = scale / torch.stack([norms[place] for place in some])
+            x.mul_(own.reshape(own.shape + (1,) * (x.ndim - own.ndim)).to(x.dtype))
+            for place, answer in zip(some, quintic(x, steps).unbind(0), strict=True):
+                answers[place] = answer
+    return Rounded(answers, tensors[0].dtype)
 
-    return Cells(stacked(run, tensors), owned=True)
+
+def _in_cache(tensors: list[Tensor], places: list[int]) -> Iterator[list[int]]:
+    """Places in turns that stay in a processor's cache; a GPU takes all of them at once.
+
+    Five iterations go over the same matrices fifteen times: on two CPU cores 48 matrices of
+    320x320 took half the time in turns of eight.
+    """
+    first = tensors[places[0]]
+    count = len(places) if first.is_cuda else max(1, CACHE // (2 * first.numel()))
+    for start in range(0, len(places), count):
+        yield places[start : start + count]
 
 
 def newton_schulz(node: Node, x: Value) -> Value:

@@ -44,15 +44,25 @@ class Square:
 
 @dataclass(slots=True)
 class Quotient:
-    """scale · above / below."""
+    """scale · above / below; `owned` when the tensors above may be overwritten."""
 
     above: Tensors
     below: Tensors
     scale: float = 1.0
+    owned: bool = False
     sources: frozenset[str | None] = field(default_factory=frozenset)
 
 
-Value = float | Cells | Square | Quotient
+@dataclass(slots=True)
+class Rounded:
+    """scale · tensors, which are kept in a shorter type than that of the parameters."""
+
+    tensors: Tensors
+    kind: torch.dtype
+    scale: float = 1.0
+
+
+Value = float | Cells | Square | Quotient | Rounded
 
 
 def cells(value: Value) -> Cells:
@@ -60,7 +70,13 @@ def cells(value: Value) -> Cells:
     if isinstance(value, Square):
         return Cells(list(torch._foreach_mul(value.base, value.base)), value.scale, owned=True)
     if isinstance(value, Quotient):
+        if value.owned:
+            value.owned = False
+            torch._foreach_div_(value.above, value.below)
+            return Cells(value.above, value.scale, owned=True)
         return Cells(list(torch._foreach_div(value.above, value.below)), value.scale, owned=True)
+    if isinstance(value, Rounded):
+        return Cells([tensor.to(value.kind) for tensor in value.tensors], value.scale, owned=True)
     assert isinstance(value, Cells), "a number has no cells"
     return value
 
@@ -105,7 +121,7 @@ def add_(target: Tensors, value: Value, factor: float = 1.0) -> None:
         torch._foreach_addcmul_(target, value.base, value.base, value=factor * value.scale)
     elif isinstance(value, Quotient):
         torch._foreach_addcdiv_(target, value.above, value.below, value=factor * value.scale)
-    elif isinstance(value, Cells):
+    elif isinstance(value, Cells | Rounded):
         torch._foreach_add_(target, value.tensors, alpha=factor * value.scale)
     else:
         torch._foreach_add_(target, factor * value)

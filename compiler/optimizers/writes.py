@@ -66,7 +66,9 @@ def write_vector(memory: Memory, at: Buffers, value: Value, rates: Rates) -> Non
         add_(at.momentum, push)
         push = Cells(at.momentum)
     if memory.rule.direction == "newton_schulz":
-        push = orthogonal(push.tensors, push.scale, memory.rule.direction_steps, None)
+        kind = push.tensors[0].dtype
+        steps = memory.rule.direction_steps
+        push = cells(orthogonal(push.tensors, push.scale, steps, kind))
     _times_(at.running, rates.retain)
     add_(at.running, push, rates.step)
 
