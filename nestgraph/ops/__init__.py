@@ -44,6 +44,7 @@ from nestgraph.ops.selective_scan import Fading, selective_scan
 from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
+from nestgraph.ops.walk import walk
 
 __all__ = [
     "Fading",
@@ -92,6 +93,7 @@ __all__ = [
     "tile",
     "total",
     "unit_lower_inverse",
+    "walk",
     "weights_at_boundary",
     "weights_before",
     "whole",
