@@ -64,6 +64,8 @@ def _objective_parts(objective: Objective) -> Iterator[str]:
         yield f"p {objective.p:g}"
     if objective.delta is not None:
         yield f"delta {coefficient_text(objective.delta)}"
+    if objective.switch != "channel":
+        yield f"by {objective.switch}"
     if objective.scale != 1:
         yield f"scale {objective.scale:g}"
     if objective.window != 1:
