@@ -111,7 +111,7 @@ _RUNS = {
     "NG803": "`show` is asked for a node that isn't there.",
     "NG804": "`train` is given no spec, or changes without one.",
     "NG805": "A picture can't be drawn.",
-    "NG806": "The port that `view` should serve on is taken.",
+    "NG810": "The port that `view` should serve on is taken.",
     "NG920": "A way of training that nothing supports yet.",
 }
 

@@ -21,7 +21,7 @@ def view_specs(paths: list[str], port: int, show: bool, changes: list[str]) -> N
     except OSError as error:
         hint = "give another with --port, or none for a free one"
         raise InputError(
-            "NG806", f"port {port} of {HOST} is taken: {error.strerror}", hint
+            "NG810", f"port {port} of {HOST} is taken: {error.strerror}", hint
         ) from error
     typer.echo(f"{server.address}  (Ctrl-C ends it)")
     if show:

@@ -35,5 +35,5 @@ def test_a_port_that_is_taken_is_a_sentence(run, write) -> None:
         taken.listen()
         result = run("view", write(), "--port", taken.getsockname()[1])
     assert result.exit_code == 2
-    assert "NG806" in result.stderr
+    assert "NG810" in result.stderr
     assert "--port" in result.stderr
