@@ -199,7 +199,9 @@ def _height(
     if height.side in ("bottom", "strip"):
         return group.rect.bottom
     middle = group.rect.top + group.rect.height / 2
-    return middle if height.side == "middle" else group.rect.top + 16 + _SIDE_SHIFT * height.index
+    if height.side == "middle":
+        return middle
+    return group.rect.top + 16 + min(_SIDE_SHIFT * height.index, group.rect.height - 32)
 
 
 def _straightened(points: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:

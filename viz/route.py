@@ -211,7 +211,7 @@ class Router:
         # The input farthest left has the outermost way round.
         shift = min(KINDS.index(wire.kind), 2)
         nearest = slot.right + _STUB
-        side = Height(side="side", slot=slot, index=shift)
+        side = Height(side="side", slot=slot, index=shift + 3 * index)
         wish = nearest + APART * (2 - shift)
         farthest = slot.right + self._places.gap - _CLEAR
         return _below(slot, nearest, farthest, side, wish=wish)
