@@ -74,6 +74,9 @@ _MEANING = {
     "NG340": "An optimizer's block needs exactly one memory with `init: given`.",
     "NG341": "No group of the optimizer matches some of the parameters.",
     "NG342": "A group of the optimizer comes after one that takes every parameter.",
+    "NG350": "A horizon cuts gradients where it can't.",
+    "NG351": "A `task` memory on tokens restarts between its ticks, or as what is none.",
+    "NG352": "A field has no meaning on a `task` memory on tokens.",
 }
 _WARNINGS = {
     "NG401": "An mlp memory commits at every token, which is slow.",

@@ -113,14 +113,16 @@ def _objective(memory: Memory) -> Iterator[Refusal]:
     objective = memory.objective
     if objective.kind in ("huber", "lp"):
         yield "NG903", "objective", f"the objective `{objective.kind}`"
-    if objective.kind == "task" and not memory.is_step_group:
-        yield "NG903", "objective", "the objective `task` on a level that doesn't count steps"
+    if memory.is_fast and memory.net.kind == "vector":
+        yield "NG903", "objective", "the objective `task` on a `vector` memory in a model"
     if objective.window > 1:
         yield "NG903", "objective.window", "a `window` of several events"
 
 
 def _rule(memory: Memory) -> Iterator[Refusal]:
     rule = memory.rule
+    if memory.is_fast:
+        return
     if rule.direction != "gradient":
         yield "NG904", "rule.direction", f"`direction: {rule.direction}`"
     if rule.step.number != 1:
@@ -134,6 +136,10 @@ def _rule(memory: Memory) -> Iterator[Refusal]:
 
 
 def _surroundings(memory: Memory) -> Iterator[Refusal]:
+    if memory.is_fast:
+        if memory.init.kind == "checkpoint":
+            yield "NG906", "init", "`init: checkpoint`"
+        return
     if memory.init.kind not in ("learned", "zero"):
         yield "NG906", "init", f"`init: {memory.init.kind}`"
     if memory.init.entries:

@@ -12,6 +12,7 @@ from nestgraph.reference import attention, memory, ops
 from nestgraph.reference.nets import forward
 from nestgraph.reference.order import Job, Write, in_order
 from nestgraph.reference.state import Events, Learned, MemoryState
+from nestgraph.shapes.flows import memory_flows
 from nestgraph.system import Clock, Coefficient, FlatBlock, Memory, Node, Read
 
 Parameters = Mapping[str, Mapping[str, Tensor]]  # by owner, then by short name
@@ -20,10 +21,14 @@ NONE: Mapping[str, Tensor] = {}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerState:
-    """What a layer remembers: its memories by name, and conv tails by the op's owner."""
+    """What a layer remembers: its memories by name, and conv tails by the op's owner.
+
+    `flows` are those that fast memories take their rates from, as they were at this position.
+    """
 
     memories: Mapping[str, MemoryState]
     tails: Mapping[str, Tensor]
+    flows: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Program:
@@ -76,7 +81,12 @@ class _Position:
             else state
             for name, state in self.written.items()
         }
-        return LayerState(memories=memories, tails=self.tails)
+        flows: dict[str, Tensor] = {}
+        for name, fast in self.program.block.memories.items():
+            if fast.is_fast:
+                memories[name] = self.before.memories[name]
+                flows |= {flow: self.flows[flow] for _, flow in memory_flows(fast)}
+        return LayerState(memories=memories, tails=self.tails, flows=flows)
 
     def _op(self, node: Node) -> Tensor:
         # `position` asks for no flow; the block's input lends it batch and type.
@@ -112,7 +122,8 @@ class _Position:
             assert isinstance(events, Events)
             return attention.attend(events, query).flatten(-2)
         assert after is None or isinstance(after, Learned)
-        return memory.read(asked, before, after, query, node.at).flatten(-2)
+        at = "boundary" if asked.is_fast else node.at
+        return memory.read(asked, before, after, query, at).flatten(-2)
 
     def _write(self, written: Memory) -> MemoryState:
         (key,) = (ops.in_runs(self.flows[name], written.heads) for name in written.keys)

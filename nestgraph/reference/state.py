@@ -73,7 +73,7 @@ def first(memory: Memory, learned: Mapping[str, Tensor], batch: int, like: Tenso
         return Events(keys, values)
     shapes = state_shapes(memory)
     zeros = tuple(like.new_zeros(batch, *s.shape) for s in shapes)
-    if memory.init.kind == "learned":
+    if memory.init.kind in ("learned", "fixed"):
         start = tuple(learned[s.name].expand(batch, *s.shape).clone() for s in shapes)
     else:
         start = zeros
