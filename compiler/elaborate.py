@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Attr, Function, Op, Program
+from nestgraph.fast import ticks_of
 from nestgraph.parameters import head_widths, hidden_width
 from nestgraph.system import Coefficient, FlatBlock, Memory, Node, Read, System
 
@@ -33,6 +35,7 @@ def elaborate(system: System) -> Program:
         width=model.width,
         norm=model.norm,
         tie_head=model.tie_head,
+        horizon=ticks_of(model).horizon,
         clocks=tuple(replace(clock, span=None) for clock in system.clocks.values()),
         functions=functions,
     )
@@ -41,7 +44,8 @@ def elaborate(system: System) -> Program:
 def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -> Function:
     assert block.output is not None
     ops = [_memory_op(memory) for memory in block.memories.values()]
-    ops += [_write_op(m) for m in block.memories.values() if not m.is_step_group]
+    ops += [_write_op(m) for m in block.memories.values() if m.objective.kind != "task"]
+    ops += [fast.rates_op(m) for m in block.memories.values() if fast.rate_flows(m)]
     ops += [_flow_op(node, block) for node in block.nodes.values()]
     (source,) = block.inputs
     return Function(
@@ -97,7 +101,9 @@ def _memory_op(memory: Memory) -> Op:
         }
     if net.kind != "attention":
         attrs["init"] = memory.init.kind
-    if net.kind != "attention" and not memory.is_step_group:
+    if memory.is_fast:
+        attrs |= fast.axes(memory)
+    elif net.kind != "attention" and not memory.is_step_group:
         attrs |= {
             "objective": memory.objective.kind,
             "scale": memory.objective.scale,
@@ -152,7 +158,7 @@ def _flow_op(node: Node | Read, block: FlatBlock) -> Op:
 def _read_op(node: Read, memory: Memory) -> Op:
     assert node.query is not None
     inputs = [node.memory, node.query]
-    if node.at == "after" and not memory.is_step_group:
+    if node.at == "after" and memory.objective.kind != "task":
         inputs.append(write_name(node.memory))
     return Op(
         name=node.name,

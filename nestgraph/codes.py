@@ -100,6 +100,7 @@ _NOT_YET = {
     "NG911": "Nothing runs `tie` yet.",
     "NG912": "Nothing trains with this optimizer yet.",
     "NG913": "Nothing reads a memory without a query yet.",
+    "NG914": "A kernel would have to be differentiated twice.",
 }
 _RUNS = {
     "NG701": "A data set names no file, folder or shipped text.",

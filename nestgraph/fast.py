@@ -6,9 +6,95 @@ t + 1: it needs the loss of t, whose label is token t + 1, and so fires when tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from nestgraph.system import Memory, Model
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """When one fast memory moves and restarts, in tokens; 0 is never."""
+
+    period: int
+    reset: int
+    gradient: Literal["full", "first_order", "none"]
+
+    @classmethod
+    def of(cls, memory: Memory) -> Self:
+        """The pace that a memory declares."""
+        return cls(period=memory.level.period, reset=memory.reset.period, gradient=memory.gradient)
+
+    def is_fresh(self, position: int) -> bool:
+        """Whether it has just started, when `position` is a tick."""
+        return _latest(self.reset, position) == position
+
+    def follows(self, source: Pace, position: int) -> bool:
+        """Whether it still hangs on the memory that it started as, when `position` is a tick.
+
+        Its gradient then reaches that memory through the start: unless that one has moved since,
+        or `gradient: none` has cut its own move since.
+        """
+        started = _latest(self.reset, position)
+        moved = self.gradient == "none" and _latest(self.period, position) > started
+        return _latest(source.period, position) <= started and not moved
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticks:
+    """Everything that happens between two positions of a model.
+
+    Attributes:
+        levels: periods of the levels that fast memories move on, the fastest first.
+        every: those, the periods of resets and the horizon.
+        horizon: tokens from cut to cut of the gradients through carried states; 0 is never.
+    """
+
+    levels: tuple[int, ...]
+    every: tuple[int, ...]
+    horizon: int
+
+    @classmethod
+    def of(cls, paces: Iterable[Pace], horizon: int | None) -> Self:
+        """The ticks of some fast memories.
+
+        Args:
+            paces: theirs.
+            horizon: as the model says; None where it says nothing. Then, if every memory that
+                moves says `gradient: none`, it is the fastest level, where the others are
+                multiples of it: nothing is differentiated across a tick.
+        """
+        known = list(paces)
+        levels = tuple(sorted({pace.period for pace in known} - {0}))
+        if horizon is None:
+            plain = levels and all(pace.gradient == "none" for pace in known if pace.period)
+            nested = plain and not any(period % levels[0] for period in levels)
+            horizon = levels[0] if nested else 0
+        every = {*levels, *(pace.reset for pace in known), horizon} - {0}
+        return cls(levels=levels, every=tuple(sorted(every)), horizon=horizon)
+
+    def due(self, position: int) -> bool:
+        """Whether anything happens behind a position."""
+        return position > 0 and any(position % period == 0 for period in self.every)
+
+    def fires(self, read: int, more: int) -> bool:
+        """Whether something happens while `more` tokens are read behind the first `read`."""
+        last, before = read + more - 1, max(read - 1, 0)
+        return more > 0 and any(last // period > before // period for period in self.every)
+
+    def base(self, read: int) -> int:
+        """Where all that a coming gradient needs begins, after so many tokens.
+
+        The oldest open period, or the horizon's. A tick has fired when the next token was read.
+        """
+        periods = (self.horizon,) if self.horizon else self.levels or self.every
+        before = max(read - 1, 0)
+        return min((_latest(period, before) for period in periods), default=read)
+
+    def graph(self, period: int) -> int:
+        """Tokens that the gradient of a level is taken through at once; 0 if it never moves."""
+        return min(period, self.horizon or period)
 
 
 def fast_memories(model: Model) -> Iterator[tuple[str, Memory]]:
@@ -19,66 +105,11 @@ def fast_memories(model: Model) -> Iterator[tuple[str, Memory]]:
                 yield layer.path, memory
 
 
-def level_periods(model: Model) -> tuple[int, ...]:
-    """Periods of the levels that fast memories move on, each once, the fastest first."""
-    periods = {memory.level.period for _, memory in fast_memories(model)}
-    return tuple(sorted(periods - {0}))
-
-
-def tick_periods(model: Model) -> tuple[int, ...]:
-    """Periods of everything that happens between two positions: moves, resets, the horizon."""
-    resets = {memory.reset.period for _, memory in fast_memories(model)}
-    return tuple(sorted({*level_periods(model), *resets, horizon(model)} - {0}))
-
-
-def horizon(model: Model) -> int:
-    """Tokens from cut to cut of the gradients through carried states; 0: they are never cut.
-
-    Where every fast memory says `gradient: none` and the model says nothing, it is the fastest
-    level, if the others are multiples of it: then nothing is differentiated across a tick.
-    """
-    if model.horizon is not None:
-        return model.horizon.period
-    moving = [memory for _, memory in fast_memories(model) if memory.level.period]
-    if not moving or any(memory.gradient != "none" for memory in moving):
-        return 0
-    fastest, *others = level_periods(model)
-    return 0 if any(period % fastest for period in others) else fastest
-
-
-def last_tick(position: int, period: int) -> int:
-    """The last tick of a period that has fired when `position` tokens were read; 0 before any."""
-    return period * ((position - 1) // period) if period and position else 0
-
-
-def base(model: Model, position: int) -> int:
-    """Where everything that a coming gradient needs begins: the oldest open period, or horizon."""
-    cut = horizon(model)
-    periods = (cut,) if cut else level_periods(model) or tick_periods(model)
-    return min((last_tick(position, period) for period in periods), default=position)
-
-
-def is_linked(memory: Memory, source: Memory, position: int) -> bool:
-    """Whether a memory still follows the one that it started as, when `position` is a tick.
-
-    Its gradient then reaches that memory through the start: unless that one has moved since, or
-    `gradient: none` has cut the memory's own move since.
-    """
-    started = _latest(memory.reset.period, position)
-    moved = memory.gradient == "none" and _latest(memory.level.period, position) > started
-    return _latest(source.level.period, position) <= started and not moved
-
-
-def is_fresh(memory: Memory, position: int) -> bool:
-    """Whether a memory has just started, when `position` is a tick."""
-    return _latest(memory.reset.period, position) == position
+def ticks_of(model: Model) -> Ticks:
+    """The ticks of a model."""
+    said = None if model.horizon is None else model.horizon.period
+    return Ticks.of((Pace.of(memory) for _, memory in fast_memories(model)), said)
 
 
 def _latest(period: int, position: int) -> int:
     return position - position % period if period else 0
-
-
-def graph_length(model: Model, memory: Memory) -> int:
-    """Tokens that a fast memory's gradient is taken through at once; 0 if it never moves."""
-    period = memory.level.period
-    return min(period, horizon(model) or period)

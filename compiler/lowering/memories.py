@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from nestgraph.compiler.elaborate import write_name
 from nestgraph.compiler.ir import Op
+from nestgraph.compiler.lowering import fast
 from nestgraph.compiler.lowering.simple import emits
 from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS, has_momentum
@@ -15,6 +16,8 @@ from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS, has_momentum
 def deferred(writer: FunctionWriter, op: Op) -> None:
     """Memories make no code of their own; only writes in loops do."""
     if op.kind == "memory":
+        if fast.is_fast(op):
+            fast.declare(writer, op)
         return
     kernel = _memory(writer, op).attrs["kernel"]
     if kernel in LOOPED:
@@ -30,6 +33,8 @@ def read(writer: FunctionWriter, op: Op) -> None:
     kernel = memory.text("kernel")
     if kernel == "static":
         _static_read(writer, op, memory)
+    elif fast.is_fast(memory):
+        fast.read(writer, op, memory)
     elif kernel == "attention":
         _attention_read(writer, op, memory)
     elif kernel == "attention_scan":

@@ -6,6 +6,7 @@ retention or momentum may be zero or negative. The table looks at axes only, nev
     attention             softmax attention, with a cache when streamed
     attention_scan        the same token by token, where events need answers: slow
     static                parameters of the outermost level: a plain net
+    task                  a net that each row moves between segments by the model's own loss
     chunked_decay         linear, dot, no erase: a decayed product of keys and queries
     chunked_delta         linear, own answer or erase in the write: the WY form
     anchored_chunk        gradients at an anchor that moves at ticks: dual form, chunk by chunk
@@ -26,6 +27,7 @@ from nestgraph.compiler.positivity import is_positive
 CHUNK = 64  # tokens: the longest run that a loop takes at once when no tick cuts it
 LOOPED = frozenset({"anchored_chunk", "generic_scan"})
 SCANS = frozenset({"generic_scan", "attention_scan"})
+TASK = "task"
 CLOSED = frozenset({"chunked_decay", "chunked_delta"})
 
 
@@ -58,6 +60,8 @@ def _choose(function: Function) -> Function:
 
 
 def _kernel(memory: Op, write: Op | None, reads: list[Op], component: list[Op]) -> tuple[str, str]:
+    if memory.attrs.get("objective") == "task":
+        return TASK, f"the loss of the segments that it answered in moves it, {_every(memory)}"
     if write is None:
         return "static", "its clock counts optimizer steps, so within a sequence it is a plain net"
     carried = ", ".join(f"`{op.name}`" for op in component if op.flag("carried"))

@@ -11,6 +11,7 @@ from nestgraph.ops.anchored import Written, advance, read, write
 from nestgraph.ops.attention import attend, recall
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.fast_net import Fast, Rates, fast_net, fast_step, first_fast, last_rate
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
     decay,
@@ -40,7 +41,9 @@ from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
 
 __all__ = [
+    "Fast",
     "Form",
+    "Rates",
     "State",
     "Written",
     "advance",
@@ -50,9 +53,13 @@ __all__ = [
     "coefficient",
     "constant",
     "decay",
+    "fast_net",
+    "fast_step",
+    "first_fast",
     "first_state",
     "implicit_rate",
     "l2_norm",
+    "last_rate",
     "layer_norm",
     "linear_memory",
     "mean",

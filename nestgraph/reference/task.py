@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils import _pytree
 
-from nestgraph import fast
+from nestgraph.fast import Pace, fast_memories, ticks_of
 from nestgraph.output import Output
 from nestgraph.reference import task_rule
 from nestgraph.reference.block import LayerState, Parameters
@@ -62,8 +62,8 @@ class Reading:
         start: Start,
         position: int,
     ) -> None:
-        self.model: Model = reference.model
-        self.memories = {(path, m.name): m for path, m in fast.fast_memories(self.model)}
+        self.ticks = ticks_of(reference.model)
+        self.memories = {(path, m.name): m for path, m in fast_memories(reference.model)}
         self._reference = reference
         self._parameters = parameters
         self.layers = start.layers
@@ -95,12 +95,11 @@ class Reading:
 
     def _tick(self) -> None:
         """Gradients of all that is due, then all steps, then commits, then resets."""
-        due = [period for period in fast.tick_periods(self.model) if self.position % period == 0]
-        if not due:
+        if not self.ticks.due(self.position):
             return
         slopes = self._slopes()
         moved = {address: self._moved(address, slope) for address, slope in slopes.items()}
-        if self._is_due(fast.horizon(self.model)):
+        if self._is_due(self.ticks.horizon):
             self._cut()
         for address, state in moved.items():
             self._put(address, state)
@@ -131,7 +130,7 @@ class Reading:
 
     def _slopes(self) -> dict[Address, Matrices]:
         """The gradient of each memory that is due, at the states before any of them moves."""
-        cut = fast.horizon(self.model)
+        cut = self.ticks.horizon
         due = {a: m for a, m in self.memories.items() if self._is_due(m.level.period)}
         if not cut:
             return {a: self._slope(a, m.level.period, m.gradient == "full") for a, m in due.items()}
@@ -204,13 +203,14 @@ class Reading:
             state, source = self._state(address), self._source(address)
             weights = state.anchor
             if source is not None and self._is_linked(address, source):
-                fresh = fast.is_fresh(self.memories[address], self.position)
+                fresh = Pace.of(self.memories[address]).is_fresh(self.position)
                 if fresh or not all(weight.requires_grad for weight in weights):
                     weights = tuple(map(_following, weights, self._state(source).anchor))
             self._put(address, _at(state, _nodes(weights), state.momentum))
 
-    def _is_linked(self, address: Address, origin: Address) -> bool:
-        return fast.is_linked(self.memories[address], self.memories[origin], self.position)
+    def _is_linked(self, address: Address, source: Address) -> bool:
+        own, other = (Pace.of(self.memories[one]) for one in (address, source))
+        return own.follows(other, self.position)
 
 
 def initial(reference: Reference, flat: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
@@ -231,7 +231,7 @@ def run(reference: Reference, tokens: Tensor, flat: Mapping[str, Tensor]) -> Out
         reading = _begin(reference, flat, constant=not outer)
         everything = torch.cat((flat[TOKENS], tokens), 1)
         scores = [reading.read(token) for token in everything.unbind(1)]
-    opened = fast.base(model, reading.position)
+    opened = reading.ticks.base(reading.position)
     new = scores[len(scores) - tokens.shape[1] :]
     blank = reference.weights.get_parameter("embed.weight").new_zeros(len(tokens), 0, model.vocab)
     logits = torch.cat((blank, *(one[:, None] for one in new)), 1)
@@ -250,7 +250,7 @@ def _begin(reference: Reference, flat: Mapping[str, Tensor], *, constant: bool) 
     for path, name in _gathering(reference.model):
         parts = enumerate(_zeros(layers, (path, name)))
         sums[path, name] = tuple(kept[f"{path}.{name}.G{i}"] for i, _ in parts)
-    position = fast.base(reference.model, int(flat["position"]))
+    position = ticks_of(reference.model).base(int(flat["position"]))
     parameters = reference.parameters_by_layer(constant=constant)
     return Reading(reference, parameters, Start(layers, sums), position)
 
@@ -265,8 +265,8 @@ def _kept(reference: Reference, start: Start) -> dict[str, Tensor]:
 
 def _gathering(model: Model) -> dict[Address, Memory]:
     """Memories whose gradients are summed over several windows of the horizon."""
-    cut = fast.horizon(model)
-    return {(p, m.name): m for p, m in fast.fast_memories(model) if cut and m.level.period > cut}
+    cut = ticks_of(model).horizon
+    return {(p, m.name): m for p, m in fast_memories(model) if cut and m.level.period > cut}
 
 
 def _zeros(layers: Layers, address: Address) -> Matrices:

@@ -1,0 +1,225 @@
+"""How fast memories move at a tick: gradients, steps, cuts and restarts, over the state of layers.
+
+Layer states are trees; a fast memory's is an `ops.Fast` under its name. Nothing here changes one
+in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree
+
+from nestgraph import ops
+from nestgraph.compiler import fast
+from nestgraph.compiler.ir import Op, Program
+from nestgraph.fast import Pace, Ticks
+
+Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
+Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
+Parts: TypeAlias = tuple[Tensor, ...]
+Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Mover:
+    """One fast memory: when it moves, as which it starts, and by what rule."""
+
+    op: Op
+    pace: Pace
+    source: Address | None
+
+    def rates(self, state: ops.Fast) -> ops.Rates:
+        """Its coefficients at a tick."""
+        like, roles = state.weights[0], self.op.texts("roles")
+        noted = dict(zip(roles, state.rates, strict=True))
+
+        def rate(role: str) -> Tensor:
+            if role in noted:
+                return noted[role]
+            numbers = self.op.attrs[role]
+            return like.new_tensor([numbers if isinstance(numbers, tuple) else (numbers,)])
+
+        return ops.Rates(*(rate(role) for role in ops.Rates._fields))
+
+
+class Mover:
+    """Moves the fast memories of a program."""
+
+    def __init__(self, program: Program, ticks: Ticks) -> None:
+        self._memories = dict(_sources_first(program))
+        self._ticks = ticks
+        self.is_full = any(one.pace.gradient == "full" for one in self._memories.values())
+        self.moving = [a for a, one in self._memories.items() if one.pace.period]
+        cut = ticks.horizon
+        self._gathering = [a for a in self.moving if cut and self._memories[a].pace.period > cut]
+
+    def on_level(self, period: int) -> list[Address]:
+        """The memories that move every `period` tokens."""
+        return [a for a in self.moving if self._memories[a].pace.period == period]
+
+    def is_due(self, address: Address, at: int) -> bool:
+        """Whether a memory moves behind position `at`."""
+        return at % self._memories[address].pace.period == 0
+
+    def slopes(
+        self, layers: Layers, addresses: Iterable[Address], loss: Tensor, *, retain: bool
+    ) -> dict[Address, Parts]:
+        """The gradient of a loss by the weights of some memories; 0 where it needs none of them.
+
+        Args:
+            layers: the state that the loss was computed from.
+            addresses: of which memories.
+            loss: of all rows; rows do not enter each other's.
+            retain: whether the graph is needed again.
+        """
+        wanted = {address: _state(layers, address).weights for address in addresses}
+        flat = [weight for weights in wanted.values() for weight in weights]
+        if not flat or not loss.requires_grad:
+            return {a: tuple(map(torch.zeros_like, weights)) for a, weights in wanted.items()}
+        twice = any(self._memories[address].pace.gradient == "full" for address in wanted)
+        found = torch.autograd.grad(
+            loss, flat, retain_graph=retain or twice, create_graph=twice, allow_unused=True
+        )
+        slopes = iter(found)
+        return {
+            address: tuple(
+                torch.zeros_like(weight) if slope is None else slope
+                for weight, slope in zip(weights, slopes, strict=False)
+            )
+            for address, weights in wanted.items()
+        }
+
+    def moved(self, layers: Layers, slopes: Mapping[Address, Parts]) -> Layers:
+        """The state with memories moved along their slopes."""
+        return _with(layers, {a: self._moved(layers, a, slope) for a, slope in slopes.items()})
+
+    def _moved(self, layers: Layers, address: Address, slopes: Parts) -> ops.Fast:
+        one, old = self._memories[address], _state(layers, address)
+        full = one.pace.gradient == "full"
+        with torch.set_grad_enabled(full):
+            weights, momentum = ops.fast_step(
+                old.weights,
+                old.momentum,
+                slopes,
+                one.rates(old),
+                steps=one.op.integer("direction", 0),
+            )
+        if not full:
+            weights = tuple(weight.detach() for weight in weights)
+        if one.pace.gradient == "first_order":
+            weights = tuple(map(_following, weights, old.weights))
+        return old._replace(weights=_nodes(weights), momentum=momentum)
+
+    def cut(self, layers: Layers) -> Layers:
+        """All carried states as constants, but for fast memories: their `gradient` decides."""
+        return {
+            path: {
+                name: x if (path, name) in self._memories else _detached(x)
+                for name, x in states.items()
+            }
+            for path, states in layers.items()
+        }
+
+    def restarted(self, layers: Layers, at: int, first: Layers) -> Layers:
+        """The state behind the resets that are due.
+
+        Args:
+            layers: the state behind all moves.
+            at: the position.
+            first: the state before the first token.
+        """
+        for address, one in self._memories.items():
+            if not one.pace.reset or at % one.pace.reset:
+                continue
+            state = _state(layers, address)
+            origin = first if one.source is None else layers
+            # A node of its own: what others read of the source is no part of its gradient.
+            start = tuple(w.clone() for w in _state(origin, one.source or address).weights)
+            rest = tuple(map(torch.zeros_like, state.momentum))
+            layers = _with(layers, {address: ops.Fast(_nodes(start), rest, state.rates)})
+        return layers
+
+    def linked(self, layers: Layers, at: int) -> Layers:
+        """The state at a tick as the start of a graph: nodes to differentiate by, starts tied.
+
+        A memory that has moved since it started, and still has its graph, keeps it.
+        """
+        for address, one in self._memories.items():
+            state, source = _state(layers, address), one.source
+            weights = state.weights
+            tied = source is not None and one.pace.follows(self._memories[source].pace, at)
+            fresh = one.pace.is_fresh(at) or not all(w.requires_grad for w in weights)
+            if source is not None and tied and fresh:
+                weights = tuple(map(_following, weights, _state(layers, source).weights))
+            layers = _with(layers, {address: state._replace(weights=_nodes(weights))})
+        return layers
+
+    def no_sums(self, layers: Layers) -> Sums:
+        """No gradients of past windows yet."""
+        return {
+            ".".join(address): tuple(map(torch.zeros_like, _state(layers, address).weights))
+            for address in self._gathering
+        }
+
+    def gathered(self, sums: Sums, slopes: Mapping[Address, Parts]) -> dict[Address, Parts]:
+        """The gradients of a window, with those of the windows before it in open periods."""
+        result = dict(slopes)
+        for address in self._gathering:
+            pairs = zip(sums[".".join(address)], slopes[address], strict=True)
+            result[address] = tuple(before + now for before, now in pairs)
+        return result
+
+    def left(self, gathered: Mapping[Address, Parts], due: Mapping[Address, Parts]) -> Sums:
+        """What stays for later windows, once those that are due have taken theirs."""
+        return {
+            ".".join(a): tuple(map(torch.zeros_like, gathered[a])) if a in due else gathered[a]
+            for a in self._gathering
+        }
+
+
+def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
+    """Each memory behind the one that it starts as."""
+    ops_by_address = {(path, op.name): op for path, op in fast.fast_ops(program)}
+    placed: dict[Address, _Mover] = {}
+    for address in ops_by_address:
+        chain: list[tuple[Address, _Mover]] = []
+        at: Address | None = address
+        while at is not None:
+            op, path = ops_by_address[at], at[0]
+            source = (path, op.text("source")) if "source" in op.attrs else None
+            chain.append((at, _Mover(op=op, pace=fast.pace(op), source=source)))
+            at = source
+        placed |= dict(reversed(chain))
+    return placed.items()
+
+
+def _state(layers: Layers, address: Address) -> ops.Fast:
+    state = layers[address[0]][address[1]]
+    assert isinstance(state, ops.Fast)
+    return state
+
+
+def _with(layers: Layers, states: Mapping[Address, ops.Fast]) -> Layers:
+    changed: dict[str, dict[str, Any]] = {}
+    for (path, name), state in states.items():
+        changed.setdefault(path, dict(layers[path]))[name] = state
+    return {**layers, **changed}
+
+
+def _following(value: Tensor, origin: Tensor) -> Tensor:
+    """`value`, exactly, whose gradient goes to `origin` as it is."""
+    return value.detach() + (origin - origin.detach())
+
+
+def _nodes(weights: Parts) -> Parts:
+    """Weights that a gradient can be asked for."""
+    return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
+
+
+def _detached(tree: Any) -> Any:
+    return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
