@@ -76,6 +76,12 @@ def fast_ops(program: Program) -> Iterator[tuple[str, Op]]:
                 yield path, memory
 
 
+def part_names(memory: Op) -> list[str]:
+    """Names of the parts of a memory's state: matrices from the input side on, then biases."""
+    layers = range(memory.integer("layers", 1))
+    return [f"W{i}" for i in layers] + [f"b{i}" for i in layers if memory.flag("bias")]
+
+
 def _coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
     return ((role, getattr(memory.rule, role)) for role in COEFFICIENTS)
 

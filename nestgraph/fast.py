@@ -6,6 +6,7 @@ t + 1: it needs the loss of t, whose label is token t + 1, and so fires when tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -86,11 +87,11 @@ class Ticks:
     def base(self, read: int) -> int:
         """Where all that a coming gradient needs begins, after so many tokens.
 
-        The oldest open period, or the horizon's. A tick has fired when the next token was read.
+        The last cut of the horizon; without one, the last tick of all levels at once, so that no
+        period that ends later began before. A tick has fired when the next token was read.
         """
-        periods = (self.horizon,) if self.horizon else self.levels or self.every
-        before = max(read - 1, 0)
-        return min((_latest(period, before) for period in periods), default=read)
+        period = self.horizon or math.lcm(*(self.levels or self.every))
+        return _latest(period, max(read - 1, 0)) if self.every else read
 
     def graph(self, period: int) -> int:
         """Tokens that the gradient of a level is taken through at once; 0 if it never moves."""

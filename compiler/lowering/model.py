@@ -72,6 +72,26 @@ class CompiledModel(nn.Module):
         position = torch.tensor(start + tokens.shape[1])
         return Output(logits, {"position": position, "layers": layers})
 
+    def loss(
+        self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None = None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Mean nats over the targets, and the state behind the tokens.
+
+        The gradient of that of `forward`; but where the model has a horizon, each of its windows
+        is forgotten as soon as it is run, and the state before is a constant.
+
+        Args:
+            tokens: (batch, time); negative ones are padding.
+            targets: (batch, time); negative ones count nowhere.
+            state: what the call before returned; None at the beginning of a sequence.
+        """
+        before = self.initial_state(len(tokens)) if state is None else state
+        if self._segments is not None and self._segments.ticks.horizon and torch.is_grad_enabled():
+            return self._segments.loss(tokens, targets, before)
+        logits, after = self(tokens, before)
+        flat = torch.where(targets < 0, -100, targets).flatten()
+        return F.cross_entropy(logits.flatten(0, 1), flat), after
+
     def prepared(self, *, constant: bool = False) -> Prepared:
         """The parameters, as constants if wished, and the work of layers on them alone."""
         params: dict[str, Tensor] = dict(self.weights.named())

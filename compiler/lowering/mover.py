@@ -22,6 +22,7 @@ from nestgraph.fast import Pace, Ticks
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
 Parts: TypeAlias = tuple[Tensor, ...]
+Roots: TypeAlias = Mapping[Address, str | None]  # memories whose parameters they started as
 Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`
 
 
@@ -152,12 +153,58 @@ class Mover:
         for address, one in self._memories.items():
             state, source = _state(layers, address), one.source
             weights = state.weights
-            tied = source is not None and one.pace.follows(self._memories[source].pace, at)
-            fresh = one.pace.is_fresh(at) or not all(w.requires_grad for w in weights)
-            if source is not None and tied and fresh:
+            known = not one.pace.is_fresh(at) and any(w.grad_fn is not None for w in weights)
+            if source is not None and not known and self._is_tied(address, at):
                 weights = tuple(map(_following, weights, _state(layers, source).weights))
             layers = _with(layers, {address: state._replace(weights=_nodes(weights))})
         return layers
+
+    def leaves(self, layers: Layers) -> Layers:
+        """The state with the weights of fast memories as starts of a graph of their own."""
+        states = {address: _state(layers, address) for address in self._memories}
+        return _with(layers, {a: s._replace(weights=_leaves(s.weights)) for a, s in states.items()})
+
+    def nodes(self, layers: Layers) -> dict[Address, Parts]:
+        """The weights of all fast memories."""
+        return {address: _state(layers, address).weights for address in self._memories}
+
+    def roots(self, *, attached: bool) -> Roots:
+        """The parameters that an outer gradient at fast memories goes to, before any moves.
+
+        Args:
+            attached: whether they stand at their starts; carried states hang on nothing.
+        """
+        roots: dict[Address, str | None] = {}
+        for address, one in self._memories.items():
+            own = address[1] if one.source is None else roots[one.source]
+            roots[address] = own if attached else None
+        return roots
+
+    def moved_roots(self, roots: Roots, at: int) -> Roots:
+        """Those behind the moves and restarts of a tick."""
+        after = dict(roots)
+        for address, one in self._memories.items():
+            if one.pace.gradient == "none" and one.pace.period and self.is_due(address, at):
+                after[address] = None
+        for address, one in self._memories.items():
+            if one.pace.reset and at % one.pace.reset == 0:
+                after[address] = address[1] if one.source is None else after[one.source]
+        return after
+
+    def own_roots(self, roots: Roots, at: int) -> Roots:
+        """Without those of memories whose gradient reaches their source's weights anyway."""
+        return {
+            address: None if self._is_tied(address, at) else root for address, root in roots.items()
+        }
+
+    def parameter_names(self, address: Address, root: str) -> list[str]:
+        """Names of the parameters that a memory's parts started as."""
+        parts = fast.part_names(self._memories[address].op)
+        return [f"{address[0]}.{root}.{part}" for part in parts]
+
+    def _is_tied(self, address: Address, at: int) -> bool:
+        one = self._memories[address]
+        return one.source is not None and one.pace.follows(self._memories[one.source].pace, at)
 
     def no_sums(self, layers: Layers) -> Sums:
         """No gradients of past windows yet."""
@@ -219,6 +266,10 @@ def _following(value: Tensor, origin: Tensor) -> Tensor:
 def _nodes(weights: Parts) -> Parts:
     """Weights that a gradient can be asked for."""
     return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
+
+
+def _leaves(weights: Parts) -> Parts:
+    return tuple(w.detach().requires_grad_() for w in weights)
 
 
 def _detached(tree: Any) -> Any:

@@ -28,6 +28,7 @@ from torch.utils import _pytree
 from nestgraph import ops
 from nestgraph.compiler import fast
 from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Sums
+from nestgraph.compiler.lowering.windows import Windows
 from nestgraph.output import Output
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class Segments:
             else:
                 answer = walk.from_base(tokens, state, self.ticks.base(before))
         return answer if outer else Output(*_detached(tuple(answer)))
+
+    def loss(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, dict[str, Any]]:
+        """The mean loss of a model with a horizon, and the state; at the memory of one window."""
+        return Windows(self._model, self._mover, self.ticks).loss(tokens, targets, state)
 
     def _attention(self) -> Any:
         return sdpa_kernel(SDPBackend.MATH) if self._plain_attention else nullcontext()
@@ -120,7 +125,7 @@ class _Walk:
                 opening = Opening(layers, sums)
         if keep == total:  # nothing ever moves
             opening = Opening(layers, sums)
-        kept = {"tokens": everything[:, keep - base :], **opening._asdict()}
+        kept = {"tokens": everything[:, keep - base :].clone(), **opening._asdict()}
         answered = torch.cat(logits, 1)[:, everything.shape[1] - tokens.shape[1] :]
         return Output(answered, _state(total, layers, kept))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, system_rule
 from nestgraph.fast import fast_memories
@@ -25,10 +26,11 @@ def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
     if not fast:
         message = "`horizon` has no meaning here: no memory has `objective: task` on tokens"
         yield Finding(message=message, hint="delete `horizon`", span=span)
-    for period in sorted({m.level.period for m in fast if m.level.period % cut.period}):
+    periods = {clock.period for memory in fast for clock in (memory.level, memory.reset)}
+    for period in sorted(period for period in periods if period % cut.period):
         yield Finding(
             message=f"`horizon: {cut.name}` cuts gradients every {cut.period} tokens, but a task "
-            f"memory moves every {period}: its period isn't whole horizons",
+            f"memory moves or restarts every {period}: that isn't whole horizons",
             hint=f"choose a level that divides {period}",
             span=span,
         )
@@ -40,6 +42,23 @@ def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
             hint="choose `gradient: first_order` or `none`, or delete `horizon`",
             span=span,
         )
+
+
+@system_rule("NG351")
+def full_gradients_need_nested_levels(system: System) -> Iterator[Finding]:
+    """Else every step is differentiated through steps of other levels without end."""
+    fast = [m for _, m in fast_memories(system.model)] if system.model else []
+    periods = sorted({memory.level.period for memory in fast} - {0})
+    full = next((memory for memory in fast if memory.gradient == "full"), None)
+    if full is None or not any(b % a for a, b in pairwise(periods)):
+        return
+    listed = ", ".join(map(str, periods))
+    yield Finding(
+        message=f"`gradient: full` differentiates steps through the steps inside their period, but "
+        f"levels of {listed} tokens aren't nested: there is no end to it",
+        hint="let each period be a multiple of the next shorter one, or choose `first_order`",
+        span=spot(full, "gradient"),
+    )
 
 
 @memory_rule("NG351")
