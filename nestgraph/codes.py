@@ -117,6 +117,8 @@ _RUNS = {
     "NG731": "The loss or its gradient is no longer a number.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",
     "NG742": "A trained model gives scores that are no numbers.",
+    "NG751": "A state can't be read, or isn't whole.",
+    "NG752": "A state is another model's.",
     "NG801": "A name is no pass of the compiler.",
     "NG802": "`--set` isn't `path=value`.",
     "NG803": "`show` is asked for a node that isn't there.",

@@ -201,11 +201,17 @@ def generate(
         float, typer.Option(min=0, help="0 takes the likeliest token; more is more varied.")
     ] = 0.8,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What it remembers, to go on from.")
+    ] = None,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Write back to --state what it remembers afterwards.")
+    ] = False,
 ) -> None:
     """Let a trained model go on with a text."""
     from nestgraph.cli.generate import generate_text
 
-    generate_text(run, prompt, tokens, temperature, seed)
+    generate_text(run, prompt, tokens, temperature, seed, state=state, learn=learn)
 
 
 @app.command()
