@@ -107,6 +107,7 @@ _RUNS = {
     "NG702": "The data holds too little text.",
     "NG703": "A shipped text is damaged.",
     "NG704": "The data holds tokens that the model doesn't know.",
+    "NG705": "The data is shorter than a level's period.",
     "NG711": "There is no such run or checkpoint.",
     "NG712": "A checkpoint is cut short, or another program's.",
     "NG713": "A checkpoint holds no spec, or another version's.",

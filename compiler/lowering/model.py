@@ -13,6 +13,7 @@ from nestgraph import ops
 from nestgraph.compiler.fast import fast_ops
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.lowering.load import load_source
+from nestgraph.compiler.lowering.mover import Moves
 from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
@@ -91,6 +92,12 @@ class CompiledModel(nn.Module):
         logits, after = self(tokens, before)
         flat = torch.where(targets < 0, -100, targets).flatten()
         return F.cross_entropy(logits.flatten(0, 1), flat), after
+
+    def moves(self, state: Mapping[str, Any]) -> dict[str, Moves]:
+        """What the levels that the task moves have done, by name; nothing if there are none."""
+        if self._segments is None:
+            return {}
+        return self._segments.moves(state)
 
     def prepared(self, *, constant: bool = False) -> Prepared:
         """The parameters, as constants if wished, and the work of layers on them alone."""

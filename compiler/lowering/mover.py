@@ -6,9 +6,9 @@ in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -48,12 +48,29 @@ class _Mover:
         return ops.Rates(*(rate(role) for role in ops.Rates._fields))
 
 
+class Moves(NamedTuple):
+    """What one level has done; squares of norms are means over memories and rows.
+
+    Attributes:
+        updates: how often it has moved.
+        square: of its weights as they are.
+        moved: of its last step; 0 if none was taken in this process.
+        surprise: of the gradient behind that step.
+    """
+
+    updates: int
+    square: float
+    moved: float
+    surprise: float
+
+
 class Mover:
     """Moves the fast memories of a program."""
 
     def __init__(self, program: Program, ticks: Ticks) -> None:
         self._memories = dict(_sources_first(program))
         self._ticks = ticks
+        self._last: dict[Address, tuple[Tensor, Tensor]] = {}  # squares of last step and slope
         self.is_full = any(one.pace.gradient == "full" for one in self._memories.values())
         self.moving = [a for a, one in self._memories.items() if one.pace.period]
         cut = ticks.horizon
@@ -97,7 +114,27 @@ class Mover:
 
     def moved(self, layers: Layers, slopes: Mapping[Address, Parts]) -> Layers:
         """The state with memories moved along their slopes."""
-        return _with(layers, {a: self._moved(layers, a, slope) for a, slope in slopes.items()})
+        states = {a: self._moved(layers, a, slope) for a, slope in slopes.items()}
+        for address, new in states.items():
+            steps = map(torch.sub, new.weights, _state(layers, address).weights)
+            self._last[address] = (_square(steps), _square(slopes[address]))
+        return _with(layers, states)
+
+    def moves(self, layers: Layers, read: int) -> dict[str, Moves]:
+        """What the levels have done when `read` tokens were read, by the level's name."""
+        found: dict[str, Moves] = {}
+        for period in self._ticks.levels:
+            own = self.on_level(period)
+            count, rows = len(own), len(_state(layers, own[0]).weights[0])
+            squares = [_square(_state(layers, address).weights) for address in own]
+            last = [self._last.get(address) for address in own]
+            found[self._memories[own[0]].op.text("level")] = Moves(
+                updates=max(read - 1, 0) // period,
+                square=_mean(squares, count * rows),
+                moved=_mean([one[0] for one in last if one is not None], count * rows),
+                surprise=_mean([one[1] for one in last if one is not None], count * rows),
+            )
+        return found
 
     def _moved(self, layers: Layers, address: Address, slopes: Parts) -> ops.Fast:
         one, old = self._memories[address], _state(layers, address)
@@ -266,6 +303,14 @@ def _following(value: Tensor, origin: Tensor) -> Tensor:
 def _nodes(weights: Parts) -> Parts:
     """Weights that a gradient can be asked for."""
     return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
+
+
+def _square(parts: Iterable[Tensor]) -> Tensor:
+    return torch.stack([part.detach().square().sum() for part in parts]).sum()
+
+
+def _mean(squares: Sequence[Tensor], count: int) -> float:
+    return float(torch.stack(list(squares)).sum()) / count if squares else 0.0
 
 
 def _leaves(weights: Parts) -> Parts:

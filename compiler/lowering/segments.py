@@ -27,7 +27,7 @@ from torch.utils import _pytree
 
 from nestgraph import ops
 from nestgraph.compiler import fast
-from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Sums
+from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Moves, Sums
 from nestgraph.compiler.lowering.windows import Windows
 from nestgraph.output import Output
 
@@ -77,6 +77,10 @@ class Segments:
     def loss(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, dict[str, Any]]:
         """The mean loss of a model with a horizon, and the state; at the memory of one window."""
         return Windows(self._model, self._mover, self.ticks).loss(tokens, targets, state)
+
+    def moves(self, state: State) -> dict[str, Moves]:
+        """What each level has done so far."""
+        return self._mover.moves(state["layers"], int(state["position"]))
 
     def _attention(self) -> Any:
         return sdpa_kernel(SDPBackend.MATH) if self._plain_attention else nullcontext()

@@ -171,6 +171,15 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run folder or a checkpoint.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Begin with the weights of a trained run.")
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Read the text once, in order; all levels learn.")
+    ] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="With --stream: the outermost level stays as it is.")
+    ] = False,
     devices: Annotated[str, typer.Option(help="How many devices; 1 for now.")] = "1",
     strategy: Annotated[str, typer.Option(help="Of Lightning; auto for now.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of Lightning; 32-true for now.")] = "32-true",
@@ -188,6 +197,9 @@ def train(
         devices=devices,
         strategy=strategy,
         precision=precision,
+        weights=weights,
+        stream=stream,
+        frozen=frozen,
     )
     train_spec(spec, wishes, changes or [])
 

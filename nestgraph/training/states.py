@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +80,13 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
     if strange := sorted(set(wanted) ^ set(tensors)):
         side = "is missing" if strange[0] in wanted else "is not in the model"
         raise InputError("NG751", f"`{path}` is incomplete: {strange[0]} {side}")
-    pairs, shape = _pytree.tree_flatten_with_path(blank)
-    placed = [_placed(tensors.get(_pytree.keystr(key)), leaf) for key, leaf in pairs]
+    return from_named(module, tensors, len(next(x for x in wanted.values() if x.ndim)))
+
+
+def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> dict[str, Any]:
+    """A state out of its tensors, as `named_tensors` gave them."""
+    pairs, shape = _pytree.tree_flatten_with_path(module.initial_state(rows))
+    placed = [_placed(named.get(_pytree.keystr(key)), leaf) for key, leaf in pairs]
     state: dict[str, Any] = _pytree.tree_unflatten(placed, shape)
     return state
 
