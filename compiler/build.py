@@ -8,6 +8,7 @@ from nestgraph.compiler.elaborate import elaborate
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.passes import PASSES
 from nestgraph.compiler.pipeline import AfterPass, Pass, Pipeline, chain, nothing
+from nestgraph.compiler.twice import once_only
 from nestgraph.compiler.verifier import verify_program
 from nestgraph.errors import SpecError
 from nestgraph.support import unsupported
@@ -32,7 +33,10 @@ def build_program(system: System, *, after: AfterPass = nothing) -> Program:
     refused = unsupported(system)
     if refused:
         raise SpecError(refused)
-    return Pipeline(passes=PASSES, after=chain(_verify, after)).run(elaborate(system))
+    program = Pipeline(passes=PASSES, after=chain(_verify, after)).run(elaborate(system))
+    if refused := once_only(program):
+        raise SpecError(refused)
+    return program
 
 
 def compile_model(

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Attr, Function, Op, Program
 from nestgraph.compiler.memory_ops import asks_of, memory_op, one_name, write_name, write_op
+from nestgraph.fast import ticks_of
 from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
@@ -31,6 +33,7 @@ def elaborate(system: System) -> Program:
         width=model.width,
         norm=model.norm,
         tie_head=model.tie_head,
+        horizon=ticks_of(model).horizon,
         clocks=tuple(replace(clock, span=None) for clock in system.clocks.values()),
         functions=functions,
     )
@@ -40,7 +43,8 @@ def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -
     assert block.output is not None
     (source,) = block.inputs
     ops = [memory_op(memory, block) for memory in block.memories.values()]
-    ops += [write_op(m, block) for m in block.memories.values() if not m.is_step_group]
+    ops += [write_op(m, block) for m in block.memories.values() if m.objective.kind != "task"]
+    ops += [fast.rates_op(m) for m in block.memories.values() if fast.rate_flows(m)]
     ops += [_one_op(m) for m in block.memories.values() if m.net.kind == "vector"]
     ops += [_flow_op(node, block, source) for node in block.nodes.values()]
     return Function(
@@ -99,7 +103,7 @@ def _read_op(node: Read, block: FlatBlock, source: str) -> Op:
     if node.query is None and memory.net.kind != "vector":
         attrs["whole"] = True  # the matrix itself; what it would be asked plays no part
     inputs = [node.memory, node.query or asks_of(memory, source)]
-    if node.at == "after" and not memory.is_step_group:
+    if node.at == "after" and memory.objective.kind != "task":
         inputs.append(write_name(node.memory))
     return Op(
         name=node.name,

@@ -10,6 +10,7 @@ Kinds beside the ops of the language:
     read     asks a memory; the first input is the memory, the second the query
     linears  several linear maps of one flow in one product
     part     a run of channels of a wider value
+    rates    notes, for a memory that the task moves, its rates at the last position
 
 After scheduling, ops that carry an equal `loop` attribute stand together and run segment by
 segment. `compiler.text` prints a program and parses it back.
@@ -113,6 +114,7 @@ class Program:
     width: int
     norm: str | None
     tie_head: bool
+    horizon: int = 0  # tokens from cut to cut of gradients through carried states; 0: never
     clocks: tuple[Clock, ...]
     functions: tuple[Function, ...]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Attr, Op
 from nestgraph.parameters import head_widths, hidden_width
 from nestgraph.system import Coefficient, FlatBlock, Init, Memory
@@ -74,9 +75,11 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
         attrs |= {"bounded": True} if net.window else {}
     else:
         attrs |= _init(memory, block)
-    if net.kind != "attention" and not memory.is_step_group:
+    if net.kind != "attention" and memory.objective.kind != "task":
         attrs |= _objective(memory) | _rule(memory)
     kept = {key: value for key, value in attrs.items() if DEFAULTS.get(key, ...) != value}
+    if memory.is_fast:
+        kept |= fast.axes(memory) | {"init": memory.init.kind}
     return Op(name=memory.name, kind="memory", attrs=kept, span=memory.span)
 
 

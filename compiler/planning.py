@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.passes.select import SCANS
 from nestgraph.html_text import boxed, bundle, escaped, table
@@ -48,14 +49,26 @@ class FunctionPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentPlan:
+    """How far the gradients of a level look back, whose memories the task moves."""
+
+    level: str
+    period: int  # tokens
+    graph: int  # tokens that a gradient is taken through at once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """The decisions on a whole model; `str()` is what the command line prints."""
 
     name: str
     functions: tuple[FunctionPlan, ...]
+    segments: tuple[SegmentPlan, ...] = ()
+    horizon: int = 0  # tokens from cut to cut of carried states; 0: never
 
     def __str__(self) -> str:
-        return "\n".join([f"plan of {self.name}", *(t for f in self.functions for t in _text(f))])
+        functions = (text for function in self.functions for text in _text(function))
+        return "\n".join([f"plan of {self.name}", *functions, *_segments_text(self)])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return bundle(self, lambda plan: boxed(_html(plan)), str)
@@ -79,7 +92,31 @@ def _html(plan: Plan) -> str:
 
 def plan_of(program: Program) -> Plan:
     """The plan that a scheduled program carries."""
-    return Plan(name=program.name, functions=tuple(_function(f) for f in program.functions))
+    ticks = fast.ticks(program)
+    levels = {m.integer("period"): m.text("level") for _, m in fast.fast_ops(program)}
+    return Plan(
+        name=program.name,
+        functions=tuple(_function(f) for f in program.functions),
+        segments=tuple(
+            SegmentPlan(level=level, period=period, graph=ticks.graph(period))
+            for period, level in sorted(levels.items())
+            if period
+        ),
+        horizon=ticks.horizon,
+    )
+
+
+def _segments_text(plan: Plan) -> Iterator[str]:
+    if not plan.segments:
+        return
+    yield "\nsegments between the ticks of task memories"
+    for one in plan.segments:
+        moves = f"  {one.level}: moves every {one.period} tokens"
+        yield f"{moves}, by a gradient through a graph of {one.graph} tokens"
+    if plan.horizon:
+        yield f"  carried states are constants every {plan.horizon} tokens (`model.horizon`)"
+    else:
+        yield "  carried states are never cut: `model: {horizon: LEVEL}` bounds the graphs"
 
 
 def _function(function: Function) -> FunctionPlan:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from nestgraph.compiler.build import compile_model
+from nestgraph.fast import ticks_of
 from nestgraph.reference import Reference
-from nestgraph.system import System
+from nestgraph.system import Model, System
 
+TOKENS, MOST_TOKENS = 20, 270  # of the sequences that are compared
 TOLERANCE = 1e-8  # ‖a - b‖ <= TOLERANCE · max(‖b‖, 1): float64 rounding over a short sequence
 
 
@@ -52,13 +54,14 @@ class Verification:
 
 
 def verify(
-    system: System, *, tokens: int = 20, batch: int = 2, seed: int = 0, spread: float = 0.0
+    system: System, *, tokens: int | None = None, batch: int = 2, seed: int = 0, spread: float = 0.0
 ) -> Verification:
     """Compare outputs, final states and the gradient of every parameter.
 
     Args:
         system: checked, with its widths known.
-        tokens: length of the random sequences.
+        tokens: length of the random sequences; if None, enough for two ticks of the fastest level
+            that the task moves, but no more than that takes in a moment.
         batch: how many of them.
         seed: of the parameters and the tokens.
         spread: standard deviation of noise on all parameters, so that none stays at 0 or 1.
@@ -71,6 +74,7 @@ def verify(
     source = torch.Generator().manual_seed(seed)
     _disturb((compiled.weights, reference.weights), spread, seed)
     assert system.model is not None
+    tokens = _length(system.model) if tokens is None else tokens
     inputs = torch.randint(system.model.vocab, (batch, tokens), generator=source)
     ours, theirs = compiled(inputs), reference(inputs)
     pull = torch.randn(theirs.logits.shape, generator=source, dtype=torch.float64)
@@ -81,6 +85,11 @@ def verify(
     tensors |= _gradients(compiled.weights.named(), reference.weights.named())
     comparisons = tuple(_comparisons(tensors))
     return Verification(name=system.name, tokens=tokens, comparisons=comparisons)
+
+
+def _length(model: Model) -> int:
+    fastest = min(ticks_of(model).levels, default=0)
+    return max(TOKENS, min(2 * fastest + TOKENS // 2, MOST_TOKENS))
 
 
 def _disturb(modules: tuple[torch.nn.Module, ...], spread: float, seed: int) -> None:

@@ -52,13 +52,13 @@ def _made_before_used(function: Function) -> Iterator[str]:
 
 def _flows_have_widths(function: Function) -> Iterator[str]:
     for op in function.ops:
-        flow = op.kind not in ("memory", "write", "loop")
+        flow = op.kind not in ("memory", "write", "loop", "rates")
         if flow and (op.width is None or op.width < 1):
             yield f"%{op.name} has width {op.width}, expected at least 1"
 
 
 def _memories_come_first(function: Function) -> Iterator[str]:
-    for op in function.of_kind("read", "write"):
+    for op in function.of_kind("read", "write", "rates"):
         if not op.inputs or function.op(op.inputs[0]).kind != "memory":
             yield f"%{op.name} does not name its memory first"
 
@@ -102,7 +102,7 @@ def _known(op: Op) -> bool:
     return op.kind in _KINDS
 
 
-_KINDS = OPS | {"memory", "write", "read", "loop", "linears", "part", "ones"}
+_KINDS = OPS | {"memory", "write", "read", "loop", "linears", "part", "ones", "rates"}
 
 RULES: tuple[Rule, ...] = (
     _kinds_are_known,

@@ -64,8 +64,8 @@ def _memory(memory: Memory) -> Iterator[Diagnostic]:
 
 
 def _objective(memory: Memory) -> Iterator[Refusal]:
-    if memory.objective.kind == "task" and not memory.is_step_group:
-        yield "NG903", "objective", "the objective `task` on a level that doesn't count steps"
+    if memory.is_fast and memory.net.kind == "vector":
+        yield "NG903", "objective", "the objective `task` on a `vector` memory in a model"
 
 
 def _init(memory: Memory) -> Iterator[Refusal]:

@@ -145,6 +145,11 @@ class Memory:
         """A `task` memory on steps is a group of the outer optimizer, not an inner memory."""
         return self.objective.kind == "task" and self.level.unit == "steps"
 
+    @property
+    def is_fast(self) -> bool:
+        """A `task` memory that isn't on steps: each sequence has its own state of it."""
+        return self.objective.kind == "task" and self.level.unit != "steps"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
@@ -212,7 +217,9 @@ class Model:
     layers: tuple[Layer, ...]
     norm: str | None  # "rms_norm", "layer_norm" or None
     tie_head: bool
+    horizon: Clock | None = None  # at whose ticks gradients are cut; None: not said
     span: Span | None = None
+    spans: Mapping[str, Span] = field(default_factory=dict)  # by field, where written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,13 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestgraph import ops
+from nestgraph.compiler.fast import fast_ops
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.lowering.load import load_source
+from nestgraph.compiler.lowering.mover import Moves
+from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
 from nestgraph.output import Output
 from nestgraph.weights import Weights
 
+Prepared = tuple[Mapping[str, Tensor], Mapping[str, Any]]  # parameters, and work on them alone
 LayerCode = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
 
 
@@ -39,41 +43,92 @@ class CompiledModel(nn.Module):
         self.program = program
         self.source = python_source(program)
         self._layers = _layer_code(program, load_source(self.source))
+        self._segments = Segments(self) if any(fast_ops(program)) else None
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """The state before the first token: a tree of tensors, float32 or wider."""
-        params = self.weights.named()
-        like = params["embed.weight"]
-        x = like.new_zeros(batch, 0, self.program.width)
-        layers = {
-            path: initial(prepare(_local(params, path), like), x)
-            for path, (prepare, initial, _) in self._layers.items()
-        }
-        return {"position": torch.zeros((), dtype=torch.long), "layers": layers}
+        layers = self._first(self.prepared(), batch)
+        state = {"position": torch.zeros((), dtype=torch.long), "layers": layers}
+        if self._segments is not None:
+            state["open"] = self._segments.initial(layers, batch)
+        return state
 
     def forward(self, tokens: Tensor, state: Mapping[str, Any] | None = None) -> Output:
         """Scores of the next token at every position.
 
         Args:
-            tokens: (batch, time) whole numbers below the vocabulary's size.
+            tokens: (batch, time) whole numbers below the vocabulary's size. A row that ends
+                earlier than others is filled up with -1: there it has no loss to learn from.
             state: what the call before returned; None at the beginning of a sequence.
 
         Returns:
             logits (batch, time, vocab) and the state behind the last token.
         """
-        params = self.weights.named()
-        like = params["embed.weight"]
-        x_BTW = F.embedding(tokens, like)
-        start = int(state["position"]) if state is not None else 0
-        layers: dict[str, Any] = {}
-        for path, (prepare, initial, run) in self._layers.items():
-            w = prepare(_local(params, path), like)
-            before = initial(w, x_BTW) if state is None else state["layers"][path]
-            x_BTW, layers[path] = run(w, x_BTW, before, start)
-        x_BTW = self._norm(x_BTW, params)
-        head = like if self.program.tie_head else params["head.weight"]
+        before = self.initial_state(len(tokens)) if state is None else state
+        if self._segments is not None:
+            return self._segments.run(tokens, before)
+        start = int(before["position"])
+        tokens = tokens.clamp(min=0)
+        logits, layers = self.piece(self.prepared(), tokens, before["layers"], start)
         position = torch.tensor(start + tokens.shape[1])
-        return Output(F.linear(x_BTW, head), {"position": position, "layers": layers})
+        return Output(logits, {"position": position, "layers": layers})
+
+    def loss(
+        self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None = None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Mean nats over the targets, and the state behind the tokens.
+
+        The gradient of that of `forward`; but where the model has a horizon, each of its windows
+        is forgotten as soon as it is run, and the state before is a constant.
+
+        Args:
+            tokens: (batch, time); negative ones are padding.
+            targets: (batch, time); negative ones count nowhere.
+            state: what the call before returned; None at the beginning of a sequence.
+        """
+        before = self.initial_state(len(tokens)) if state is None else state
+        if self._segments is not None and self._segments.ticks.horizon and torch.is_grad_enabled():
+            return self._segments.loss(tokens, targets, before)
+        logits, after = self(tokens, before)
+        flat = torch.where(targets < 0, -100, targets).flatten()
+        return F.cross_entropy(logits.flatten(0, 1), flat), after
+
+    def moves(self, state: Mapping[str, Any]) -> dict[str, Moves]:
+        """What the levels that the task moves have done, by name; nothing if there are none."""
+        if self._segments is None:
+            return {}
+        return self._segments.moves(state)
+
+    def prepared(self, *, constant: bool = False) -> Prepared:
+        """The parameters, as constants if wished, and the work of layers on them alone."""
+        params: dict[str, Tensor] = dict(self.weights.named())
+        if constant:
+            params = {name: parameter.detach() for name, parameter in params.items()}
+        like = params["embed.weight"]
+        layers = self._layers.items()
+        return params, {path: code[0](_local(params, path), like) for path, code in layers}
+
+    def piece(
+        self, prepared: Prepared, tokens: Tensor, layers: Mapping[str, Any], start: int
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Logits of some positions, the first at absolute index `start`, and the layers' states."""
+        params, weights = prepared
+        x_BTW = F.embedding(tokens, params["embed.weight"])
+        after: dict[str, Any] = {}
+        for path, (_, _, run) in self._layers.items():
+            x_BTW, after[path] = run(weights[path], x_BTW, layers[path], start)
+        x_BTW = self._norm(x_BTW, params)
+        head = params["embed.weight" if self.program.tie_head else "head.weight"]
+        return F.linear(x_BTW, head), after
+
+    def first_layers(self, prepared: Prepared, like: Mapping[str, Any]) -> dict[str, Any]:
+        """The layers' states before the first token, for as many rows as a later state has."""
+        return self._first(prepared, _rows(like))
+
+    def _first(self, prepared: Prepared, batch: int) -> dict[str, Any]:
+        params, weights = prepared
+        x = params["embed.weight"].new_zeros(batch, 0, self.program.width)
+        return {path: first(weights[path], x) for path, (_, first, _) in self._layers.items()}
 
     def flat_state(self, state: Mapping[str, Any]) -> dict[str, Tensor]:
         """A state as tensors by name: `0.hope.a.M.A0` running, `.anchor0`, `.S0`, `.tail`, `.k`."""
@@ -85,6 +140,11 @@ class CompiledModel(nn.Module):
         if self.program.norm == "rms_norm":
             return ops.rms_norm(x_BTW, params["norm.gain"])
         return ops.layer_norm(x_BTW, params["norm.gain"], params["norm.shift"])
+
+
+def _rows(layers: Mapping[str, Any]) -> int:
+    fast = (x for states in layers.values() for x in states.values() if isinstance(x, ops.Fast))
+    return next(len(state.weights[0]) for state in fast)
 
 
 def _layer_code(program: Program, names: Mapping[str, Any]) -> dict[str, LayerCode]:

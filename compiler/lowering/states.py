@@ -8,15 +8,28 @@ from typing import Any
 from torch import Tensor
 
 from nestgraph.compiler.ir import Function, Op, Program
+from nestgraph.compiler.lowering.fast import is_fast
 
 
 def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Every tensor of a state by name; stacked memories are taken apart."""
     flat: dict[str, Tensor] = {"position": state["position"]}
-    for path, function in program.layers:
-        for name, tensor in _layer_tensors(function, state["layers"][path]):
-            flat[f"{path}.{name}"] = tensor
-    return flat
+    flat |= _layers(program, state["layers"])
+    if "open" not in state:
+        return flat
+    kept = state["open"]
+    flat |= {f"open.{name}": x for name, x in _layers(program, kept["layers"]).items()}
+    for address, sums in kept["sums"].items():
+        flat |= {f"open.{address}.G{i}": x for i, x in enumerate(sums)}
+    return {**flat, "open.tokens": kept["tokens"]}
+
+
+def _layers(program: Program, layers: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {
+        f"{path}.{name}": tensor
+        for path, function in program.layers
+        for name, tensor in _layer_tensors(function, layers[path])
+    }
 
 
 def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
@@ -25,6 +38,9 @@ def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tup
         memory = memories.get(name)
         if memory is None:
             yield name, value
+        elif is_fast(memory):
+            for part, tensors in (("A", value.weights), ("S", value.momentum)):
+                yield from ((f"{name}.{part}{i}", x) for i, x in enumerate(tensors))
         elif "members" in memory.attrs:
             yield from _stack_tensors(memory, value)
         elif memory.text("net") == "attention":

@@ -41,7 +41,7 @@ def _moment(read: Op, memories: dict[str, Op], order: Graph) -> Op:
     at = read.text("at")
     if at == "boundary" and every_token:
         at = "before"
-    if at != "before" or memory.text("unit") == "steps":
+    if at != "before" or memory.text("unit") == "steps" or memory.attrs.get("objective") == "task":
         return read.with_attrs(at=at)
     write = write_name(memory.name)
     if reaches(order, read.name, write):

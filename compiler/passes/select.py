@@ -6,6 +6,7 @@ retention or momentum may be zero or negative. The table looks at axes only, nev
     attention             softmax attention, with a cache when streamed
     attention_scan        the same token by token, where events need answers: slow
     static                parameters of the outermost level: a plain net
+    task                  a net that each row moves between segments by the model's own loss
     chunked_decay         linear, dot, no erase: a decayed product of keys and queries
     selective_scan        linear, dot, retention by cell or value: a scan inside chunks
     chunked_delta         linear, own answer or erase in the write: the WY form
@@ -30,6 +31,7 @@ WRITTEN_OUT = 16  # the same where the state at every token is written out
 LOOPED = frozenset({"anchored_chunk", "generic_scan"})
 SCANS = frozenset({"generic_scan", "attention_scan"})
 CLOSED = frozenset({"chunked_decay", "chunked_delta", "diagonal_delta", "selective_scan"})
+TASK = "task"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,8 @@ def _with_needs(function: Function) -> Function:
 
 
 def _kernel(memory: Op, write: Op | None, reads: list[Op], component: list[Op]) -> tuple[str, str]:
+    if memory.attrs.get("objective") == "task":
+        return TASK, f"the loss of the segments that it answered in moves it, {_every(memory)}"
     if write is None:
         return "static", "its clock counts optimizer steps, so within a sequence it is a plain net"
     carried = ", ".join(f"`{op.name}`" for op in component if op.flag("carried"))

@@ -301,6 +301,15 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run folder or a checkpoint.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Begin with the weights of a trained run.")
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Read the text once, in order; all levels learn.")
+    ] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="With --stream: the outermost level stays as it is.")
+    ] = False,
     devices: Annotated[str, typer.Option(help="How many devices; 1 for now.")] = "1",
     strategy: Annotated[str, typer.Option(help="Of Lightning; auto for now.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of Lightning; 32-true for now.")] = "32-true",
@@ -318,6 +327,9 @@ def train(
         devices=devices,
         strategy=strategy,
         precision=precision,
+        weights=weights,
+        stream=stream,
+        frozen=frozen,
     )
     train_spec(spec, wishes, changes or [])
 
@@ -347,11 +359,17 @@ def generate(
         float, typer.Option(min=0, help="0 takes the likeliest token; more is more varied.")
     ] = 0.8,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What it remembers, to go on from.")
+    ] = None,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Write back to --state what it remembers afterwards.")
+    ] = False,
 ) -> None:
     """Let a trained model go on with a text."""
     from nestgraph.cli.generate import generate_text
 
-    generate_text(run, prompt, tokens, temperature, seed)
+    generate_text(run, prompt, tokens, temperature, seed, state=state, learn=learn)
 
 
 @app.command()

@@ -6,26 +6,68 @@ import codecs
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from nestgraph.errors import InputError
 
-def generate_text(run: Path, prompt: str, tokens: int, temperature: float, seed: int) -> None:
-    """Prints the prompt and what the model adds to it."""
+if TYPE_CHECKING:
+    from nestgraph.training.sampling import Sample
+
+
+def generate_text(
+    run: Path,
+    prompt: str,
+    tokens: int,
+    temperature: float,
+    seed: int,
+    *,
+    state: Path | None = None,
+    learn: bool = False,
+) -> None:
+    """Prints the prompt and what the model adds to it.
+
+    Args:
+        run: a run folder or a checkpoint.
+        prompt: the text to go on from.
+        tokens: how many to add.
+        temperature: 0 takes the likeliest.
+        seed: of the draws.
+        state: a file with what the model remembers of earlier texts.
+        learn: whether to write back what it remembers afterwards; a new file if there is none.
+
+    Raises:
+        InputError: for a state that isn't this model's, before anything is written.
+    """
     import torch
 
-    from nestgraph.training import load_run
+    from nestgraph.training import load_run, states
 
+    if learn and state is None:
+        raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
     module = load_run(run)
     module.eval()
+    begun = state is not None and (state.exists() or not learn)
+    before = states.load_state(state, module) if begun and state is not None else None
     start = torch.tensor(list(prompt.encode()), dtype=torch.long)
     generator = torch.Generator(module.device).manual_seed(seed)
-    stream = module.stream(start, temperature=temperature, generator=generator)
-    added = (int(sample.tokens[0]) for sample in itertools.islice(stream, tokens))
+    stream = module.stream(start, temperature=temperature, generator=generator, state=before)
+    last: list[Sample] = []
+
+    def added() -> Iterator[int]:
+        for sample in itertools.islice(stream, tokens):
+            last[:] = [sample]
+            yield int(sample.tokens[0])
+
     typer.echo(prompt, nl=False)
-    for piece in as_text(added):
+    for piece in as_text(added()):
         typer.echo(piece, nl=False)
     typer.echo()
+    if learn and state is not None:
+        with torch.no_grad():
+            after = module(last[0].tokens[:, None], last[0].state).state
+        states.save_state(state, module, after)
 
 
 def as_text(values: Iterable[int]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from nestgraph.errors import InputError
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
     from nestgraph.training.fit import Run
+    from nestgraph.training.stream import StreamRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,9 @@ class Wishes:
     devices: str
     strategy: str
     precision: str
+    weights: Path | None = None
+    stream: bool = False
+    frozen: bool = False
 
 
 def train_spec(path: str | None, wishes: Wishes, changes: list[str]) -> None:
@@ -45,17 +49,41 @@ def train_spec(path: str | None, wishes: Wishes, changes: list[str]) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def _fit(spec: Spec | None, wishes: Wishes) -> Run:
+def _fit(spec: Spec | None, wishes: Wishes) -> Run | StreamRun:
     from nestgraph.training.fit import fit
+
+    if wishes.stream:
+        return _stream(spec, wishes)
+    if wishes.frozen:
+        hint = "add --stream, which reads a text with the outermost level frozen"
+        raise InputError("NG804", "`--frozen` leaves nothing to train", hint)
 
     return fit(
         spec,
         wishes.out,
         resume=wishes.resume,
+        weights=wishes.weights,
         max_steps=wishes.max_steps,
         data=wishes.data,
         seed=wishes.seed,
         devices=wishes.devices,
         strategy=wishes.strategy,
         precision=wishes.precision,
+    )
+
+
+def _stream(spec: Spec | None, wishes: Wishes) -> StreamRun:
+    from nestgraph.training.options import refuse_for_now
+    from nestgraph.training.stream import stream
+
+    refuse_for_now(devices=wishes.devices, strategy=wishes.strategy, precision=wishes.precision)
+    return stream(
+        spec,
+        wishes.out,
+        resume=wishes.resume,
+        weights=wishes.weights,
+        frozen=wishes.frozen,
+        max_steps=wishes.max_steps,
+        data=wishes.data,
+        seed=wishes.seed,
     )

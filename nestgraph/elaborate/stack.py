@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from nestgraph.elaborate.library import MAX_PARTS, Instance, Library
+from nestgraph.elaborate.names import spans
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, listed
+from nestgraph.findings import Findings, did_you_mean, listed
 from nestgraph.schema.file import BlockGroup, Group, Model, StackBlock, StackItem
+from nestgraph.system import Clock, Layer
 from nestgraph.system import Group as SystemGroup
-from nestgraph.system import Layer
 from nestgraph.system import Model as SystemModel
 from nestgraph.tree import Items, Table, Tree
 
@@ -38,8 +39,18 @@ class StackBuilder:
             layers=layers,
             norm=None if model.norm == "none" else model.norm,
             tie_head=model.head.tie,
+            horizon=self._level(model.horizon, tree),
             span=span,
+            spans=spans(tree),
         )
+
+    def _level(self, name: str | None, tree: Table) -> Clock | None:
+        if name is None or name in self.library.clocks:
+            return self.library.clocks[name] if name else None
+        hint = did_you_mean(name, self.library.clocks) or "declare it in `levels`"
+        place = _place(tree, "horizon")
+        self.findings.add("NG204", f"`horizon: {name}` names no level", place, hint)
+        return None
 
     def optimizer(self, groups: list[Group], tree: Items) -> tuple[SystemGroup, ...]:
         """The groups of an optimizer, in the order in which they match."""

@@ -13,6 +13,7 @@ from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.diagonal_delta import diagonal_delta
 from nestgraph.ops.displacement import displaced
+from nestgraph.ops.fast_net import Fast, FastRates, fast_net, fast_step, first_fast, last_rate
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
     decay,
@@ -48,6 +49,8 @@ from nestgraph.ops.walk import walk
 
 __all__ = [
     "Fading",
+    "Fast",
+    "FastRates",
     "Form",
     "Rates",
     "State",
@@ -61,11 +64,15 @@ __all__ = [
     "decay",
     "diagonal_delta",
     "displaced",
+    "fast_net",
+    "fast_step",
+    "first_fast",
     "first_state",
     "forget",
     "fresh",
     "implicit_rate",
     "l2_norm",
+    "last_rate",
     "layer_norm",
     "linear_memory",
     "lookup",

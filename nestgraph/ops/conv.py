@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def causal_conv(x_BTW: Tensor, weight_WK: Tensor, tail_BKW: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +47,6 @@ class _Taps(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, Tensor]:
         padded, weight = ctx.saved_tensors
         time, d_padded, d_taps = d_y.shape[1], torch.zeros_like(padded), []

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from nestgraph.ops.layout import runs
 
@@ -91,18 +90,21 @@ class _Unit(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, heads: int, eps: float) -> Tensor:
-        ctx.heads = heads
-        x = runs(x, heads)
-        scale = (x * x).sum(-1, keepdim=True).add_(eps).rsqrt_()
-        unit = x * scale
-        ctx.save_for_backward(unit, scale)
+        ctx.heads, ctx.eps = heads, eps
+        unit, scale = _unit_and_scale(runs(x, heads), eps)
+        ctx.save_for_backward(x, unit, scale)
         return unit.flatten(-2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_unit: Tensor) -> tuple[Tensor, None, None]:
-        unit, scale = ctx.saved_tensors
+        x, unit, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():  # gradients of this gradient are wanted: it must know x
+            unit, scale = _unit_and_scale(runs(x, ctx.heads), ctx.eps)
         d_runs = runs(d_unit, ctx.heads)
         along = (d_runs * unit).sum(-1, keepdim=True)
-        d_x = torch.addcmul(d_runs, unit, along, value=-1).mul_(scale)
-        return d_x.flatten(-2), None, None
+        return (torch.addcmul(d_runs, unit, along, value=-1) * scale).flatten(-2), None, None
+
+
+def _unit_and_scale(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    scale = ((x * x).sum(-1, keepdim=True) + eps).rsqrt()
+    return x * scale, scale

@@ -13,6 +13,7 @@ from nestgraph.reference.nets import Function
 from nestgraph.reference.order import Job, Write, in_order
 from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Events, Learned, MemoryState
+from nestgraph.shapes.flows import memory_flows
 from nestgraph.system import Clock, FlatBlock, Memory, Node, Read
 
 NONE: Mapping[str, Tensor] = {}
@@ -20,10 +21,14 @@ NONE: Mapping[str, Tensor] = {}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerState:
-    """What a layer remembers: its memories by name, and conv tails by the op's owner."""
+    """What a layer remembers: its memories by name, and conv tails by the op's owner.
+
+    `flows` are those that fast memories take their rates from, as they were at this position.
+    """
 
     memories: Mapping[str, MemoryState]
     tails: Mapping[str, Tensor]
+    flows: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Program:
@@ -78,8 +83,13 @@ class _Position:
             else state
             for name, state in self.written.items()
         }
-        now = starts.started_over(block, self.parameters, ticked, self.position, batch)
-        return LayerState(memories=now, tails=self.tails)
+        now = dict(starts.started_over(block, self.parameters, ticked, self.position, batch))
+        flows: dict[str, Tensor] = {}
+        for name, fast in self.program.block.memories.items():
+            if fast.is_fast:
+                now[name] = self.before.memories[name]
+                flows |= {flow: self.flows[flow] for _, flow in memory_flows(fast)}
+        return LayerState(memories=now, tails=self.tails, flows=flows)
 
     def _op(self, node: Node) -> Tensor:
         # `position` asks for no flow; the block's input lends it batch and type.
@@ -119,7 +129,8 @@ class _Position:
             assert query is not None, "attention is asked with a query: the checks see to it"
             return attention.attend(events, self.parameters.get(source.name, NONE), query)
         assert after is None or isinstance(after, Learned)
-        return memory.read(source, self._function(source), before, after, query, node.at)
+        at = "boundary" if source.is_fast else node.at
+        return memory.read(source, self._function(source), before, after, query, at)
 
     def _write(self, written: Memory) -> MemoryState:
         state = self.before.memories[written.name]

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from nestgraph.errors import SpecError
+from nestgraph.fast import fast_memories
 from nestgraph.output import Output
 from nestgraph.parameters import parameter_table
-from nestgraph.reference import ops
+from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program
 from nestgraph.reference.starts import Parameters, States, first
 from nestgraph.reference.state import pack, unpack
@@ -52,11 +53,12 @@ class Reference(nn.Module):
         blocks = {id(layer.block): layer.block for layer in self.model.layers}
         programs = {key: Program(block, system.clocks) for key, block in blocks.items()}
         self._layers = tuple((layer, programs[id(layer.block)]) for layer in self.model.layers)
+        self._is_fast = any(True for _ in fast_memories(self.model))
         self._state_names = frozenset(self.initial_state(1))
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """The state before the first token, alike in every row of the batch."""
-        parameters, like = self._parameters_by_layer(), self._embedding
+        parameters, like = self.parameters_by_layer(), self._embedding
         flat = {"position": torch.zeros((), dtype=torch.int64, device=like.device)}
         for layer, _ in self._layers:
             own = parameters[layer.path]
@@ -64,6 +66,8 @@ class Reference(nn.Module):
             for node in _convolutions(layer):
                 width, taps = own[node.tie or node.owner]["weight"].shape
                 flat[f"{layer.path}.{node.owner}.tail"] = like.new_zeros(batch, taps - 1, width)
+        if self._is_fast:
+            flat |= task.initial(self, flat, batch)
         return flat
 
     def forward(self, tokens: Tensor, state: Mapping[str, Any] | None = None) -> Output:
@@ -82,23 +86,45 @@ class Reference(nn.Module):
         """
         batch, time = tokens.shape
         flat = self.initial_state(batch) if state is None else self._fitting(state, batch)
+        if self._is_fast:
+            return task.run(self, tokens, flat)
         position = int(flat["position"])
-        states = {layer.path: _unpack(layer, flat) for layer, _ in self._layers}
-        parameters = self._parameters_by_layer()
+        states, parameters = self.unpacked(flat), self.parameters_by_layer()
         logits = [self._embedding.new_zeros(batch, 0, self.model.vocab)]
         for index in range(time):
-            x = self._embedding[tokens[:, index]]
-            for layer, program in self._layers:
-                x, states[layer.path] = program.run(
-                    x, states[layer.path], parameters[layer.path], position + index + 1
-                )
-            logits.append((self._norm(x) @ self._head.mT)[:, None])
-        after = {"position": flat["position"] + time}
-        for layer, _ in self._layers:
-            after |= _packed(layer, states[layer.path].memories)
-            for owner, tail in states[layer.path].tails.items():
-                after[f"{layer.path}.{owner}.tail"] = tail
+            scores, states = self.step(tokens[:, index], states, parameters, position + index + 1)
+            logits.append(scores[:, None])
+        after = {"position": flat["position"] + time, **self.packed(states)}
         return Output(torch.cat(logits, 1), after)
+
+    def step(
+        self,
+        token: Tensor,
+        states: Mapping[str, LayerState],
+        parameters: Mapping[str, Parameters],
+        position: int,
+    ) -> tuple[Tensor, dict[str, LayerState]]:
+        """Scores (batch, vocab) behind the token (batch,) at a position, and the layers' states."""
+        own = parameters[""][""]
+        x, after = own["embed"][token], {}
+        for layer, program in self._layers:
+            x, after[layer.path] = program.run(
+                x, states[layer.path], parameters[layer.path], position
+            )
+        return self._norm(x, own) @ own["head"].mT, after
+
+    def unpacked(self, flat: Mapping[str, Tensor]) -> dict[str, LayerState]:
+        """The state of each layer out of a flat one."""
+        return {layer.path: _unpack(layer, flat) for layer, _ in self._layers}
+
+    def packed(self, states: Mapping[str, LayerState]) -> dict[str, Tensor]:
+        """The inverse of `unpacked`."""
+        flat: dict[str, Tensor] = {}
+        for layer, _ in self._layers:
+            state = states[layer.path]
+            flat |= _packed(layer, state.memories)
+            flat |= {f"{layer.path}.{owner}.tail": tail for owner, tail in state.tails.items()}
+        return flat
 
     def _fitting(self, state: Mapping[str, Any], batch: int) -> Mapping[str, Any]:
         if strangers := sorted(self._state_names ^ set(state)):
@@ -119,21 +145,21 @@ class Reference(nn.Module):
     def _embedding(self) -> Tensor:
         return self.weights.get_parameter("embed.weight")
 
-    @property
-    def _head(self) -> Tensor:
-        return self._embedding if self.model.tie_head else self.weights.get_parameter("head.weight")
-
-    def _norm(self, x: Tensor) -> Tensor:
+    def _norm(self, x: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         if self.model.norm is None:
             return x
-        gain = self.weights.get_parameter("norm.gain")
         if self.model.norm == "rms_norm":
-            return ops.rms_norm(x, gain)
-        return ops.layer_norm(x, gain, self.weights.get_parameter("norm.shift"))
+            return ops.rms_norm(x, own["gain"])
+        return ops.layer_norm(x, own["gain"], own["shift"])
 
-    def _parameters_by_layer(self) -> dict[str, Parameters]:
-        """Every layer's parameters, by its path, then the owner, then the short name."""
-        named = self.weights.named()
+    def parameters_by_layer(self, *, constant: bool = False) -> dict[str, Parameters]:
+        """Every layer's parameters, by its path, then the owner, then the short name.
+
+        Those of the model itself stand under the path "". As constants they learn nothing.
+        """
+        named: dict[str, Tensor] = dict(self.weights.named())
+        if constant:
+            named = {name: parameter.detach() for name, parameter in named.items()}
         tree: dict[str, dict[str, dict[str, Tensor]]] = {}
         for layer, _ in self._layers:
             owners = tree[layer.path] = {}
@@ -141,7 +167,12 @@ class Reference(nn.Module):
             for name in (name for name in named if name.startswith(prefix)):
                 owner, _, short = name.removeprefix(prefix).rpartition(".")
                 owners.setdefault(owner, {})[short] = named[name]
-        return dict(tree)
+        head = "embed.weight" if self.model.tie_head else "head.weight"
+        own = {"embed": named["embed.weight"], "head": named[head]}
+        own |= {
+            short: named[f"norm.{short}"] for short in ("gain", "shift") if f"norm.{short}" in named
+        }
+        return {**tree, "": {"": own}}
 
 
 def _convolutions(layer: Layer) -> list[Node]:

@@ -26,7 +26,8 @@ Job = Node | Read | Write
 def in_order(block: FlatBlock) -> tuple[Job, ...]:
     """Every node and every write of a block, each behind what it asks for."""
     jobs: dict[str, Job] = dict(block.nodes)
-    jobs |= {_write(m.name): Write(m) for m in block.memories.values() if not m.is_step_group}
+    writes = (m for m in block.memories.values() if m.objective.kind != "task")
+    jobs |= {_write(memory.name): Write(memory) for memory in writes}
     done: dict[str, Job] = {}
     stack = [iter(jobs)]
     waiting: dict[str, None] = {}
@@ -56,7 +57,7 @@ def _asks(block: FlatBlock, job: Job) -> Iterator[str]:
         case Read():
             if job.query is not None:
                 yield job.query
-            if job.at == "after":
+            if job.at == "after" and block.memories[job.memory].objective.kind != "task":
                 yield _write(job.memory)
         case Write():
             yield from (flow for _, flow in memory_flows(job.memory))

@@ -68,7 +68,8 @@ def has_momentum(memory: Memory) -> bool:
 
 def has_share(memory: Memory) -> bool:
     """Whether θ is more than A."""
-    return memory.rule.reduce_is_flow or memory.rule.reduce != "sum"
+    moved_once = memory.rule.reduce_is_flow or memory.rule.reduce != "sum"
+    return moved_once and not memory.is_fast  # a fast memory has one state only
 
 
 def keeps_retention(memory: Memory) -> bool:

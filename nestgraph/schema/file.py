@@ -77,6 +77,9 @@ class Model(Closed):
         description="Blocks, one after another."
     )
     norm: Literal["none", "rms_norm", "layer_norm"] = Field("none", description="Before the head.")
+    horizon: Text | None = Field(
+        None, description="The level at whose ticks gradients through carried states are cut."
+    )
     head: Head = Field(
         default_factory=lambda: Head.model_validate({}), description="Flow to scores."
     )

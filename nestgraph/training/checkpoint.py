@@ -127,6 +127,22 @@ def rebuild(file: Path, content: Mapping[str, Any]) -> NestModule:
     return module
 
 
+def adopt(module: NestModule, path: str | Path) -> None:
+    """Gives a module the weights of a trained one whose parameters have its names and shapes.
+
+    Args:
+        module: of any spec, such as one that puts the blocks of the trained one on clocks.
+        path: a run folder or a `.ckpt` file.
+
+    Raises:
+        InputError: when there is no such run, or a parameter is not in it.
+    """
+    file = find_checkpoint(Path(path))
+    content = read_checkpoint(file)
+    check_weights(file, module, content)
+    module.load_state_dict(content["state_dict"])
+
+
 def check_weights(file: Path, module: NestModule, content: Mapping[str, Any]) -> None:
     """Makes sure that the weights of a checkpoint are those of a module.
 

@@ -58,6 +58,7 @@ def fit(
     out: Path | None = None,
     *,
     resume: Path | None = None,
+    weights: Path | None = None,
     max_steps: int | None = None,
     data: str | None = None,
     seed: int | None = None,
@@ -72,6 +73,7 @@ def fit(
         spec: what to train; may be None with `resume`, whose checkpoint holds the spec.
         out: folder of the run; the next free `runs/NAME-k` if None.
         resume: a run folder or a checkpoint to go on from.
+        weights: a run or checkpoint whose weights to begin with.
         max_steps: in place of the spec's `training.steps`.
         data: in place of the spec's `training.data`.
         seed: in place of the spec's `training.seed`.
@@ -90,7 +92,9 @@ def fit(
     content = checkpoint.read_checkpoint(file) if file is not None else None
     spec = spec_of_run(spec, content, settings)
     job = _prepare(spec, file, content)
-    place = _place(spec, file, out)
+    if weights is not None:
+        checkpoint.adopt(job.module, weights)
+    place = folder.place_of(spec, file, out)
     return _train(job, place, console or rich.get_console())
 
 
@@ -141,19 +145,6 @@ def _steps_in(file: Path | None, content: dict[str, Any] | None) -> int:
             "resume it with the Trainer that wrote it",
         )
     return int(content["global_step"])
-
-
-def _place(spec: Spec, file: Path | None, out: Path | None) -> Path:
-    """The folder to write to: that of the resumed run, else a new one."""
-    own = file is not None and folder.is_run(file.parent)
-    if own and out is not None:
-        raise InputError(
-            "NG723", f"a resumed run goes on in its folder, not in `{out}`", "leave --out away"
-        )
-    place = file.parent if own and file is not None else folder.new_folder(spec.system.name, out)
-    folder.write_spec(place, spec)
-    folder.write_environment(place)
-    return place
 
 
 def _train(job: _Job, place: Path, console: Console) -> Run:

@@ -20,6 +20,7 @@ PICTURE = "levels.svg"
 METRICS = "metrics.csv"
 TIMES = "times.csv"
 ENVIRONMENT = "environment.json"
+HISTORY = "history.svg"
 
 
 def new_folder(name: str, wish: Path | None) -> Path:
@@ -42,6 +43,22 @@ def new_folder(name: str, wish: Path | None) -> Path:
             "choose a new folder, or go on with the run in it by --resume",
         )
     return wish
+
+
+def place_of(spec: Spec, file: Path | None, out: Path | None) -> Path:
+    """The folder to write to: that of the resumed run, else a new one, with its spec inside.
+
+    Raises:
+        InputError: when a resumed run is to go elsewhere, or the folder is in use.
+    """
+    own = file is not None and is_run(file.parent)
+    if own and out is not None:
+        raise InputError(
+            "NG723", f"a resumed run goes on in its folder, not in `{out}`", "leave --out away"
+        )
+    place = file.parent if own and file is not None else new_folder(spec.system.name, out)
+    write_spec(place, spec)
+    return place
 
 
 def write_spec(folder: Path, spec: Spec) -> None:
@@ -81,6 +98,17 @@ def draw_levels(folder: Path, spec: Spec) -> str:
     except DrawError as error:
         return f"no picture: {error}"
     return str(folder / PICTURE)
+
+
+def draw_level_history(folder: Path) -> str:
+    """Draws which level moved when and how far; the picture's path, or why there is none."""
+    from nestgraph.viz.history import draw_history
+
+    try:
+        replace_file(folder / HISTORY, draw_history(folder / METRICS).encode())
+    except (OSError, ValueError) as error:
+        return f"no picture: {error}"
+    return str(folder / HISTORY)
 
 
 def _next_free(name: str) -> Path:

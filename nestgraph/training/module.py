@@ -26,6 +26,7 @@ from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
 
+IGNORED = -100  # the label that `cross_entropy` leaves out
 Batch = Tensor | Sequence[Tensor]
 State = dict[str, Any]
 
@@ -34,7 +35,8 @@ class NestModule(L.LightningModule):
     """Trains a model by next-token prediction, as the spec's `training` section says.
 
     A batch is a LongTensor (rows, time + 1), or a pair (inputs, targets) of (rows, time).
-    Every window starts from the model's initial state. Losses are in nats a token.
+    Every window starts from the model's initial state. Losses are in nats a token. Rows that end
+    earlier than others are filled up with -1, which counts in no loss.
 
     Attributes:
         model: what the spec compiled to; `module(tokens, state)` calls it.
@@ -72,7 +74,7 @@ class NestModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of one batch."""
         inputs, targets = inputs_and_targets(batch)
-        loss = F.cross_entropy(self(inputs).logits.flatten(0, 1), targets.flatten())
+        loss: Tensor = cast(Any, self.model).loss(inputs, targets)[0]
         self.log("train_loss", loss, prog_bar=True, batch_size=len(targets))
         for level, period in self._token_levels.items():
             self._commits[level] += commits(period, inputs.shape[1])
@@ -120,9 +122,10 @@ class NestModule(L.LightningModule):
         """Adds losses up in float64, so that windows of any size weigh by their tokens."""
         inputs, targets = inputs_and_targets(batch)
         logits = self(inputs).logits.flatten(0, 1)
-        losses = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        wanted = torch.where(targets < 0, IGNORED, targets).flatten()
+        losses = F.cross_entropy(logits, wanted, reduction="none", ignore_index=IGNORED)
         self._nats += losses.cpu().double().sum().item()
-        self._predictions += targets.numel()
+        self._predictions += int((targets >= 0).sum())
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean over all tokens of all batches."""

@@ -257,7 +257,7 @@ def test_an_unknown_key_beside_the_only_missing_one_is_one_finding():
 def test_an_unknown_key_without_likeness_lists_the_known_ones():
     (found,) = errors_with("model:\n", "model:\n  zzz: 1\n")
 
-    assert found.endswith("known here: `norm` and `head`")
+    assert found.endswith("known here: `norm`, `horizon` and `head`")
 
 
 def test_what_a_memory_took_by_like_is_reported_once():

@@ -1,0 +1,77 @@
+"""Fast memories in emitted code: a net whose weights lie in the state and stand still in a piece.
+
+What moves them is the segment executor's affair (`segments.py`); a piece only notes the rates
+that are flows, as they are at its last position.
+"""
+
+from __future__ import annotations
+
+from nestgraph.compiler.ir import Op
+from nestgraph.compiler.lowering.simple import emits
+from nestgraph.compiler.lowering.writer import FunctionWriter
+from nestgraph.compiler.passes.select import TASK
+
+
+def declare(writer: FunctionWriter, memory: Op) -> str:
+    """The variable of a fast memory's state, whether anything reads it or not."""
+    origin = memory
+    while "source" in origin.attrs:
+        origin = writer.ops[origin.text("source")]
+    parts = ", ".join(_first(writer, origin, name, shape) for name, shape in shapes(memory))
+    momentum = memory.flag("has_momentum")
+    rates = len(memory.texts("roles"))
+    options = f"momentum={momentum}, rates={rates}"
+    return writer.state(memory.name, f"ops.first_fast(({parts},), x.shape[0], {options})")
+
+
+def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
+    """Ask a fast memory."""
+    state = declare(writer, memory)
+    layers = memory.integer("layers", 1)
+    options = f"layers={layers}, residual={memory.flag('residual')}"
+    norm = str(memory.attrs.get("norm", "none"))
+    if norm != "none":
+        names = ("gain", "shift") if norm == "layer_norm" else ("gain",)
+        keys = [f"{memory.name}.norm.{name}" for name in names]
+        slow = ", ".join(writer.weight(f"p[{key!r}]", key) for key in keys)
+        options += f", norm={norm!r}, slow=({slow},)"
+    activation = str(memory.attrs.get("activation", "silu"))
+    query = writer.flow(op.inputs[1])
+    writer.assign(op, f"ops.fast_net({query}, {state}.weights, {activation!r}, {options})")
+
+
+@emits("rates")
+def rates(writer: FunctionWriter, op: Op) -> None:
+    """Note the rates at the last position of the piece."""
+    memory = writer.ops[op.inputs[0]]
+    state = declare(writer, memory)
+    noted = ", ".join(f"ops.last_rate({writer.flow(name)})" for name in op.inputs[1:])
+    writer.line(f"{state} = {state}._replace(rates=({noted},))")
+
+
+def is_fast(memory: Op) -> bool:
+    """Whether a memory is moved by the segment executor."""
+    return memory.attrs.get("kernel") == TASK
+
+
+def shapes(memory: Op) -> list[tuple[str, tuple[int, ...]]]:
+    """Short name and shape of every part of a fast memory's state, without the batch."""
+    from nestgraph.compiler.lowering.looped import layer_shapes
+
+    heads, sizes = memory.integer("heads"), layer_shapes(memory)
+    named: list[tuple[str, tuple[int, ...]]] = [
+        (f"W{i}", (heads, *size)) for i, size in enumerate(sizes)
+    ]
+    if memory.flag("bias"):
+        named += [(f"b{i}", (heads, out)) for i, (out, _) in enumerate(sizes)]
+    return named
+
+
+def _first(writer: FunctionWriter, memory: Op, name: str, shape: tuple[int, ...]) -> str:
+    key, kind = f"{memory.name}.{name}", memory.text("init")
+    if kind in ("learned", "fixed"):
+        return writer.weight(f"p[{key!r}]", key)
+    if kind == "identity" and len(shape) > 2:
+        unit = f"torch.eye({shape[1]}, {shape[2]}, dtype=like.dtype, device=like.device)"
+        return writer.weight(f"{unit}.expand{shape!r}", key)
+    return writer.weight(f"like.new_zeros{shape!r}", key)

@@ -1,0 +1,321 @@
+"""How fast memories move at a tick: gradients, steps, cuts and restarts, over the state of layers.
+
+Layer states are trees; a fast memory's is an `ops.Fast` under its name. Nothing here changes one
+in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree
+
+from nestgraph import ops
+from nestgraph.compiler import fast
+from nestgraph.compiler.ir import Op, Program
+from nestgraph.fast import Pace, Ticks
+
+Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
+Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
+Parts: TypeAlias = tuple[Tensor, ...]
+Roots: TypeAlias = Mapping[Address, str | None]  # memories whose parameters they started as
+Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Mover:
+    """One fast memory: when it moves, as which it starts, and by what rule."""
+
+    op: Op
+    pace: Pace
+    source: Address | None
+
+    def rates(self, state: ops.Fast) -> ops.FastRates:
+        """Its coefficients at a tick."""
+        like, roles = state.weights[0], self.op.texts("roles")
+        noted = dict(zip(roles, state.rates, strict=True))
+
+        def rate(role: str) -> Tensor:
+            if role in noted:
+                return noted[role]
+            numbers = self.op.attrs[role]
+            return like.new_tensor([numbers if isinstance(numbers, tuple) else (numbers,)])
+
+        return ops.FastRates(*(rate(role) for role in ops.FastRates._fields))
+
+
+class Moves(NamedTuple):
+    """What one level has done; squares of norms are means over memories and rows.
+
+    Attributes:
+        updates: how often it has moved.
+        square: of its weights as they are.
+        moved: of its last step; 0 if none was taken in this process.
+        surprise: of the gradient behind that step.
+    """
+
+    updates: int
+    square: float
+    moved: float
+    surprise: float
+
+
+class Mover:
+    """Moves the fast memories of a program."""
+
+    def __init__(self, program: Program, ticks: Ticks) -> None:
+        self._memories = dict(_sources_first(program))
+        self._ticks = ticks
+        self._last: dict[Address, tuple[Tensor, Tensor]] = {}  # squares of last step and slope
+        self.is_full = any(one.pace.gradient == "full" for one in self._memories.values())
+        self.moving = [a for a, one in self._memories.items() if one.pace.period]
+        cut = ticks.horizon
+        self._gathering = [a for a in self.moving if cut and self._memories[a].pace.period > cut]
+
+    def on_level(self, period: int) -> list[Address]:
+        """The memories that move every `period` tokens."""
+        return [a for a in self.moving if self._memories[a].pace.period == period]
+
+    def is_due(self, address: Address, at: int) -> bool:
+        """Whether a memory moves behind position `at`."""
+        return at % self._memories[address].pace.period == 0
+
+    def slopes(
+        self, layers: Layers, addresses: Iterable[Address], loss: Tensor, *, retain: bool
+    ) -> dict[Address, Parts]:
+        """The gradient of a loss by the weights of some memories; 0 where it needs none of them.
+
+        Args:
+            layers: the state that the loss was computed from.
+            addresses: of which memories.
+            loss: of all rows; rows do not enter each other's.
+            retain: whether the graph is needed again.
+        """
+        wanted = {address: _state(layers, address).weights for address in addresses}
+        flat = [weight for weights in wanted.values() for weight in weights]
+        if not flat or not loss.requires_grad:
+            return {a: tuple(map(torch.zeros_like, weights)) for a, weights in wanted.items()}
+        twice = any(self._memories[address].pace.gradient == "full" for address in wanted)
+        found = torch.autograd.grad(
+            loss, flat, retain_graph=retain or twice, create_graph=twice, allow_unused=True
+        )
+        slopes = iter(found)
+        return {
+            address: tuple(
+                torch.zeros_like(weight) if slope is None else slope
+                for weight, slope in zip(weights, slopes, strict=False)
+            )
+            for address, weights in wanted.items()
+        }
+
+    def moved(self, layers: Layers, slopes: Mapping[Address, Parts]) -> Layers:
+        """The state with memories moved along their slopes."""
+        states = {a: self._moved(layers, a, slope) for a, slope in slopes.items()}
+        for address, new in states.items():
+            steps = map(torch.sub, new.weights, _state(layers, address).weights)
+            self._last[address] = (_square(steps), _square(slopes[address]))
+        return _with(layers, states)
+
+    def moves(self, layers: Layers, read: int) -> dict[str, Moves]:
+        """What the levels have done when `read` tokens were read, by the level's name."""
+        found: dict[str, Moves] = {}
+        for period in self._ticks.levels:
+            own = self.on_level(period)
+            count, rows = len(own), len(_state(layers, own[0]).weights[0])
+            squares = [_square(_state(layers, address).weights) for address in own]
+            last = [self._last.get(address) for address in own]
+            found[self._memories[own[0]].op.text("level")] = Moves(
+                updates=max(read - 1, 0) // period,
+                square=_mean(squares, count * rows),
+                moved=_mean([one[0] for one in last if one is not None], count * rows),
+                surprise=_mean([one[1] for one in last if one is not None], count * rows),
+            )
+        return found
+
+    def _moved(self, layers: Layers, address: Address, slopes: Parts) -> ops.Fast:
+        one, old = self._memories[address], _state(layers, address)
+        full = one.pace.gradient == "full"
+        with torch.set_grad_enabled(full):
+            weights, momentum = ops.fast_step(
+                old.weights,
+                old.momentum,
+                slopes,
+                one.rates(old),
+                steps=one.op.integer("direction", 0),
+            )
+        if not full:
+            weights = tuple(weight.detach() for weight in weights)
+        if one.pace.gradient == "first_order":
+            weights = tuple(map(_following, weights, old.weights))
+        return old._replace(weights=_nodes(weights), momentum=momentum)
+
+    def cut(self, layers: Layers) -> Layers:
+        """All carried states as constants, but for fast memories: their `gradient` decides."""
+        return {
+            path: {
+                name: x if (path, name) in self._memories else _detached(x)
+                for name, x in states.items()
+            }
+            for path, states in layers.items()
+        }
+
+    def restarted(self, layers: Layers, at: int, first: Layers) -> Layers:
+        """The state behind the resets that are due.
+
+        Args:
+            layers: the state behind all moves.
+            at: the position.
+            first: the state before the first token.
+        """
+        for address, one in self._memories.items():
+            if not one.pace.reset or at % one.pace.reset:
+                continue
+            state = _state(layers, address)
+            origin = first if one.source is None else layers
+            # A node of its own: what others read of the source is no part of its gradient.
+            start = tuple(w.clone() for w in _state(origin, one.source or address).weights)
+            rest = tuple(map(torch.zeros_like, state.momentum))
+            layers = _with(layers, {address: ops.Fast(_nodes(start), rest, state.rates)})
+        return layers
+
+    def linked(self, layers: Layers, at: int) -> Layers:
+        """The state at a tick as the start of a graph: nodes to differentiate by, starts tied.
+
+        A memory that has moved since it started, and still has its graph, keeps it.
+        """
+        for address, one in self._memories.items():
+            state, source = _state(layers, address), one.source
+            weights = state.weights
+            known = not one.pace.is_fresh(at) and any(w.grad_fn is not None for w in weights)
+            if source is not None and not known and self._is_tied(address, at):
+                weights = tuple(map(_following, weights, _state(layers, source).weights))
+            layers = _with(layers, {address: state._replace(weights=_nodes(weights))})
+        return layers
+
+    def leaves(self, layers: Layers) -> Layers:
+        """The state with the weights of fast memories as starts of a graph of their own."""
+        states = {address: _state(layers, address) for address in self._memories}
+        return _with(layers, {a: s._replace(weights=_leaves(s.weights)) for a, s in states.items()})
+
+    def nodes(self, layers: Layers) -> dict[Address, Parts]:
+        """The weights of all fast memories."""
+        return {address: _state(layers, address).weights for address in self._memories}
+
+    def roots(self, *, attached: bool) -> Roots:
+        """The parameters that an outer gradient at fast memories goes to, before any moves.
+
+        Args:
+            attached: whether they stand at their starts; carried states hang on nothing.
+        """
+        roots: dict[Address, str | None] = {}
+        for address, one in self._memories.items():
+            own = address[1] if one.source is None else roots[one.source]
+            roots[address] = own if attached else None
+        return roots
+
+    def moved_roots(self, roots: Roots, at: int) -> Roots:
+        """Those behind the moves and restarts of a tick."""
+        after = dict(roots)
+        for address, one in self._memories.items():
+            if one.pace.gradient == "none" and one.pace.period and self.is_due(address, at):
+                after[address] = None
+        for address, one in self._memories.items():
+            if one.pace.reset and at % one.pace.reset == 0:
+                after[address] = address[1] if one.source is None else after[one.source]
+        return after
+
+    def own_roots(self, roots: Roots, at: int) -> Roots:
+        """Without those of memories whose gradient reaches their source's weights anyway."""
+        return {
+            address: None if self._is_tied(address, at) else root for address, root in roots.items()
+        }
+
+    def parameter_names(self, address: Address, root: str) -> list[str]:
+        """Names of the parameters that a memory's parts started as."""
+        parts = fast.part_names(self._memories[address].op)
+        return [f"{address[0]}.{root}.{part}" for part in parts]
+
+    def _is_tied(self, address: Address, at: int) -> bool:
+        one = self._memories[address]
+        return one.source is not None and one.pace.follows(self._memories[one.source].pace, at)
+
+    def no_sums(self, layers: Layers) -> Sums:
+        """No gradients of past windows yet."""
+        return {
+            ".".join(address): tuple(map(torch.zeros_like, _state(layers, address).weights))
+            for address in self._gathering
+        }
+
+    def gathered(self, sums: Sums, slopes: Mapping[Address, Parts]) -> dict[Address, Parts]:
+        """The gradients of a window, with those of the windows before it in open periods."""
+        result = dict(slopes)
+        for address in self._gathering:
+            pairs = zip(sums[".".join(address)], slopes[address], strict=True)
+            result[address] = tuple(before + now for before, now in pairs)
+        return result
+
+    def left(self, gathered: Mapping[Address, Parts], due: Mapping[Address, Parts]) -> Sums:
+        """What stays for later windows, once those that are due have taken theirs."""
+        return {
+            ".".join(a): tuple(map(torch.zeros_like, gathered[a])) if a in due else gathered[a]
+            for a in self._gathering
+        }
+
+
+def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
+    """Each memory behind the one that it starts as."""
+    ops_by_address = {(path, op.name): op for path, op in fast.fast_ops(program)}
+    placed: dict[Address, _Mover] = {}
+    for address in ops_by_address:
+        chain: list[tuple[Address, _Mover]] = []
+        at: Address | None = address
+        while at is not None:
+            op, path = ops_by_address[at], at[0]
+            source = (path, op.text("source")) if "source" in op.attrs else None
+            chain.append((at, _Mover(op=op, pace=fast.pace(op), source=source)))
+            at = source
+        placed |= dict(reversed(chain))
+    return placed.items()
+
+
+def _state(layers: Layers, address: Address) -> ops.Fast:
+    state = layers[address[0]][address[1]]
+    assert isinstance(state, ops.Fast)
+    return state
+
+
+def _with(layers: Layers, states: Mapping[Address, ops.Fast]) -> Layers:
+    changed: dict[str, dict[str, Any]] = {}
+    for (path, name), state in states.items():
+        changed.setdefault(path, dict(layers[path]))[name] = state
+    return {**layers, **changed}
+
+
+def _following(value: Tensor, origin: Tensor) -> Tensor:
+    """`value`, exactly, whose gradient goes to `origin` as it is."""
+    return value.detach() + (origin - origin.detach())
+
+
+def _nodes(weights: Parts) -> Parts:
+    """Weights that a gradient can be asked for."""
+    return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
+
+
+def _square(parts: Iterable[Tensor]) -> Tensor:
+    return torch.stack([part.detach().square().sum() for part in parts]).sum()
+
+
+def _mean(squares: Sequence[Tensor], count: int) -> float:
+    return float(torch.stack(list(squares)).sum()) / count if squares else 0.0
+
+
+def _leaves(weights: Parts) -> Parts:
+    return tuple(w.detach().requires_grad_() for w in weights)
+
+
+def _detached(tree: Any) -> Any:
+    return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)

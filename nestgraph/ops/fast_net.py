@@ -1,0 +1,145 @@
+"""Fast memories: nets whose weights each row of the batch has for itself, and how these move.
+
+Their weights stand still within a segment; what moves them between two is a gradient of the whole
+model's loss, which the caller takes. Plain differentiable tensor code: gradients of gradients
+flow through it.
+
+Legend: B batch, H heads, T tokens, D key width, E value width of a head, W = H·D.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestgraph.ops.activations import ACTIVATIONS
+from nestgraph.ops.heads import merge_heads, split_heads
+from nestgraph.ops.newton_schulz import newton_schulz
+from nestgraph.ops.norms import EPS
+
+Parts = tuple[Tensor, ...]  # matrices (B, H, out, in), input side first, then biases (B, H, out)
+
+
+class Fast(NamedTuple):
+    """What a fast memory holds.
+
+    Attributes:
+        weights: its only state, matrices and biases.
+        momentum: the same shapes; empty for a rule without momentum.
+        rates: its coefficients that are flows, at the last position read, (B, 1 or H) each.
+    """
+
+    weights: Parts
+    momentum: Parts = ()
+    rates: Parts = ()
+
+
+class FastRates(NamedTuple):
+    """Coefficients of one move, (B or 1, H or 1) each.
+
+    Attributes:
+        rate: of the gradient, inside the momentum.
+        momentum: how much of the last push goes on.
+        retain: how much of the weights is kept.
+        step: of the direction, outside the momentum.
+        share: of the way from the old weights to the new.
+    """
+
+    rate: Tensor
+    momentum: Tensor
+    retain: Tensor
+    step: Tensor
+    share: Tensor
+
+
+def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int) -> Fast:
+    """The state before the first token: `parts` (H, ...) for every row, on a node of its own."""
+    weights = tuple(part.expand(batch, *part.shape).clone() for part in parts)
+    speeds = tuple(torch.zeros_like(weight) for weight in weights) if momentum else ()
+    blank = tuple(weights[0].new_zeros(batch, 1) for _ in range(rates))
+    return Fast(weights, speeds, blank)
+
+
+def fast_net(
+    x_BTW: Tensor,
+    weights: Parts,
+    activation: str,
+    *,
+    layers: int,
+    residual: bool,
+    norm: str = "none",
+    slow: Parts = (),
+) -> Tensor:
+    """[x +] norm(W_L s(... W_1 x + b_1 ...) + b_L), row by row: (B, T, H·E).
+
+    2 FLOPs a weight and token; the rows' weights are read once, which for few tokens a row costs
+    more than the arithmetic.
+
+    Args:
+        x_BTW: queries, heads side by side.
+        weights: each row's matrices, then biases.
+        activation: name of the function between layers; see `nestgraph.ops.activations`.
+        layers: how many of the weights are matrices.
+        residual: whether the query is added to the answer.
+        norm: of the last layer's output, over each head: none, layer_norm or rms_norm.
+        slow: the norm's gain and shift, (H, E).
+    """
+    matrices, biases = weights[:layers], weights[layers:]
+    heads, function = matrices[0].shape[1], ACTIVATIONS[activation].value
+    a = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
+    for layer, matrix in enumerate(matrices):
+        a = function(a) if layer else a
+        a = a @ matrix.mT
+        a = a + biases[layer].unsqueeze(2) if biases else a
+    y = merge_heads(_normed(a, norm, slow))
+    return x_BTW + y if residual else y
+
+
+def last_rate(flow_BTH: Tensor) -> Tensor:
+    """A coefficient as it is at the last position, (B, H)."""
+    return flow_BTH[:, -1]
+
+
+def fast_step(
+    weights: Parts, momentum: Parts, slopes: Parts, rates: FastRates, *, steps: int
+) -> tuple[Parts, Parts]:
+    """One move: S ← βS − ηG, A = αΘ + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
+
+    Args:
+        weights: Θ.
+        momentum: S, or empty.
+        slopes: G.
+        rates: η, β, α, γ and c.
+        steps: of Newton-Schulz on S; 0 takes S as it is. Biases are never orthogonalised.
+
+    Returns:
+        θ and S.
+    """
+    moved: list[Tensor] = []
+    pushes: list[Tensor] = []
+    for part, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
+        rate, beta, retain, step, share = (_over(one, weight) for one in rates)
+        push = -rate * slope
+        if momentum:
+            push = beta * momentum[part] + push
+        pushes.append(push)
+        direction = newton_schulz(push, steps) if steps and push.ndim > 3 else push
+        moved.append(weight + share * (retain * weight + step * direction - weight))
+    return tuple(moved), tuple(pushes) if momentum else ()
+
+
+def _over(rate: Tensor, weight: Tensor) -> Tensor:
+    return rate.reshape(*rate.shape, *[1] * (weight.ndim - 2))
+
+
+def _normed(y_BHTE: Tensor, norm: str, slow: Parts) -> Tensor:
+    if norm == "none":
+        return y_BHTE
+    gain = slow[0].unsqueeze(1)
+    if norm == "layer_norm":
+        unit = F.layer_norm(y_BHTE, y_BHTE.shape[-1:], None, None, EPS)
+        return unit * gain + slow[1].unsqueeze(1)
+    return y_BHTE * (y_BHTE.square().mean(-1, keepdim=True) + EPS).rsqrt() * gain

@@ -1,0 +1,87 @@
+"""The rule of a fast memory (§8): one event a period, the gradient of the period's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from nestgraph.parameters import state_shapes
+from nestgraph.reference.nets import Matrices
+from nestgraph.reference.state import Learned
+from nestgraph.system import Coefficient, Memory, Rule
+
+QUINTIC = (3.4445, -4.7750, 2.0315)
+TINY = 1e-7
+
+
+def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Tensor]) -> Learned:
+    """The state behind a tick.
+
+    S ← β S − η G,  A = α Θ + γ D(S),  θ = Θ + c (A − Θ).
+
+    Args:
+        memory: whose rule it is.
+        old: its state before.
+        slopes: G, one for each matrix and bias.
+        flows: values of the flows that its coefficients name, at the last position of the period.
+    """
+    rule = memory.rule
+
+    def factor(coefficient: Coefficient, like: Tensor) -> Tensor:
+        """(batch or 1, heads or 1, 1, ...)."""
+        numbers = coefficient.numbers or (coefficient.number,)
+        flow = coefficient.flow
+        rates = like.new_tensor([numbers]) if flow is None else flows[flow]
+        return rates.reshape(*rates.shape, *[1] * (like.ndim - 2))
+
+    weights, momentum = [], []
+    for part, (slope, start) in enumerate(zip(slopes, old.anchor, strict=True)):
+        push = -factor(rule.rate, slope) * slope
+        if old.momentum:
+            push = factor(rule.momentum, slope) * old.momentum[part] + push
+        step = factor(rule.step, slope) * _direction(rule, push)
+        there = factor(rule.retain, slope) * start + step
+        weights.append(start + _share(memory, flows, slope) * (there - start))
+        momentum.append(push)
+    new = tuple(weights)
+    return old._replace(running=new, anchor=new, momentum=tuple(momentum) if old.momentum else ())
+
+
+def start(memory: Memory, drawn: Mapping[str, Tensor], like: Matrices) -> Matrices:
+    """Where a memory starts that starts as no other: (batch, heads, ...) for each part."""
+    kind = memory.init.kind
+    parts: list[Tensor] = []
+    for shape, now in zip(state_shapes(memory), like, strict=True):
+        if kind in ("learned", "fixed"):
+            part = drawn[shape.name]
+        elif kind == "identity" and shape.is_matrix:
+            part = torch.eye(*shape.shape[-2:], dtype=now.dtype, device=now.device)
+        else:
+            part = now.new_zeros(())
+        parts.append(part.expand(now.shape).clone())
+    return tuple(parts)
+
+
+def _share(memory: Memory, flows: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    """c: 1, or 1 over the period, or the flow."""
+    rule = memory.rule
+    if rule.reduce_is_flow:
+        share = flows[rule.reduce]
+        return share.reshape(*share.shape, *[1] * (like.ndim - 2))
+    return like.new_tensor(1.0 if rule.reduce == "sum" else 1 / memory.level.period)
+
+
+def _direction(rule: Rule, push: Tensor) -> Tensor:
+    """D(S): S, or its orthogonalised form; biases stay as they are."""
+    if rule.direction == "gradient" or push.ndim < 4:
+        return push
+    tall = push.shape[-2] > push.shape[-1]
+    x = push.mT if tall else push
+    a, b, c = QUINTIC
+    x = x / (x.square().sum((-2, -1), keepdim=True).sqrt() + TINY)
+    for _ in range(rule.direction_steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x

@@ -1,0 +1,406 @@
+"""Compiled task memories on tokens: the reference's numbers, in any pieces, in bounded memory.
+
+Tolerances as in `test_equivalence.py`: 1e-8 of the norm against the reference, 1e-10 between two
+ways through the same kernels.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from building import model_of
+from torch import Tensor
+
+from nestgraph.compiler import compile_model, plan
+from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.verification import verify
+from nestgraph.errors import SpecError
+from nestgraph.reference import Reference
+from nestgraph.spec import load
+from nestgraph.system import System
+
+CLOSE = 1e-10
+LENGTH = 31
+VOCAB = 11
+TINY = {"width": 8, "heads": 2, "vocab": VOCAB, "depth": 2, "expansion": 2, "rate": 0.1}
+LEVELS = {"fast": 3, "mid": 6, "slow": 12}
+WIRINGS = ["cms-chain", "cms-nested", "cms-independent"]
+WAYS = [
+    ("full", "never"),
+    ("first_order", "never"),
+    ("none", "never"),
+    ("first_order", "fast"),
+    ("none", "fast"),
+]
+
+
+@functools.cache
+def wired(name: str, gradient: str, horizon: str, **levels: int) -> System:
+    values = {**TINY, **LEVELS, **levels, "horizon": horizon}
+    if name == "cms-nested":
+        values["start_rate"] = 0.03
+    changes: dict[str, object] = {f"vars.{key}": value for key, value in values.items()}
+    return load(name, set={**changes, "blocks.layer.memories.F.gradient": gradient}).system
+
+
+def lively(system: System) -> CompiledModel:
+    """A float64 model whose parameters are all away from 0 and 1."""
+    model = compile_model(system, seed=3, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def streamed(model: CompiledModel, inputs: Tensor, piece: int) -> tuple[Tensor, dict[str, Tensor]]:
+    state, logits = None, []
+    for part in inputs.split(piece, 1):
+        answer = model(part, state)
+        logits.append(answer.logits)
+        state = answer.state
+    assert state is not None
+    return torch.cat(logits, 1), model.flat_state(state)
+
+
+@pytest.mark.parametrize(("gradient", "horizon"), WAYS)
+@pytest.mark.parametrize("name", WIRINGS)
+def test_a_wiring_compiles_to_what_the_reference_computes(
+    name: str, gradient: str, horizon: str
+) -> None:
+    found = verify(wired(name, gradient, horizon), tokens=LENGTH, spread=0.1)
+
+    assert found.agrees, str(found)
+    assert {c.name for c in found.comparisons} >= {"logits", "state 0.layer.F.A0"}
+
+
+@pytest.mark.parametrize(("gradient", "horizon"), WAYS)
+@pytest.mark.parametrize("name", WIRINGS)
+@pytest.mark.parametrize("piece", [1, 7])
+def test_a_streamed_sequence_gives_the_numbers_of_the_whole(
+    name: str, gradient: str, horizon: str, piece: int
+) -> None:
+    model = lively(wired(name, gradient, horizon))
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        whole = model(inputs)
+        logits, state = streamed(model, inputs, piece)
+
+    torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
+    for key, value in model.flat_state(whole.state).items():
+        torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+
+
+def test_pieces_of_128_across_levels_that_never_meet_them() -> None:
+    model = lively(wired("cms-nested", "first_order", "fast", fast=24, mid=72, slow=216))
+    inputs = torch.randint(VOCAB, (2, 500))
+    with torch.no_grad():
+        whole = model(inputs)
+        logits, state = streamed(model, inputs, 128)
+
+    torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
+    for key, value in model.flat_state(whole.state).items():
+        torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+
+
+@pytest.mark.parametrize("gradient", ["first_order", "none"])
+def test_levels_that_are_not_nested_stream_as_the_reference_does(gradient: str) -> None:
+    system = wired("cms-chain", gradient, "never", fast=4, mid=6, slow=9)
+    model, reference = lively(system), Reference(system)
+    reference.load_state_dict({f"weights.{k}": v for k, v in model.weights.named().items()})
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        ours, theirs = streamed(model, inputs, 5), reference(inputs)
+
+    torch.testing.assert_close(ours[0], theirs.logits, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("outer", [True, False], ids=["trained", "streamed"])
+def test_gradients_wanted_or_not_the_outputs_are_the_same(outer: bool) -> None:
+    model = lively(wired("cms-nested", "full", "never"))
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.set_grad_enabled(outer):
+        logits = model(inputs).logits
+    with torch.inference_mode():
+        silent = model(inputs).logits.clone()
+
+    assert logits.requires_grad == outer
+    torch.testing.assert_close(logits.detach(), silent, rtol=CLOSE, atol=CLOSE)
+
+
+def test_rows_that_end_earlier_are_filled_up_and_disturb_none() -> None:
+    model = lively(wired("cms-chain", "first_order", "fast"))
+    inputs = torch.randint(VOCAB, (3, LENGTH))
+    ends, padded = [31, 8, 20], inputs.clone()
+    for row, end in enumerate(ends):
+        padded[row, end:] = -1
+    with torch.no_grad():
+        together = model(padded).logits
+        for row, end in enumerate(ends):
+            alone = model(inputs[row : row + 1, :end]).logits[0]
+            torch.testing.assert_close(together[row, :end], alone, rtol=CLOSE, atol=CLOSE)
+
+
+def test_an_output_never_sees_a_later_token() -> None:
+    model = lively(wired("cms-nested", "first_order", "never"))
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    later = inputs.clone()
+    later[:, 12:] = (later[:, 12:] + 1) % VOCAB
+    with torch.no_grad():
+        one, other = model(inputs).logits, model(later).logits
+
+    torch.testing.assert_close(one[:, :12], other[:, :12], rtol=CLOSE, atol=CLOSE)
+    assert not torch.allclose(one[:, 12:], other[:, 12:])
+
+
+def test_a_rate_of_zero_is_the_frozen_model_exactly() -> None:
+    still = wired("cms-chain", "first_order", "fast", rate=0)
+    frozen = wired("cms-chain", "first_order", "never", fast=1000, mid=1000, slow=1000)
+    models = [compile_model(system, seed=0) for system in (still, frozen)]
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        one, other = (model(inputs) for model in models)
+    # The same weights to the last bit; products of other lengths round otherwise.
+    for name, tensor in models[0].flat_state(one.state).items():
+        if name.split(".")[-1] in ("A0", "A1") and not name.startswith("open"):
+            assert torch.equal(tensor, models[1].flat_state(other.state)[name]), name
+    torch.testing.assert_close(one.logits, other.logits, rtol=1e-5, atol=1e-6)
+
+
+RULES = {
+    "momentum": "rule: {rate: 0.2, momentum: 0.6}",
+    "retention": "rule: {rate: 0.2, retain: [0.9, 0.7]}",
+    "muon": "rule: {rate: 0.2, momentum: 0.5, step: 0.1, direction: newton_schulz}",
+    "mean": "rule: {rate: 0.9, reduce: mean}",
+    "flows": "rule: {rate: eta, retain: alpha, momentum: beta, step: eta, reduce: beta}",
+    "zero": "rule: {rate: 0.3}, init: zero",
+    "fixed": "rule: {rate: 0.3}, init: {kind: fixed, std: 0.3}",
+    "restarts": "rule: {rate: 0.3}, reset: twice",
+}
+
+
+@pytest.mark.parametrize("net", ["linear", "{kind: mlp, expansion: 2, residual: true}"])
+@pytest.mark.parametrize("gradient", ["full", "first_order"])
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_every_rule_is_the_references(rule: str, gradient: str, net: str) -> None:
+    system = model_of(
+        f"""
+        memories:
+          A: {{net: attention, keys: x, values: x}}
+          T: {{net: {net}, heads: 2, level: chunk, objective: task, {rule}, gradient: {gradient}}}
+          U: {{net: mlp, level: twice, objective: task, rule: {{rate: 0.1}}, gradient: {gradient}}}
+        nodes:
+          eta: {{op: linear, in: x, out: 2, then: [sigmoid]}}
+          alpha: {{op: mean, in: t, then: [sigmoid]}}
+          beta: {{op: mean, in: x, heads: 2, then: [sigmoid]}}
+          a: {{read: A, query: x}}
+          h: {{op: sum, in: [x, a]}}
+          t: {{read: T, query: h, at: before}}
+          u: {{read: U, query: t}}
+          used: {{op: sum, in: [eta, beta], then: [{{op: repeat, times: 4}}]}}
+          out: {{op: sum, in: [h, t, u, used]}}
+        """,
+        levels="{chunk: 3 tokens, twice: 6 tokens}",
+    )
+    found = verify(system, tokens=20, spread=0.3)
+
+    assert found.agrees, str(found)
+
+
+def test_memories_that_learn_from_events_are_learned_through() -> None:
+    """Delta rule, anchored and self-made values between two fast levels, at first order."""
+    system = model_of(
+        """
+        memories:
+          F: {net: mlp, level: slow, objective: task, rule: {rate: 0.2}, gradient: first_order}
+          D: {heads: 2, keys: k, values: v, rule: {rate: r}}
+          M: {net: {kind: mlp, residual: true, expansion: 1}, level: chunk, keys: m, values: v,
+              rule: {rate: r1, implicit: true, erase: key}}
+          G: {net: mlp, level: fast, objective: task, rule: {rate: 0.2}, gradient: none}
+        nodes:
+          f: {read: F, query: x}
+          c: {op: conv, in: f, width: 3}
+          k: {op: linear, in: c, then: [{op: l2_norm, heads: 2}]}
+          v: {op: linear, in: c}
+          r: {op: linear, in: c, out: 2, then: [sigmoid]}
+          r1: {op: mean, in: r}
+          d: {read: D, query: k}
+          m: {read: M, query: d, at: boundary}
+          g: {read: G, query: m}
+          out: {op: sum, in: [x, d, g]}
+        """,
+        levels="{chunk: 4 tokens, fast: 5 tokens, slow: 10 tokens}",
+    )
+    found = verify(system, tokens=24, spread=0.1)
+
+    assert found.agrees, str(found)
+    model = lively(system)
+    inputs = torch.randint(5, (2, 24))
+    with torch.no_grad():
+        logits, _ = streamed(model, inputs, 1)
+        torch.testing.assert_close(logits, model(inputs).logits, rtol=CLOSE, atol=CLOSE)
+
+
+@pytest.mark.parametrize("own_targets", [False, True], ids=["next tokens", "others"])
+@pytest.mark.parametrize("gradient", ["first_order", "none"])
+@pytest.mark.parametrize("name", WIRINGS)
+def test_a_loss_window_by_window_has_the_gradient_of_the_whole(
+    name: str, gradient: str, own_targets: bool
+) -> None:
+    model = lively(wired(name, gradient, "fast"))
+    text = torch.randint(VOCAB, (2, 2 * LENGTH + 1))
+    inputs, targets = text[:, :-1], text[:, 1:]
+    if own_targets:
+        targets = torch.randint(-1, VOCAB, targets.shape)
+    state = None
+    for piece, wanted in zip(inputs.split(LENGTH, 1), targets.split(LENGTH, 1), strict=True):
+        loss, after = model.loss(piece, wanted, state)
+        whole = model(piece, state)
+        flat = torch.where(wanted < 0, -100, wanted).flatten()
+        other = F.cross_entropy(whole.logits.flatten(0, 1), flat)
+        torch.testing.assert_close(loss, other, rtol=CLOSE, atol=CLOSE)
+        same_gradients(model, loss, other)
+        for key, value in model.flat_state(whole.state).items():
+            torch.testing.assert_close(
+                model.flat_state(after)[key], value, rtol=CLOSE, atol=CLOSE, msg=key
+            )
+        state = after
+
+
+def same_gradients(model: CompiledModel, one: Tensor, other: Tensor) -> None:
+    named = {n: p for n, p in model.weights.named().items() if p.requires_grad}
+    pairs = [
+        torch.autograd.grad(loss, list(named.values()), allow_unused=True) for loss in (one, other)
+    ]
+    for key, a, b in zip(named, *pairs, strict=True):
+        zero = torch.zeros_like(named[key])
+        a, b = (zero if g is None else g for g in (a, b))
+        torch.testing.assert_close(a, b, rtol=CLOSE, atol=CLOSE, msg=key)
+
+
+def test_full_gradients_through_kernels_with_one_derivative_are_refused() -> None:
+    changes: dict[str, object] = {"blocks.cms_level.memories.M.gradient": "full"}
+    system = load("hope-online", set={**changes, "vars.horizon": "never"}).system
+    with pytest.raises(SpecError) as caught:
+        compile_model(system)
+
+    (finding,) = caught.value.diagnostics
+    assert finding.code == "NG914"
+    assert "`a.M_k" in finding.message
+
+
+def test_the_plan_says_how_far_gradients_look_back() -> None:
+    free = plan(wired("cms-chain", "first_order", "never"))
+    cut = plan(wired("cms-chain", "first_order", "fast"))
+
+    assert [(one.level, one.period, one.graph) for one in free.segments] == [
+        ("fast", 3, 3),
+        ("mid", 6, 6),
+        ("slow", 12, 12),
+    ]
+    assert [one.graph for one in cut.segments] == [3, 3, 3]
+    assert "slow: moves every 12 tokens, by a gradient through a graph of 12 tokens" in str(free)
+    assert "constants every 3 tokens" in str(cut)
+    assert "segments" not in str(plan(load("hope-tiny").system))
+
+
+def test_none_on_every_level_cuts_at_the_fastest_unless_told_otherwise() -> None:
+    silent = model_of(
+        """
+        memories:
+          F: {net: mlp, level: fast, objective: task, gradient: none}
+          S: {net: mlp, level: slow, objective: task, gradient: none}
+        nodes:
+          f: {read: F, query: x}
+          s: {read: S, query: f}
+          out: {op: sum, in: [x, s]}
+        """,
+        levels="{fast: 4 tokens, slow: 8 tokens}",
+    )
+    assert plan(silent).horizon == 4
+    assert plan(wired("cms-chain", "none", "never")).horizon == 0
+
+
+def live_bytes() -> int:
+    gc.collect()
+    tensors = {id(x): x for x in gc.get_objects() if type(x) in (Tensor, torch.nn.Parameter)}
+    stores = {
+        x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors.values()
+    }
+    return sum(stores.values())
+
+
+def test_a_streamed_state_has_one_size_after_ten_thousand_tokens() -> None:
+    changes = {"width": 16, "heads": 2, "depth": 1, "vocab": VOCAB, "fast": 64, "mid": 128}
+    named: dict[str, object] = {f"vars.{key}": value for key, value in changes.items()}
+    model = compile_model(load("hope-online", set={**named, "vars.slow": 256}).system)
+    state, sizes = None, []
+    for index in range(10):
+        with torch.no_grad():
+            _, state = model(torch.randint(VOCAB, (1, 1000 + index)), state)
+        sizes.append(live_bytes())
+
+    # It breathes with the length of the segment that is open: conv tails are views of it.
+    assert max(sizes[1:]) <= 1.2 * sizes[0]
+
+
+GROWTH = """
+import resource, sys, torch
+from nestgraph.compiler import compile_model
+from nestgraph.spec import load
+{body}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory in kilobytes")
+def test_a_hundred_thousand_tokens_stream_in_the_memory_of_ten_thousand() -> None:
+    body = """
+names = {"width": 16, "heads": 2, "depth": 1, "fast": 128, "mid": 512, "slow": 2048}
+model = compile_model(load("hope-online", set={f"vars.{k}": v for k, v in names.items()}).system)
+state = None
+for index in range(100):
+    with torch.no_grad():
+        _, state = model(torch.randint(256, (1, 1000)), state)
+    if index == 9:
+        early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - early)
+"""
+    assert grown(body) < 8 * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory in kilobytes")
+def test_training_with_none_takes_the_memory_of_one_segment() -> None:
+    """Sixteen times the segments, and nearly the same peak: only tokens and scores grow."""
+    body = """
+names = {"width": 64, "heads": 2, "depth": 1, "vocab": 16, "fast": 64, "mid": 128, "slow": 256}
+changes = {f"vars.{k}": v for k, v in names.items()}
+changes["blocks.cms_level.memories.M.gradient"] = "none"
+model = compile_model(load("hope-online", set=changes).system)
+def train(tokens):
+    text = torch.randint(16, (4, tokens + 1))
+    loss, _ = model.loss(text[:, :-1], text[:, 1:])
+    loss.backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+train(256)
+few = train(256)
+print(train(4096) - few)
+"""
+    assert grown(body) < 8 * 1024
+
+
+def grown(body: str) -> int:
+    """Kilobytes that a fresh process says its peak has grown by."""
+    result = subprocess.run(
+        [sys.executable, "-c", GROWTH.format(body=body)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout.splitlines()[-1])

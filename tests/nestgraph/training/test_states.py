@@ -1,0 +1,106 @@
+"""States as files: what comes back, what is refused, and what a refusal leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from nestgraph.errors import InputError
+from nestgraph.spec import load
+from nestgraph.training import compile
+from nestgraph.training.module import NestModule
+from nestgraph.training.states import load_state, named_tensors, save_state
+
+SMALL = {"width": 16, "heads": 2, "depth": 1, "fast": 4, "mid": 8, "slow": 16}
+
+
+def online(changes: Mapping[str, object] | None = None) -> NestModule:
+    """A small model that learns while it reads."""
+    settings: dict[str, object] = {f"vars.{key}": value for key, value in SMALL.items()}
+    return compile(load("hope-online", set={**settings, **(changes or {})}), seed=1)
+
+
+def read(module: NestModule, text: torch.Tensor) -> dict[str, object]:
+    with torch.no_grad():
+        return dict(module(text).state)
+
+
+@pytest.mark.parametrize("name", ["hope-online", "transformer-tiny", "gated-deltanet-tiny"])
+def test_a_state_comes_back_and_goes_on_as_it_would_have(name: str, tmp_path: Path) -> None:
+    module = online() if name == "hope-online" else compile(load(name), seed=1)
+    text, file = torch.randint(256, (2, 50)), tmp_path / "mem.safetensors"
+    state = read(module, text[:, :27])
+
+    save_state(file, module, state)
+    back = load_state(file, module)
+
+    for (one, a), (other, b) in zip(named_tensors(state), named_tensors(back), strict=True):
+        assert one == other
+        assert torch.equal(a, b), one
+    with torch.no_grad():
+        assert torch.equal(module(text[:, 27:], state).logits, module(text[:, 27:], back).logits)
+
+
+def test_the_state_of_another_model_is_refused_with_what_differs(tmp_path: Path) -> None:
+    module, file = online(), tmp_path / "mem.safetensors"
+    save_state(file, module, read(module, torch.randint(256, (1, 9))))
+    before = file.read_bytes()
+
+    with pytest.raises(
+        InputError, match=r"another model.*in `levels`, `fast: 4 tokens` there"
+    ) as e:
+        load_state(file, online({"vars.fast": 2}))
+
+    assert e.value.diagnostics[0].code == "NG762"
+    assert file.read_bytes() == before
+
+
+def test_settings_of_training_are_no_difference(tmp_path: Path) -> None:
+    module, file = online(), tmp_path / "mem.safetensors"
+    save_state(file, module, read(module, torch.randint(256, (1, 9))))
+
+    load_state(file, online({"training.lr": 0.5, "training.steps": 3}))
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_truncated_state_is_a_sentence(share: float, tmp_path: Path) -> None:
+    module, file = online(), tmp_path / "mem.safetensors"
+    save_state(file, module, read(module, torch.randint(256, (1, 9))))
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+
+    with pytest.raises(InputError, match="can't be read as a state: it was cut short"):
+        load_state(file, module)
+
+
+def test_a_state_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no state"):
+        load_state(tmp_path / "none.safetensors", online())
+
+
+def test_a_file_without_a_spec_is_no_state(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match="holds no state of nestgraph"):
+        load_state(tmp_path / "x.safetensors", online())
+
+
+def test_an_unfinished_write_leaves_the_old_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, file = online(), tmp_path / "mem.safetensors"
+    save_state(file, module, read(module, torch.randint(256, (1, 9))))
+    before = file.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        save_state(file, module, read(module, torch.randint(256, (1, 30))))
+
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
