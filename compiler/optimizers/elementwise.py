@@ -14,6 +14,7 @@ from nestgraph.compiler.optimizers.values import (
     Quotient,
     Rounded,
     Square,
+    Sum,
     Tensors,
     Value,
     add_,
@@ -53,6 +54,8 @@ def scaled(x: Value, factor: float) -> Value:
         case Quotient():
             owned, x.owned = x.owned, False
             return Quotient(x.above, x.below, factor * x.scale, owned, x.sources)
+        case Sum():
+            return Sum(x.first, x.second, x.alpha, factor * x.scale, x.sources)
         case Rounded():
             return Rounded(x.tensors, x.kind, factor * x.scale)
         case Cells():
@@ -112,12 +115,25 @@ def add(node: Node, *flows: Value) -> Value:
     terms.sort(key=lambda term: not isinstance(term[1], Cells))
     (weight, first), *rest = terms
     total = scaled(first, weight)
-    if rest:
+    if len(rest) == 1 and _may_wait(total, rest[0][1]):
+        factor, term = rest[0]
+        left, right = shared(total), shared(term)
+        alpha = factor * right.scale / left.scale
+        sources = frozenset((left.source, right.source))
+        total = Sum(left.tensors, right.tensors, alpha, left.scale, sources)
+    elif rest:
         total = _begun(total, rest[0])
         for factor, term in rest[1:]:
             assert isinstance(total, Cells)
             add_(total.tensors, term, factor / total.scale)
     return shifted(total, numbers)
+
+
+def _may_wait(first: Value, second: Value) -> bool:
+    """Whether two terms had better wait: neither is there to be overwritten."""
+    if not isinstance(first, Cells) or not isinstance(second, Cells):
+        return False
+    return not first.owned and not second.owned and first.scale != 0.0
 
 
 def _begun(first: Value, term: tuple[float, Value]) -> Cells:

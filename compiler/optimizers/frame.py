@@ -20,10 +20,12 @@ from nestgraph.compiler.optimizers.starts import zeros
 from nestgraph.compiler.optimizers.values import (
     Cells,
     Quotient,
+    Sum,
     Tensors,
     Value,
     add_,
     by_shape,
+    cells,
     depends_on,
     kept,
     plain,
@@ -217,6 +219,8 @@ class Frame:
         if memory.name in self.written:
             return
         value, keys = self._events(memory)
+        if isinstance(value, Sum) and depends_on(value, memory.name):
+            value = cells(value)  # a term of it moves in the write
         rates = self._rates(memory)
         if memory.name in self.written:
             return  # one of its own flows asked for the write

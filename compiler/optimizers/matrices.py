@@ -16,6 +16,7 @@ from nestgraph.compiler.optimizers.elementwise import norms_of, number
 from nestgraph.compiler.optimizers.values import (
     Cells,
     Rounded,
+    Sum,
     Value,
     by_shape,
     cells,
@@ -29,26 +30,30 @@ CACHE = 2 << 20  # bytes of matrices in bfloat16 that are worked on at a time
 TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
 
-def orthogonal(tensors: list[Tensor], scale: float, steps: int, kind: torch.dtype) -> Rounded:
-    """Newton–Schulz of scale·x for each matrix x, in the type `kind`.
+def orthogonal(flow: Cells | Sum, steps: int, kind: torch.dtype) -> Rounded:
+    """Newton–Schulz of each matrix of a flow, in the type `kind`.
 
     Each is divided by its norm first, at least 1e-7, as Muon does it.
     """
 
-    norms = norms_of(tensors)
-    torch._foreach_mul_(norms, abs(scale))
-    torch._foreach_clamp_min_(norms, FLOOR)
-    answers = list(tensors)
-    for places in by_shape(tensors):
-        for some in _in_cache(tensors, places):
-            like = tensors[some[0]]
-            x = like.new_empty((len(some), *like.shape), dtype=kind)
-            torch._foreach_copy_(list(x.unbind(0)), [tensors[place] for place in some])
-            own = scale / torch.stack([norms[place] for place in some])
-            x.mul_(own.reshape(own.shape + (1,) * (x.ndim - own.ndim)).to(x.dtype))
+    like = flow.first if isinstance(flow, Sum) else flow.tensors
+    answers = list(like)
+    for places in by_shape(like):
+        for some in _in_cache(like, places):
+            matrices = flow.of(some) if isinstance(flow, Sum) else [like[p] for p in some]
+            x = _unit(matrices, flow.scale, kind)
             for place, answer in zip(some, quintic(x, steps).unbind(0), strict=True):
                 answers[place] = answer
-    return Rounded(answers, tensors[0].dtype)
+    return Rounded(answers, like[0].dtype)
+
+
+def _unit(matrices: list[Tensor], scale: float, kind: torch.dtype) -> Tensor:
+    """scale·x over its norm for matrices of one shape, stacked."""
+    norms = torch.stack(norms_of(matrices)).mul_(abs(scale)).clamp_(min=FLOOR)
+    x = matrices[0].new_empty((len(matrices), *matrices[0].shape), dtype=kind)
+    torch._foreach_copy_(list(x.unbind(0)), matrices)
+    factor = (scale / norms).to(kind)
+    return x.mul_(factor.reshape(factor.shape + (1,) * (x.ndim - factor.ndim)))
 
 
 def _in_cache(tensors: list[Tensor], places: list[int]) -> Iterator[list[int]]:
@@ -65,9 +70,9 @@ def _in_cache(tensors: list[Tensor], places: list[int]) -> Iterator[list[int]]:
 
 def newton_schulz(node: Node, x: Value) -> Value:
     """Orthogonalises, and lets a tall matrix move by √(rows/columns) as much."""
-    y = cells(x)
     kind = TYPES[str(node.fields.get("precision", "float32"))]
-    answer = orthogonal(y.tensors, y.scale, int(number(node, "steps", 5)), kind)
+    y = x if isinstance(x, Sum) else cells(x)
+    answer = orthogonal(y, int(number(node, "steps", 5)), kind)
     if not node.fields.get("shape_factor"):
         return answer
     for places in by_shape(answer.tensors):

@@ -33,6 +33,8 @@ from nestgraph.optimizer_flows import needs_matrices
 from nestgraph.system import Memory, System
 
 Group = dict[str, Any]
+Member = tuple[int, Tensor, Tensor]  # place in the group, parameter, gradient
+TURN = 1 << 19  # numbers of parameters that a processor works on at a time
 RULE = "rule"  # place of the group's program
 TRAITS = "traits"  # what is known of each parameter: kind, linear_map, stacked
 NAMES = "names"
@@ -283,13 +285,15 @@ class NestedOptimizer(Optimizer):
             for one in chosen:
                 self._run(group, [one])
             return
-        alike: dict[int, list[tuple[int, Tensor, Tensor]]] = {}
+        alike: dict[int, list[Member]] = {}
         for one in chosen:
             alike.setdefault(self.state[one[1]].get("step", 0), []).append(one)
         for members in alike.values():
-            self._run(group, members)
+            rows = self.programs[group[RULE]].rows  # these cut their matrices into turns themselves
+            for some in [members] if rows else in_cache(members):
+                self._run(group, some)
 
-    def _ready(self, group: Group) -> list[tuple[int, Tensor, Tensor]]:
+    def _ready(self, group: Group) -> list[Member]:
         """Place, parameter and gradient of all that have one; pooled ones are used up."""
         found = []
         for place, parameter in enumerate(group["params"]):
@@ -307,7 +311,7 @@ class NestedOptimizer(Optimizer):
             found.append((place, parameter, gradient))
         return found
 
-    def _run(self, group: Group, members: list[tuple[int, Tensor, Tensor]]) -> None:
+    def _run(self, group: Group, members: list[Member]) -> None:
         program = self.programs[group[RULE]]
         stacked, names = group[TRAITS]["stacked"], group[NAMES]
         parameters = [p for _, p, _ in members]
@@ -338,7 +342,7 @@ class NestedOptimizer(Optimizer):
         for state in states:
             state["step"] = step
 
-    def _grams(self, group: Group, members: list[tuple[int, Tensor, Tensor]]) -> list[Tensor]:
+    def _grams(self, group: Group, members: list[Member]) -> list[Tensor]:
         found = []
         for place, parameter, _ in members:
             gram = self.capture.take(parameter)
@@ -350,6 +354,26 @@ class NestedOptimizer(Optimizer):
                 )
             found.append(gram.to(parameter))
         return found
+
+
+def in_cache(members: list[Member]) -> Iterator[list[Member]]:
+    """Members in turns whose states stay in a processor's cache from one pass to the next.
+
+    A step takes a dozen passes over the same numbers. On a GPU all go at once: there a launch
+    costs more than a pass.
+    """
+    if members[0][1].is_cuda:
+        yield members
+        return
+    turn: list[Member] = []
+    size = 0
+    for member in sorted(members, key=lambda one: tuple(one[1].shape)):
+        if turn and size + member[1].numel() > TURN:
+            yield turn
+            turn, size = [], 0
+        turn.append(member)
+        size += member[1].numel()
+    yield turn
 
 
 NO_VECTOR = "let the group take `hidden_matrices`, and give `vectors` another"

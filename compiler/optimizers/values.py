@@ -62,7 +62,24 @@ class Rounded:
     scale: float = 1.0
 
 
-Value = float | Cells | Square | Quotient | Rounded
+@dataclass(slots=True)
+class Sum:
+    """scale · (first + alpha · second)."""
+
+    first: Tensors
+    second: Tensors
+    alpha: float
+    scale: float = 1.0
+    sources: frozenset[str | None] = field(default_factory=frozenset)
+
+    def of(self, places: list[int]) -> Tensors:
+        """first + alpha · second for some of the parameters."""
+        first = [self.first[place] for place in places]
+        second = [self.second[place] for place in places]
+        return list(torch._foreach_add(first, second, alpha=self.alpha))
+
+
+Value = float | Cells | Square | Quotient | Rounded | Sum
 
 
 def cells(value: Value) -> Cells:
@@ -75,6 +92,9 @@ def cells(value: Value) -> Cells:
             torch._foreach_div_(value.above, value.below)
             return Cells(value.above, value.scale, owned=True)
         return Cells(list(torch._foreach_div(value.above, value.below)), value.scale, owned=True)
+    if isinstance(value, Sum):
+        fresh = torch._foreach_add(value.first, value.second, alpha=value.alpha)
+        return Cells(list(fresh), value.scale, owned=True)
     if isinstance(value, Rounded):
         return Cells([tensor.to(value.kind) for tensor in value.tensors], value.scale, owned=True)
     assert isinstance(value, Cells), "a number has no cells"
@@ -101,7 +121,7 @@ def shared(value: Value) -> Cells:
 
 def depends_on(value: Value, memory: str) -> bool:
     """Whether a flow is (made lazily of) the running state of a memory."""
-    if isinstance(value, Quotient):
+    if isinstance(value, Quotient | Sum):
         return memory in value.sources
     return isinstance(value, Cells | Square) and value.source == memory
 
@@ -121,6 +141,9 @@ def add_(target: Tensors, value: Value, factor: float = 1.0) -> None:
         torch._foreach_addcmul_(target, value.base, value.base, value=factor * value.scale)
     elif isinstance(value, Quotient):
         torch._foreach_addcdiv_(target, value.above, value.below, value=factor * value.scale)
+    elif isinstance(value, Sum):
+        torch._foreach_add_(target, value.first, alpha=factor * value.scale)
+        torch._foreach_add_(target, value.second, alpha=factor * value.scale * value.alpha)
     elif isinstance(value, Cells | Rounded):
         torch._foreach_add_(target, value.tensors, alpha=factor * value.scale)
     else:

@@ -68,7 +68,7 @@ def write_vector(memory: Memory, at: Buffers, value: Value, rates: Rates) -> Non
     if memory.rule.direction == "newton_schulz":
         kind = push.tensors[0].dtype
         steps = memory.rule.direction_steps
-        push = cells(orthogonal(push.tensors, push.scale, steps, kind))
+        push = cells(orthogonal(push, steps, kind))
     _times_(at.running, rates.retain)
     add_(at.running, push, rates.step)
 
