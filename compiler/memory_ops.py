@@ -73,7 +73,7 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
     if net.kind == "attention":
         attrs |= {"window": net.window or 1, "entries": memory.init.entries or 0}
         attrs |= {"bounded": True} if net.window else {}
-    else:
+    elif not memory.is_fast:
         attrs |= _init(memory, block)
     if net.kind != "attention" and memory.objective.kind != "task":
         attrs |= _objective(memory) | _rule(memory)
