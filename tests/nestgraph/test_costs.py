@@ -150,7 +150,8 @@ def test_an_optimizer_has_no_cost_of_a_token() -> None:
           b:
             inputs: [grad, lr]
             memories:
-              W: {net: vector, level: step, init: given, values: grad, rule: {rate: lr}}
+              W: {net: vector, level: step, init: given, rule: {rate: lr},
+                  objective: {kind: task, through: grad}}
             nodes: {}
         optimizer: [{for: all, block: b}]
     """).system
