@@ -13,12 +13,13 @@ def memory_numbers(memory: Memory, context: int) -> int:
 
     Args:
         memory: a group of the outer optimizer has no inner state.
-        context: positions that attention without a window has seen.
+        context: positions seen. Attention counts as it is at its fullest among them: the last of
+            its window, or all but one of the period after which it is reset.
     """
     if memory.is_step_group:
         return 0
     if memory.net.kind == "attention":
-        positions = min(context, memory.net.window or context)
+        positions = _most_positions(memory, context)
         return memory.heads * sum(head_widths(memory)) * positions * len(memory.values)
     copies = 1 + _has_anchor(memory) + (memory.rule.momentum.number != 0)
     running = sum(math.prod(shape.shape) for shape in state_shapes(memory))
@@ -42,4 +43,19 @@ def _beside(memory: Memory) -> int:
     retention = heads if memory.rule.retain_first and slow else 0
     share = heads if memory.rule.reduce != "sum" else 0
     past = (memory.objective.window - 1) * len(memory.values)
-    return retention + share + past * heads * (sum(head_widths(memory)) + 1)
+    return retention + share + past * heads * _of_an_event(memory)
+
+
+def _of_an_event(memory: Memory) -> int:
+    """One head's key, value and rate, and where its error turns if a flow says so."""
+    d_k, d_v = head_widths(memory)
+    rate = {"head": 1, "value": d_v, "key": d_k, "cell": d_v * d_k}[memory.rule.rate.per]
+    delta = memory.objective.delta
+    return d_k + d_v + rate + (delta is not None and delta.flow is not None)
+
+
+def _most_positions(memory: Memory, context: int) -> int:
+    """Positions that attention holds at most; a reset comes at the end of its last position."""
+    most = min(context, memory.net.window or context)
+    reset = memory.reset
+    return min(most, reset.period - 1) if reset and reset.unit == "tokens" else most

@@ -53,7 +53,9 @@ def repeat_channels(x_BTW: Tensor, times: int | Sequence[int], heads: int = 1) -
     if isinstance(times, int):
         return x_BTW.repeat_interleave(times, -1)
     counts = torch.tensor(list(times), device=x_BTW.device)
-    return runs(x_BTW, heads).repeat_interleave(counts, -1).flatten(-2)
+    # The size is said beforehand: devices need not be asked for it, and `meta` can't tell.
+    wide = runs(x_BTW, heads).repeat_interleave(counts, -1, output_size=sum(times))
+    return wide.flatten(-2)
 
 
 def slice_heads(x_BTW: Tensor, heads: int, start: int, size: int) -> Tensor:

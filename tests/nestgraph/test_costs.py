@@ -64,9 +64,13 @@ def test_state_bytes_are_those_of_the_state_that_a_compiled_model_keeps(name: st
     system = load(name).system
     model = compile_model(system)
     tokens = torch.randint(system.model.vocab, (1, system.training.context))
-    state = model.flat_state(model(tokens).state)
-    del state["position"]
-    assert total(system).state == sum(tensor.numel() for tensor in state.values())
+    # Memories that are reset at the last token are at their fullest just before it.
+    kept = []
+    for seen in (tokens, tokens[:, :-1]):
+        state = model.flat_state(model(seen).state)
+        del state["position"]
+        kept.append(sum(tensor.numel() for tensor in state.values()))
+    assert total(system).state == max(kept)
 
 
 @pytest.mark.parametrize("objective", ["l2", "dot"])
@@ -150,7 +154,8 @@ def test_an_optimizer_has_no_cost_of_a_token() -> None:
           b:
             inputs: [grad, lr]
             memories:
-              W: {net: vector, level: step, init: given, values: grad, rule: {rate: lr}}
+              W: {net: vector, level: step, init: given, rule: {rate: lr},
+                  objective: {kind: task, through: grad}}
             nodes: {}
         optimizer: [{for: all, block: b}]
     """).system

@@ -82,8 +82,16 @@ def test_a_diff_is_coloured() -> None:
     assert '<span class="changed">' in page
 
 
-def test_without_a_program_to_draw_with_the_rest_is_shown(monkeypatch) -> None:
+def test_levels_are_shown_without_a_program_to_draw_with(monkeypatch) -> None:
     monkeypatch.setenv("NESTGRAPH_DOT", "/nowhere/dot")
+    assert "svg" in tags(shown(ng.load("hope-tiny"))["text/html"]).seen
+
+
+def test_what_can_not_be_drawn_is_shown_without_its_picture(monkeypatch) -> None:
+    def fails(system: object) -> None:
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr("nestgraph.viz.draw", fails)
     page = shown(ng.load("hope-tiny"))["text/html"]
     assert "every 8 tokens" in page
     assert "svg" not in tags(page).seen
