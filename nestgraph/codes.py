@@ -120,6 +120,7 @@ _RUNS = {
     "NG742": "A trained model gives scores that are no numbers.",
     "NG751": "A state can't be read, or isn't whole.",
     "NG752": "A state is another model's.",
+    "NG753": "A network of Hugging Face can't be opened, or put on clocks.",
     "NG801": "A name is no pass of the compiler.",
     "NG802": "`--set` isn't `path=value`.",
     "NG803": "`show` is asked for a node that isn't there.",
