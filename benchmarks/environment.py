@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import resource
 import time
 from pathlib import Path
+
+from nestgraph.training.surroundings import cores, processor
 
 TICKS_A_SECOND = 100  # of /proc/stat, on every Linux that matters
 
@@ -39,22 +40,6 @@ def sentence(surroundings: dict[str, str | int | float]) -> str:
         f" {e['python']}, {e['threads']} threads on {e['cores']} cores of {e['processor']},"
         f" {e['system']}; load before {e['load']:.1f}"
     )
-
-
-def processor() -> str:
-    """The name of the processor, as far as the system tells."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load() -> float:

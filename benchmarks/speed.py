@@ -112,8 +112,9 @@ def table(comparison: Comparison, rows: list[Row]) -> str:
         "peak MiB",
     ]
     counted = any(row.flops for row in rows)
-    cells = [[*head, *(["GFLOP/s"] if counted else [])]]
-    cells += [[*_cells(row), *([_or(row.flops, 1e-9, ".1f")] if counted else [])] for row in rows]
+    most = max((row.flops or 0.0 for row in rows if row.tokens is None), default=0.0)
+    cells = [[*head, *(["GFLOP/s", "of product"] if counted else [])]]
+    cells += [[*_cells(row), *(_flops_cells(row, most) if counted else [])] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [f"{comparison.title}; {comparison.size}"]
     for name, *numbers in cells:
@@ -137,6 +138,12 @@ def _cells(row: Row) -> list[str]:
         "" if row.busy is None else f"{row.busy.median:.3f}",
         _or(row.peak, 2**-20, ",.1f"),
     ]
+
+
+def _flops_cells(row: Row, most: float) -> list[str]:
+    """FLOP/s, and their share of what one large product reached in the same rounds."""
+    share = row.flops / most if row.flops and most else None
+    return [_or(row.flops, 1e-9, ".1f"), _or(share, 100, ".0f") + "%" * (share is not None)]
 
 
 def _or(value: float | None, factor: float, form: str) -> str:

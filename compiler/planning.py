@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.passes.select import SCANS
+from nestgraph.html_text import boxed, bundle, escaped, table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +69,25 @@ class Plan:
     def __str__(self) -> str:
         functions = (text for function in self.functions for text in _text(function))
         return "\n".join([f"plan of {self.name}", *functions, *_segments_text(self)])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return bundle(self, lambda plan: boxed(_html(plan)), str)
+
+
+def _html(plan: Plan) -> str:
+    header = ("layers", "memories", "kernel", "why")
+    rows = [
+        (
+            f"{function.layers[0]} x{len(function.layers)}",
+            ", ".join(memory.members),
+            memory.kernel + (" (slow)" if memory.slow else ""),
+            memory.why,
+        )
+        for function in plan.functions
+        for memory in function.memories
+    ]
+    fused = "".join(f"<li>{escaped(text)}</li>" for f in plan.functions for text in f.fused)
+    return f"<b>plan of {escaped(plan.name)}</b>{table(header, rows)}<ul>{fused}</ul>"
 
 
 def plan_of(program: Program) -> Plan:
@@ -140,6 +160,9 @@ def _fusions(function: Function) -> Iterator[str]:
         saved = len(owners) - 1
         what = f"{len(owners)} linear maps of `{op.inputs[0]}` in one product"
         yield f"{', '.join(owners)}: {what}, {saved} saved"
+    for op in function.of_kind("write"):
+        if "decay" in op.attrs:
+            yield f"`{op.text('decay')}` into the scan of {op.inputs[0]}, which never keeps it"
     for op in function.of_kind("memory"):
         members = op.texts("members")
         if len(members) > 1:

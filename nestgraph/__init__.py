@@ -12,7 +12,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nestgraph.api import compile, draw, graph, load, load_run, plan, reference
+    from nestgraph.api import (
+        compile,
+        compile_optimizer,
+        diff,
+        draw,
+        draw_diff,
+        graph,
+        load,
+        load_run,
+        plan,
+        reference,
+    )
     from nestgraph.errors import SpecError
     from nestgraph.spec import Spec
 
@@ -23,7 +34,10 @@ __all__ = [
     "SpecError",
     "__version__",
     "compile",
+    "compile_optimizer",
+    "diff",
     "draw",
+    "draw_diff",
     "graph",
     "load",
     "load_run",
@@ -35,7 +49,10 @@ _HOMES = {
     "Spec": "nestgraph.spec",
     "SpecError": "nestgraph.errors",
     "compile": "nestgraph.api",
+    "diff": "nestgraph.api",
+    "compile_optimizer": "nestgraph.api",
     "draw": "nestgraph.api",
+    "draw_diff": "nestgraph.api",
     "graph": "nestgraph.api",
     "load": "nestgraph.api",
     "load_run": "nestgraph.api",

@@ -6,7 +6,7 @@ Heavy imports stand in the bodies, so that looking at a spec never costs an impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,20 +15,34 @@ from nestgraph.errors import InputError, SpecError
 from nestgraph.spec import Spec, load
 
 if TYPE_CHECKING:
-    import networkx as nx
     import torch
 
+    from nestgraph.changes import Diff
+    from nestgraph.compiler.optimizers import NestedOptimizer
     from nestgraph.compiler.planning import Plan
     from nestgraph.reference import Reference
+    from nestgraph.spec_graph import SpecGraph
     from nestgraph.training import NestModule
+    from nestgraph.viz.views import ViewName
 
-__all__ = ["compile", "draw", "graph", "load", "load_run", "plan", "reference"]
+__all__ = [
+    "compile",
+    "compile_optimizer",
+    "diff",
+    "draw",
+    "draw_diff",
+    "graph",
+    "load",
+    "load_run",
+    "plan",
+    "reference",
+]
 
 AnySpec = Spec | str | Path
 
 
-def graph(spec: AnySpec, *, roll: bool = False) -> nx.MultiDiGraph[str]:
-    """The graph of a spec; without its `carry` edges it is acyclic.
+def graph(spec: AnySpec, *, roll: bool = False) -> SpecGraph:
+    """The graph of a spec, a `networkx.MultiDiGraph`; without its `carry` edges it is acyclic.
 
     Args:
         spec: a spec, its path or its name.
@@ -40,21 +54,74 @@ def graph(spec: AnySpec, *, roll: bool = False) -> nx.MultiDiGraph[str]:
 
 
 def draw(
-    spec: AnySpec, path: str | Path | None = None, *, format: str | None = None
+    spec: AnySpec,
+    path: str | Path | None = None,
+    *,
+    format: str | None = None,
+    view: ViewName = "levels",
+    depth: int | None = None,
+    focus: str | None = None,
+    span: str | None = None,
+    theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws the levels of a spec, the outermost on top.
+    """Draws a spec.
 
     Args:
         spec: a spec, its path or its name.
         path: where to write the picture; its ending names the format.
-        format: `svg`, `png` or `dot`; by default the ending of `path`, or `svg`.
+        format: svg, png, pdf, dot, mmd, txt or html; by default the ending of `path`, or svg.
+        view: `levels`, `nested` (with those of the optimizer), `block`, `clock`, `optimizer` or
+            `system` (the flows of model and optimizer).
+        depth: how many blocks inside each other are open, in views of flows; all when None.
+        focus: a node, by its path or the end of it; only it and its neighbours are shown.
+        span: positions of the clock view: `64`, `100:164`, `64 steps`.
+        theme: `light`, `dark` or `print`.
 
     Returns:
-        The path if one was given, else the picture: text for svg and dot, bytes for png.
+        The path if one was given, else the picture: bytes for png and pdf, else text.
     """
     from nestgraph import viz
 
-    return viz.draw(loaded(spec), path, format)
+    return viz.draw(
+        loaded(spec), path, format, view=view, depth=depth, focus=focus, span=span, theme=theme
+    )
+
+
+def draw_diff(
+    old: AnySpec,
+    new: AnySpec,
+    path: str | Path | None = None,
+    *,
+    format: str | None = None,
+    theme: str = "light",
+) -> str | bytes | Path:
+    """Draws what differs between two specs: added, removed and changed boxes and lines.
+
+    Args:
+        old: a spec, its path or its name.
+        new: another one.
+        path: where to write the picture; its ending names the format.
+        format: svg, png, pdf, dot, mmd or txt; by default the ending of `path`, or svg.
+        theme: `light`, `dark` or `print`.
+
+    Returns:
+        The path if one was given, else the picture: bytes for png and pdf, else text.
+    """
+    from nestgraph import viz
+
+    return viz.draw_diff(loaded(old), loaded(new), path, format, theme=theme)
+
+
+def diff(old: AnySpec, new: AnySpec) -> Diff:
+    """What differs between two specs, by node, edge and attribute; false if nothing does.
+
+    Args:
+        old: a spec, its path or its name.
+        new: what it is compared with.
+    """
+    from nestgraph.compare import compare
+
+    return compare(loaded(old).system, loaded(new).system)
 
 
 def plan(spec: AnySpec) -> Plan:
@@ -105,6 +172,28 @@ def compile(spec: AnySpec, *, seed: int | None = None) -> NestModule:
 
     with sources_of(spec := loaded(spec)):
         return training.compile(spec, seed=seed)
+
+
+def compile_optimizer(
+    spec: AnySpec, *, set: Mapping[str, object] | None = None
+) -> type[NestedOptimizer]:
+    """A class of `torch.optim.Optimizer` that moves parameters as an optimizer spec says.
+
+    Args:
+        spec: a spec, its path or its name.
+        set: overrides, such as `{"vars.beta1": 0.8}`; only for a path or a name.
+
+    Raises:
+        SpecError: the spec is no optimizer, or needs what nothing runs.
+    """
+    from nestgraph.compiler import optimizers
+
+    spec = load(spec, set) if not isinstance(spec, Spec) else spec
+    if spec.system.optimizer is None:
+        message = f"`{spec.path}` is a model, not an optimizer"
+        raise InputError("NG347", message, "`nestgraph list` shows the optimizers")
+    with sources_of(spec):
+        return optimizers.compile_optimizer(spec.system)
 
 
 def load_run(path: str | Path) -> NestModule:

@@ -65,9 +65,11 @@ class Composer:
         return Composed(main=main, tree=tree, sources=self.sources, settings=self.settings)
 
     def _load(self, file: str, asked: Span | None, chain: tuple[str, ...]) -> Table | None:
-        tree = self._read(file, asked)
-        if tree is None:
-            return None
+        tree = self.read(file, asked)
+        return None if tree is None else self.extended(tree, file, chain)
+
+    def extended(self, tree: Table, file: str, chain: tuple[str, ...] = ()) -> Table | None:
+        """A tree of a file, merged over what it `extends`."""
         extends = tree.get("extends")
         if extends is None:
             return tree.without("extends")
@@ -96,7 +98,8 @@ class Composer:
             return None
         return self._load(base, extends.span, chain)
 
-    def _read(self, file: str, asked: Span | None) -> Table | None:
+    def read(self, file: str, asked: Span | None) -> Table | None:
+        """The tree of one file as it stands, or None if it could not be read."""
         try:
             text = self.reader.read(file)
         except UnreadableError as error:

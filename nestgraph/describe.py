@@ -17,15 +17,22 @@ def local(name: str) -> str:
     return name.rsplit(".", 1)[-1]
 
 
-def coefficient_text(coefficient: Coefficient) -> str:
-    """`eta`, `0.01`, `[0.5, 0.75]` or `w per key`."""
+def number_text(number: float) -> str:
+    """A number in as few digits as tell it: `0.1`, `1e-08`, `0.30000000000000004`."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
+def coefficient_text(coefficient: Coefficient, listed: int | None = _LISTED) -> str:
+    """`eta`, `0.01`, `[0.5, 0.75]` or `w per key`; of a list at most so many numbers."""
     if coefficient.flow is not None:
         per = "" if coefficient.per == "head" else f" per {coefficient.per}"
         return local(coefficient.flow) + per
     if coefficient.numbers is not None:
-        listed = ", ".join(f"{number:g}" for number in coefficient.numbers[:_LISTED])
-        return f"[{listed}{', ...' if len(coefficient.numbers) > _LISTED else ''}]"
-    return f"{coefficient.number or 0:g}"
+        shown = coefficient.numbers[:listed]
+        rest = ", ..." if len(shown) < len(coefficient.numbers) else ""
+        return f"[{', '.join(map(number_text, shown))}{rest}]"
+    return number_text(coefficient.number or 0)
 
 
 def net_text(net: Net, heads: int = 1) -> str:
@@ -35,7 +42,7 @@ def net_text(net: Net, heads: int = 1) -> str:
 
 def _net_parts(net: Net) -> Iterator[str]:
     if net.kind == "mlp":
-        yield f"{net.layers} layer{'s' if net.layers > 1 else ''} x{net.expansion:g}"
+        yield f"{net.layers} layer{'s' if net.layers > 1 else ''} x{number_text(net.expansion)}"
         yield net.activation
         if net.bias:
             yield "bias"
@@ -61,11 +68,13 @@ def _objective_parts(objective: Objective) -> Iterator[str]:
     if objective.through is not None:
         yield f"through {local(objective.through)}"
     if objective.p is not None:
-        yield f"p {objective.p:g}"
+        yield f"p {number_text(objective.p)}"
     if objective.delta is not None:
         yield f"delta {coefficient_text(objective.delta)}"
+    if objective.switch != "channel":
+        yield f"by {objective.switch}"
     if objective.scale != 1:
-        yield f"scale {objective.scale:g}"
+        yield f"scale {number_text(objective.scale)}"
     if objective.window != 1:
         yield f"window {objective.window}"
 
@@ -94,7 +103,8 @@ def _rule_parts(rule: Rule) -> Iterator[str]:
     if rule.implicit:
         yield "implicit"
     if rule.mirror != "none":
-        yield f"mirror {rule.mirror}{'' if rule.mirror_q is None else f' {rule.mirror_q:g}'}"
+        q = "" if rule.mirror_q is None else f" {number_text(rule.mirror_q)}"
+        yield f"mirror {rule.mirror}{q}"
     if rule.reduce_is_flow or rule.reduce != "sum":
         yield f"reduce {local(rule.reduce)}"
 
@@ -113,7 +123,9 @@ def init_text(memory: Memory) -> str:
         return "empty"
     if init.kind == "from" and init.memory is not None:
         return f"from {local(init.memory)}"
-    std = f", std {init.std:g}" if init.std is not None else ""
+    if init.kind == "checkpoint":
+        return f"checkpoint, {init.key} of {init.path}"
+    std = f", std {number_text(init.std)}" if init.std is not None else ""
     entries = f", {init.entries} entries" if init.entries is not None else ""
     return f"{init.kind}{std}{entries}"
 

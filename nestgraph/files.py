@@ -82,7 +82,7 @@ class Disk:
             return UnreadableError(f"`{name}` is not a file", "name a YAML file")
         near = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         bare = Path(name).name
-        hint = did_you_mean(bare, [*zoo.names(), *near], limit=0)
+        hint = did_you_mean(bare, [*zoo.names(), *zoo.optimizers(), *near], limit=0)
         return UnreadableError(
             f"no file and no shipped spec is called `{name}`",
             hint or "`nestgraph list` shows the shipped specs",
@@ -112,8 +112,12 @@ class Texts:
         raise UnreadableError(f"`{name}` is not among the texts kept", "they may be incomplete")
 
     def read(self, file: str) -> str:
-        """The text of a file."""
-        return self.texts[file]
+        """The text of a file; of a shipped spec where it was not kept.
+
+        Raises:
+            UnreadableError: when it is neither.
+        """
+        return self.texts[file] if file in self.texts else Disk().read(file)
 
 
 def decode(data: bytes, file: str) -> str:

@@ -33,8 +33,10 @@ from nestgraph.system import STEP, TOKEN, FlatBlock, Group, Model, System, Train
 if TYPE_CHECKING:
     import networkx as nx
 
+    from nestgraph.spec_graph import SpecGraph
 
-def build_graph(system: System, roll: bool = False) -> nx.MultiDiGraph[str]:
+
+def build_graph(system: System, roll: bool = False) -> SpecGraph:
     """The graph of a system.
 
     Args:
@@ -42,12 +44,13 @@ def build_graph(system: System, roll: bool = False) -> nx.MultiDiGraph[str]:
         roll: show equal repeats in a row once; their nodes say `repeat=N`.
 
     Returns:
-        The graph; `graph.graph["levels"]` holds the rows of `nestgraph.levels`.
+        The graph; `graph.graph["levels"]` holds the rows of `nestgraph.levels`, and
+        `graph.graph["system"]` the system.
     """
-    import networkx as nx  # a quarter of a second: only for those who ask for a graph
+    from nestgraph.spec_graph import SpecGraph  # networkx: only for those who ask for a graph
 
-    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
-    graph.graph.update(name=system.name, doc=system.doc, levels=levels(system))
+    graph = SpecGraph()
+    graph.graph.update(name=system.name, doc=system.doc, levels=levels(system), system=system)
     if system.model is not None:
         roller = roll_up if roll else unrolled
         _add_model(graph, system, system.model, roller(system.model.layers))

@@ -28,6 +28,10 @@ def resolved_yaml(elaboration: Elaboration) -> str:
     for key, entry in header.entries.items():
         if key != "vars":
             sections.setdefault(key, _renamed(entry.value, chosen))
+    if elaboration.inline is not None:
+        training = sections.setdefault("training", {})
+        assert isinstance(training, dict)
+        training["optimizer"] = plain(elaboration.inline)
     order = ("nestgraph", "name", "doc", "levels", "blocks", "model", "optimizer", "training")
     return write({key: sections[key] for key in order if sections.get(key)})
 

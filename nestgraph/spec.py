@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nestgraph import checks, shapes
+from nestgraph import checks, shapes, wording
 from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import NO_SOURCES, Diagnostic, SpecError, in_file_order
+from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
+from nestgraph.references import References
 from nestgraph.system import System
 
 NO_OVERRIDES: Mapping[str, object] = {}
@@ -64,11 +66,28 @@ class Spec:
         """The spec as one text without vars, `extends` and `like`, which loads again."""
         from nestgraph.resolved import resolved_yaml
 
+        return resolved_yaml(self._elaborated())
+
+    def variables(self) -> tuple[Field, ...]:
+        """The vars of the file with their values, each with the place that it came from."""
+        scope = self._elaborated().scope
+        values = scope.own()
+        return tuple(
+            Field(name=name, value=wording.plain(values[name]), span=entry.value.span)
+            for name, entry in scope.defaults.items()
+        )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        from nestgraph.notebook import bundle_of_spec  # above this module: only to be shown
+
+        return bundle_of_spec(self)
+
+    def _elaborated(self) -> Elaboration:
         findings = Findings()
         composed = Composer(Texts(self.sources), findings).compose(self.path, self.overrides)
         if composed is None:
             raise SpecError(findings, self.sources)
-        return resolved_yaml(Elaboration(composed.tree, findings))
+        return Elaboration(composed.tree, findings)
 
 
 def load(path_or_name: str | Path, set: Mapping[str, object] | None = None) -> Spec:
@@ -85,10 +104,18 @@ def load(path_or_name: str | Path, set: Mapping[str, object] | None = None) -> S
 
 
 def check(
-    path_or_name: str | Path, set: Mapping[str, object] | None = None
+    path_or_name: str | Path,
+    set: Mapping[str, object] | None = None,
+    reader: Reader | None = None,
 ) -> tuple[list[Diagnostic], Mapping[str, str]]:
-    """All findings about a spec, and the texts that they point into."""
-    reading = _Reading(str(path_or_name), set or NO_OVERRIDES, Disk())
+    """All findings about a spec, and the texts that they point into.
+
+    Args:
+        path_or_name: a file, or the name of a shipped spec.
+        set: overrides, such as `{"vars.width": 64}`.
+        reader: where files come from; the disk when None.
+    """
+    reading = _Reading(str(path_or_name), set or NO_OVERRIDES, reader or Disk())
     return list(in_file_order(reading.findings)), reading.texts
 
 
@@ -105,9 +132,12 @@ class _Reading:
         self.texts = {**composer.sources, **composer.settings}
         if composed is None:
             return
-        system = Elaboration(composed.tree, self.findings).system
-        if system is None:
+        elaboration = Elaboration(composed.tree, self.findings)
+        if elaboration.system is None:
             return
+        references = References(composer, self.findings)
+        system = references.attach(elaboration.system, composed.main, elaboration.inline)
+        self.texts |= composer.sources  # what it refers to has been read now
         self.system, misfits = shapes.infer(system)
         self.findings += misfits
         self.findings += checks.run(self.system)

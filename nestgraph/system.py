@@ -71,6 +71,7 @@ class Objective:
     scale: float = 1.0
     window: int = 1
     delta: Coefficient | None = None  # huber
+    switch: Literal["channel", "norm"] = "channel"  # huber: what passes `delta`
     p: float | None = None  # lp
     through: str | None = None  # task, in optimizers
     span: Span | None = None
@@ -225,18 +226,23 @@ class Model:
 class Group:
     """One entry of an optimizer's list: which parameters, and what updates them."""
 
-    kind: str  # hidden_matrices | matrices | vectors | embeddings | head | all | rest | names
+    kind: (
+        str  # linear_maps | hidden_matrices | matrices | vectors | embeddings | head | ... | names
+    )
     names: str | None  # the glob, for kind "names"
     block: FlatBlock | None
     spec: str | None  # another optimizer by name
     span: Span | None = None
+    vars: Mapping[str, object] = field(default_factory=dict)  # of that optimizer
+    lr: float = 1.0  # factor of the learning rate
+    system: System | None = None  # that optimizer, once `nestgraph.references` has read it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
     """How the outermost level learns. Command line beats file beats these defaults."""
 
-    optimizer: str = "adamw"
+    optimizer: str = "adamw"  # by name; what it is, or one written out, is `system`
     lr: float = 1e-3
     min_lr: float = 1e-4  # cosine floor
     betas: tuple[float, float] = (0.9, 0.99)
@@ -249,7 +255,9 @@ class Training:
     val_interval: int = 250  # steps
     seed: int = 0
     data: str = "shakespeare"
+    bad_steps: int = 10  # gradients in a row that may be no numbers
     spans: Mapping[str, Span] = field(default_factory=dict)
+    system: System | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,24 +1,32 @@
-"""The specs that ship with nestgraph."""
+"""The specs that ship with nestgraph.
+
+A system has one file of its own name, and one for each other size: `hope`, `hope-tiny`,
+`hope-340m`. Together they are a family.
+"""
 
 from __future__ import annotations
 
 import importlib.resources
+import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+_SIZED = re.compile(r"(?P<family>.+)-(?P<size>tiny|\d+(?:\.\d+)?[mb])")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A shipped spec.
+class Family:
+    """A system with the sizes that it comes in.
 
     Attributes:
-        name: what to type.
-        path: its file.
+        name: of the system, which is also a spec.
+        sizes: `tiny`, then the number of parameters that papers name; `{name}-{size}` is a spec.
         doc: one line about it.
     """
 
     name: str
-    path: Path
+    sizes: tuple[str, ...]
     doc: str
 
 
@@ -28,21 +36,61 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all shipped specs, sorted."""
-    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+    """Names of all shipped models, sorted."""
+    return tuple(name for name in _all() if not _moves_parameters(name))
+
+
+def optimizers() -> tuple[str, ...]:
+    """Names of all shipped optimizers, sorted."""
+    return tuple(name for name in _all() if _moves_parameters(name))
 
 
 def path(name: str) -> Path | None:
     """The file of a shipped spec, or None."""
-    return folder() / f"{name}.yaml" if name in names() else None
+    return folder() / f"{name}.yaml" if name in _all() else None
 
 
-def entries() -> tuple[Entry, ...]:
-    """All shipped specs with their line of description."""
+def families(among: tuple[str, ...] | None = None) -> tuple[Family, ...]:
+    """Shipped systems by name, small sizes first; all models by default."""
+    sizes: dict[str, list[str]] = {}
+    for name in names() if among is None else among:
+        family, size = split(name)
+        sizes.setdefault(family, []).extend([size] if size else [])
     return tuple(
-        Entry(name=name, path=folder() / f"{name}.yaml", doc=_doc(folder() / f"{name}.yaml"))
-        for name in names()
+        Family(
+            name=name,
+            sizes=tuple(sorted(sizes[name], key=_parameters)),
+            doc=_doc(folder() / f"{name}.yaml"),
+        )
+        for name in sorted(sizes)
     )
+
+
+def split(name: str) -> tuple[str, str | None]:
+    """A name as system and size: `hope-1.3b` is (`hope`, `1.3b`)."""
+    found = _SIZED.fullmatch(name)
+    return (found["family"], found["size"]) if found else (name, None)
+
+
+def _parameters(size: str) -> float:
+    if size == "tiny":
+        return 0.0
+    return float(size[:-1]) * (1e9 if size.endswith("b") else 1e6)
+
+
+@cache
+def _all() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+
+
+@cache
+def _moves_parameters(name: str) -> bool:
+    """Whether a shipped spec is an optimizer, by its text: reading all of them takes too long."""
+    text = (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    base = re.search(r"^extends: (\S+)", text, re.MULTILINE)
+    if re.search(r"^(model|optimizer):", text, re.MULTILINE) or base is None:
+        return re.search(r"^optimizer:", text, re.MULTILINE) is not None
+    return base[1] in _all() and _moves_parameters(base[1])
 
 
 def _doc(path: Path) -> str:

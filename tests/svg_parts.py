@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from xml.etree.ElementTree import Element
 from nestgraph.viz.metrics import text_width
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,7 @@ def _classes(group: Element) -> frozenset[str]:
 def _part(group: Element) -> Part:
     lines = [shape for shape in group.iter(f"{NAMESPACE}path")]
     return Part(
-        id=group.get("id", ""),
+        id=group.get("data-id", ""),
         classes=_classes(group),
         shapes=tuple(_shapes(group)),
         texts=tuple(_text(text) for text in group.iter(f"{NAMESPACE}text")),
@@ -90,15 +88,14 @@ def _part(group: Element) -> Part:
 
 
 def _shapes(group: Element) -> Iterator[Extent]:
-    for name, key in (("polygon", "points"), ("path", "d")):
-        for shape in group.iter(f"{NAMESPACE}{name}"):
-            numbers = [float(number) for number in _NUMBER.findall(shape.get(key, ""))]
-            xs, ys = numbers[::2], numbers[1::2]
-            yield Extent(left=min(xs), top=min(ys), right=max(xs), bottom=max(ys))
+    for rect in group.iter(f"{NAMESPACE}rect"):
+        left, top, width, height = (
+            float(rect.get(key, "0")) for key in ("x", "y", "width", "height")
+        )
+        yield Extent(left=left, top=top, right=left + width, bottom=top + height)
 
 
 def _text(text: Element) -> Text:
-    assert text.get("text-anchor") == "start"
     content = "".join(text.itertext())
     size = float(text.get("font-size", "0"))
     left, base = float(text.get("x", "0")), float(text.get("y", "0"))

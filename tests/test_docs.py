@@ -36,7 +36,7 @@ def test_every_command_and_option_is_in_the_page_of_commands() -> None:
     page = (DOCS / "cli.md").read_text(encoding="utf-8")
     shown = CliRunner().invoke(app, ["--help"], terminal_width=200).stdout
     commands = re.findall(r"^│ ([a-z]+) ", shown, re.MULTILINE)
-    assert len(commands) == 8
+    assert {"check", "draw", "train"} <= set(commands)
     for command in commands:
         assert f"nestgraph {command}" in page
         text = CliRunner().invoke(app, [command, "--help"], terminal_width=200).stdout

@@ -24,7 +24,10 @@ PUBLIC = {
     "SpecError",
     "__version__",
     "compile",
+    "diff",
+    "compile_optimizer",
     "draw",
+    "draw_diff",
     "graph",
     "load",
     "load_run",
@@ -39,11 +42,12 @@ LIGHT = [
     ("list",),
     ("check", "hope"),
     ("draw", "hope", "-o", "{folder}/hope.svg"),
+    ("diff", "hope", "hope"),
     ("show", "hope"),
     ("schema",),
     ("--help",),
 ]
-"""Commands that never import torch; the first three have a budget of processor time."""
+"""Commands that never import torch; the first five have a budget of processor time."""
 
 
 def source_files() -> list[Path]:
@@ -164,7 +168,7 @@ def test_a_light_command_never_imports_torch(arguments: tuple[str, ...], tmp_pat
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs getrusage")
-@pytest.mark.parametrize("arguments", LIGHT[:3], ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("arguments", LIGHT[:5], ids=lambda arguments: arguments[0])
 def test_a_light_command_answers_within_a_second(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:

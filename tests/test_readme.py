@@ -107,13 +107,24 @@ def test_the_example_spec_is_right_and_its_mistake_reads_as_shown(
     assert len(spec.splitlines()) <= 12
 
 
-def test_the_picture_is_the_one_that_the_spec_draws(
+@pytest.mark.parametrize(("name", "view"), [("hope.svg", "levels"), ("hope-block.svg", "block")])
+def test_the_pictures_are_those_that_the_spec_draws(
+    name: str, view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["draw", "hope", "--view", view, "-o", name]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    hint = f"run `nestgraph draw hope --view {view} -o docs/{name}`"
+    assert (ROOT / "docs" / name).read_bytes() == Path(name).read_bytes(), hint
+
+
+def test_the_clocks_in_the_page_of_pictures_are_those_of_the_spec(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(app, ["draw", "hope", "-o", "hope.svg"]).exit_code == 0
-    hint = "run `nestgraph draw hope -o docs/hope.svg`"
-    assert (ROOT / "docs" / "hope.svg").read_bytes() == Path("hope.svg").read_bytes(), hint
+    command = ["draw", "hope", "--view", "clock", "-o", "clock.txt"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert Path("clock.txt").read_text() in (ROOT / "docs" / "pictures.md").read_text()
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:

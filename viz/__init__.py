@@ -1,12 +1,13 @@
-"""Pictures of systems: `draw` makes one from a spec.
+"""Pictures of systems: `draw` makes one from a spec, `draw_diff` from two.
 
-A graph becomes a `View` (what is shown), a `View` becomes a `Picture` (where), and writers
-turn that into DOT, SVG or PNG. Nothing here imports PyTorch.
+Levels go from a graph over a `View` and its `Picture` (where everything stands) to a `Scene`;
+flows over an `Outline`; clocks over a `Raster`. Writers turn a scene into SVG, PDF, DOT or PNG,
+and an outline or raster into text. Nothing here imports PyTorch.
 """
 
 from __future__ import annotations
 
-from nestgraph.viz.draw import FORMATS, draw
+from nestgraph.viz.draw import FORMATS, draw, draw_diff
 from nestgraph.viz.engine import DrawError
 
-__all__ = ["FORMATS", "DrawError", "draw"]
+__all__ = ["FORMATS", "DrawError", "draw", "draw_diff"]

@@ -14,7 +14,7 @@ from nestgraph.viz.view import Band, Box, Cell, Group, View, Wire
 if TYPE_CHECKING:
     import networkx as nx
 
-_MOST_BOXES = 400
+_MOST_BOXES = 2_000
 
 
 def build_view(graph: nx.MultiDiGraph[str]) -> View:
@@ -27,7 +27,7 @@ def build_view(graph: nx.MultiDiGraph[str]) -> View:
     if len(writes) > _MOST_BOXES:
         raise DrawError(
             f"this picture would hold {len(writes):,} different memories; it can hold "
-            f"{_MOST_BOXES}; layers that are equal and follow each other are drawn once"
+            f"{_MOST_BOXES:,}; layers that are equal and follow each other are drawn once"
         )
     groups = tuple(_groups(graph, writes))
     frames = {box.id: group for group in groups if group.framed for box in group.boxes}

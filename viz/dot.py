@@ -1,260 +1,182 @@
-"""A picture as DOT source that holds every position.
+"""A scene as DOT source that holds every position.
 
-Paint it with `neato -n2 -Tsvg`; plain `dot` would find places of its own. Nodes are called
-b0, b1, ...: names from a spec stand only in labels and tooltips, where they are escaped.
+Paint it with `neato -n2 -Tpng`; plain `dot` would find places of its own. Nodes are called n0,
+n1, ...: names from a spec stand only in labels and tooltips, where they are escaped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape as html_escape
 from typing import TYPE_CHECKING
 
-from nestgraph.viz import labels
-from nestgraph.viz.layout import Picture, PlacedBand, PlacedBox, PlacedGroup, PlacedWire, Rect
-from nestgraph.viz.legend import Sample, samples
-from nestgraph.viz.measure import FRAME_HEAD
-from nestgraph.viz.metrics import shorten
-from nestgraph.viz.place import MARGIN, title_lines
-from nestgraph.viz.sources import STREAM
-from nestgraph.viz.splines import Point, number, place, spline
-from nestgraph.viz.theme import (
-    FONT,
-    FROZEN,
-    OUTER,
-    PAPER,
-    RECOMPUTED,
-    STROKES,
-    TEXT_SIZE,
-    TITLE_SIZE,
-    Stroke,
-    Tone,
-    token_tone,
-)
-from nestgraph.viz.theme import STREAM as STREAM_TONE
-from nestgraph.viz.view import Band, View
+from nestgraph.viz.escape import legal, tip
+from nestgraph.viz.scene import Line, Point, Rect, Scene, Shape, Text
+from nestgraph.viz.splines import number
+from nestgraph.viz.theme import FONT, STROKES, Theme
 
 if TYPE_CHECKING:
     from graphviz import Digraph
 
-_HEADS = {"normal": 7.0, "vee": 7.0, "odot": 5.6, "diamond": 8.4, "odiamond": 8.4, "none": 0.0}
 
-
-def to_dot(picture: Picture) -> str:
-    """The DOT source of a picture."""
-    return _Writer(picture).source()
+def to_dot(scene: Scene, theme: Theme) -> str:
+    """The DOT source of a scene."""
+    return _Writer(scene, theme).source()
 
 
 class _Writer:
-    """Writes one picture; y grows upwards in DOT and downwards in a picture."""
+    """Writes one scene; y grows upwards in DOT and downwards in a scene."""
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, scene: Scene, theme: Theme) -> None:
         import graphviz  # only for those who draw
 
-        self.picture = picture
-        self.ids: dict[str, str] = {STREAM: "stream"}
+        self.scene = scene
+        self.theme = theme
+        self.names: dict[str, str] = {}
+        self.held: dict[str, list[Shape]] = {}
         self.escape = graphviz.escape
         self.graph: Digraph = graphviz.Digraph(
             comment="paint with: neato -n2",
             graph_attr={
-                "bgcolor": PAPER,
+                "bgcolor": theme.colour("page"),
                 "fontname": FONT,
                 "outputorder": "edgesfirst",
                 "pad": "0.1",
                 "tooltip": " ",
             },
-            node_attr={"fontname": FONT, "shape": "plain", "label": "", "tooltip": " "},
+            node_attr={"fontname": FONT, "shape": "box", "margin": "0", "fixedsize": "true"},
             edge_attr={"fontname": FONT, "arrowsize": "0.7"},
         )
 
     def source(self) -> str:
-        picture = self.picture
-        self._heading()
-        tones = dict(_tones(picture.view))
-        for index, band in enumerate(picture.bands):
-            self._band(index, band, tones[index])
-        self._stream()
-        for index, wire in enumerate(picture.wires):
-            self._wire(f"e{index}", wire)
-        for sample in samples(picture):
-            self._sample(sample)
+        for shape in self.scene.shapes:
+            self.held.setdefault(shape.inside, []).append(shape)
+        self._fill(self.graph, "")
+        for index, line in enumerate(self.scene.lines):
+            self._line(index, line)
         source: str = self.graph.source
         return source
 
-    def _heading(self) -> None:
-        picture = self.picture
-        width = picture.width - 2 * MARGIN
-        name = shorten(picture.view.name, width, TITLE_SIZE, bold=True)
-        texts = [(name, TITLE_SIZE, True), *((line, TEXT_SIZE, False) for line in picture.doc)]
-        height = sum(labels.line_height(size) for _, size, _ in texts)
-        rect = Rect(left=MARGIN, top=MARGIN / 2, width=width, height=height)
-        self._node("heading", rect, labels.lines(texts, width))
+    def _fill(self, graph: Digraph, inside: str) -> None:
+        for shape in self.held.get(inside, ()):
+            if not shape.frame:
+                self._node(graph, self._named(shape.id), shape)
+                continue
+            name = self._named(shape.id)
+            with graph.subgraph(name=f"cluster_{name}") as cluster:
+                cluster.attr(bb=self._bounds(shape.rect), **self._look(shape))
+                # An edge may end at a frame: this holds the frame's texts, and its name.
+                texts = Shape(id=shape.id, kind="title", rect=shape.rect, texts=shape.texts)
+                self._node(cluster, name, texts)
+                self._fill(cluster, shape.id)
 
-    def _band(self, index: int, band: PlacedBand, tone: Tone) -> None:
-        row = band.band.row
-        with self.graph.subgraph(name=f"cluster_{index}") as cluster:
-            cluster.attr(
-                bb=self._bb(band.rect),
-                style="rounded,filled",
-                fillcolor=tone.fill,
-                color=tone.line,
-                id=f"level{row.rank}",
-                **{"class": "level"},
-            )
-            texts = title_lines(band.band)
-            height = sum(labels.line_height(size) for _, size, _ in texts)
-            title = Rect(
-                left=band.rect.left + 12,
-                top=band.rect.top + (band.rect.height - height) / 2,
-                width=self.picture.title_width - 14,
-                height=height,
-            )
-            content = labels.lines(texts, title.width)
-            self._node(f"title{row.rank}", title, content, "title", graph=cluster)
-            for nth, group in enumerate(band.groups):
-                self._group(cluster, f"{index}_{nth}", group, tone)
+    def _named(self, shape: str) -> str:
+        return self.names.setdefault(shape, f"n{len(self.names)}")
 
-    def _group(self, cluster: Digraph, name: str, group: PlacedGroup, tone: Tone) -> None:
-        if group.strip is None:
-            for box in group.boxes:
-                self._box(cluster, box, tone)
-            return
-        size = group.slot.size
-        with cluster.subgraph(name=f"cluster_{name}") as frame:
-            frame.attr(
-                bb=self._bb(group.rect),
-                style="rounded,filled",
-                fillcolor=PAPER,
-                color=tone.line,
-                **{"class": "frame"},
-            )
-            head = Rect(
-                left=group.rect.left + 10,
-                top=group.rect.top + 2,
-                width=group.rect.width - 20,
-                height=FRAME_HEAD - 3,
-            )
-            title = labels.right_aligned(size.title, head.width)
-            self._node(f"frame{name}", head, title, "title", graph=frame)
-            for box in group.boxes:
-                self._box(frame, box, tone)
-            if size.strip is not None:
-                content = labels.strip(size.strip, "LTRB")
-                self._named(frame, size.group.id, group.strip, content, "strip")
+    def _look(self, shape: Shape) -> Mapping[str, str]:
+        style = [word for word, has in (("rounded", shape.radius), ("dashed", shape.dashed)) if has]
+        more = {"class": f"{shape.kind} {shape.status}".strip()}
+        more["tooltip"] = self.escape(legal(tip(shape.tip))) or " "
+        if not shape.fill and not shape.line:
+            return {**more, "style": "invis"} if shape.frame else {**more, "penwidth": "0"}
+        colours = {"fillcolor": self.theme.colour(shape.fill)} if shape.fill else {}
+        style += ["filled"] if shape.fill else []
+        line = self.theme.colour(shape.line or shape.fill)
+        return {**more, **colours, "color": line, "style": ",".join(style)}
 
-    def _box(self, graph: Digraph, box: PlacedBox, tone: Tone) -> None:
-        content = labels.box(box.size, tone.line)
-        self._named(graph, box.size.box.id, box.rect, content, box.size.box.kind)
-
-    def _named(self, graph: Digraph, name: str, rect: Rect, content: str, kind: str) -> None:
-        """A node that wires may end at."""
-        self.ids[name] = f"b{len(self.ids)}"
-        self._node(self.ids[name], rect, content, kind, tooltip=name, graph=graph)
-
-    def _stream(self) -> None:
-        rect = self.picture.stream
-        with self.graph.subgraph(name="cluster_stream") as cluster:
-            cluster.attr(
-                bb=self._bb(rect),
-                style="rounded,filled",
-                fillcolor=STREAM_TONE.fill,
-                color=STREAM_TONE.line,
-                **{"class": "stream"},
-            )
-            inner = Rect(left=rect.left + 12, top=rect.top + 7, width=rect.width - 24, height=16)
-            title = self.picture.title_width + 22
-            text = shorten(self.picture.view.stream, inner.width - title, TEXT_SIZE)
-            row = [
-                labels.cell(labels.font("Context flow", TEXT_SIZE), title, 16),
-                labels.cell(labels.font(text, TEXT_SIZE), inner.width - title, 16),
-            ]
-            self._node("stream", inner, labels.table([row]), "stream", graph=cluster)
-
-    def _wire(self, name: str, wire: PlacedWire) -> None:
-        kind = wire.wire.kind
-        ends = self.ids[wire.wire.source], self.ids[wire.wire.target]
-        self._edge(name, ends, wire.points, kind, tooltip=_told(wire))
-
-    def _sample(self, sample: Sample) -> None:
-        left, right = f"{sample.kind}_from", f"{sample.kind}_to"
-        for name, x in ((left, sample.line[0][0]), (right, sample.line[1][0])):
-            self._node(name, Rect(left=x, top=sample.line[0][1], width=0, height=0), "", "legend")
-        content = labels.lines([(sample.text, TEXT_SIZE, False)], sample.rect.width)
-        self._node(f"{sample.kind}_text", sample.rect, content, "legend")
-        self._edge(f"legend_{sample.kind}", (left, right), sample.line, sample.kind, "legend")
-
-    def _node(
-        self,
-        name: str,
-        rect: Rect,
-        content: str,
-        kind: str = "text",
-        tooltip: str = " ",
-        graph: Digraph | None = None,
-    ) -> None:
-        middle = rect.left + rect.width / 2, self.picture.height - rect.top - rect.height / 2
-        (self.graph if graph is None else graph).node(
+    def _node(self, graph: Digraph, name: str, shape: Shape) -> None:
+        rect = shape.rect
+        content = label(shape, self.theme) if shape.texts else ""
+        graph.node(
             name,
             label=f"<{content}>" if content else "",
-            pos=place(middle),
+            pos=self._place((rect.left + rect.width / 2, rect.top + rect.height / 2)),
             width=f"{rect.width / 72:.5g}",
             height=f"{rect.height / 72:.5g}",
-            tooltip=self.escape(labels.legal(tooltip)),
-            **{"class": kind},
+            **self._look(shape),
         )
 
-    def _edge(
-        self,
-        name: str,
-        ends: tuple[str, str],
-        points: tuple[Point, ...],
-        kind: str,
-        more: str = "",
-        tooltip: str = " ",
-    ) -> None:
-        stroke = STROKES[kind]
-        flipped = [(x, self.picture.height - y) for x, y in points]
+    def _line(self, index: int, line: Line) -> None:
+        stroke = STROKES[line.kind]
+        ends = [self.names.get(line.source, ""), self.names.get(line.target, "")]
+        for at, point in enumerate((line.start, line.end)):
+            if not ends[at]:  # a sample in the legend
+                ends[at] = f"end{index}_{at}"
+                place = self._place(point)
+                self.graph.node(ends[at], label="", pos=place, shape="point", style="invis")
+        marks = [f"s,{self._place(line.start)}"] if stroke.tail != "none" else []
+        marks += [f"e,{self._place(line.end)}"] if stroke.head != "none" else []
         self.graph.edge(
             *ends,
-            id=name,
-            pos=spline(flipped, _HEADS[stroke.head], _HEADS[stroke.tail]),
-            tooltip=self.escape(labels.legal(tooltip)),
-            **{"class": f"{kind} {more}".strip()},
-            **_line(stroke),
+            pos=" ".join([*marks, *map(self._place, line.path)]),
+            tooltip=self.escape(legal(tip(line.tip))) or " ",
+            color=self.theme.colour(line.kind if not line.status else f"{line.status}-line"),
+            style=stroke.style,
+            penwidth=number(stroke.width),
+            arrowhead=stroke.head,
+            arrowtail=stroke.tail,
+            dir="forward" if stroke.tail == "none" else "both",
+            **{"class": f"{line.kind} {line.status}".strip()},
         )
 
-    def _bb(self, rect: Rect) -> str:
-        height = self.picture.height
-        low, high = height - rect.bottom, height - rect.top
-        return f"{place((rect.left, low))},{place((rect.right, high))}"
+    def _place(self, point: Point) -> str:
+        return f"{number(point[0])},{number(self.scene.height - point[1])}"
+
+    def _bounds(self, rect: Rect) -> str:
+        low, high = self._place((rect.left, rect.bottom)), self._place((rect.right, rect.top))
+        return f"{low},{high}"
 
 
-def _line(stroke: Stroke) -> Mapping[str, str]:
-    return {
-        "color": stroke.colour,
-        "style": stroke.style,
-        "penwidth": number(stroke.width),
-        "arrowhead": stroke.head,
-        "arrowtail": stroke.tail,
-        "dir": "forward" if stroke.tail == "none" else "both",
-    }
+def label(shape: Shape, theme: Theme) -> str:
+    """The texts of a shape as a table as large as the shape, with empty cells between them."""
+    rows: list[str] = []
+    at = 0
+    for top, texts in _lines(shape):
+        if top > at:
+            rows.append(_row([_cell("", shape.rect.width, top - at)]))
+        height = round(texts[0].height)
+        rows.append(_row(_cells(texts, shape.rect, height, theme)))
+        at = max(at, top) + height
+    if at < round(shape.rect.height):
+        rows.append(_row([_cell("", shape.rect.width, shape.rect.height - at)]))
+    return f"{_TABLE}{''.join(rows)}</TABLE>"
 
 
-def _told(wire: PlacedWire) -> str:
-    kind = STROKES[wire.wire.kind].meaning
-    return f"{kind}: {wire.wire.source} to {wire.wire.target} {wire.wire.cell}".rstrip()
+_TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
 
 
-def _tones(view: View) -> Iterator[tuple[int, Tone]]:
-    """The colours of the levels: outer ones red, inner ones from blue to green."""
-    moving = [index for index, band in enumerate(view.bands) if _counts_tokens(band)]
-    for index, band in enumerate(view.bands):
-        if index in moving:
-            yield index, token_tone(moving.index(index), len(moving))
-        elif band.row.clock.unit == "never":
-            yield index, FROZEN
-        else:
-            yield index, OUTER if band.row.clock.unit == "steps" else RECOMPUTED
+def _lines(shape: Shape) -> list[tuple[int, list[Text]]]:
+    """The texts by how far from the top they stand, each line from the left."""
+    lines: dict[int, list[Text]] = {}
+    for text in sorted(shape.texts, key=lambda text: (text.top, text.left)):
+        lines.setdefault(round(text.top - shape.rect.top), []).append(text)
+    return list(lines.items())
 
 
-def _counts_tokens(band: Band) -> bool:
-    return band.row.clock.unit == "tokens" and band.row.clock.period > 0
+def _cells(texts: list[Text], rect: Rect, height: int, theme: Theme) -> Iterator[str]:
+    at = rect.left
+    ends = [text.left for text in texts[1:]] + [rect.right]
+    for text, end in zip(texts, ends, strict=True):
+        if text.left - at >= 1:
+            yield _cell("", text.left - at, height)
+        yield _cell(_font(text, theme), end - max(at, text.left), height)
+        at = end
+
+
+def _row(cells: Iterator[str] | list[str]) -> str:
+    """Each row is a table of its own, so that its cells need not stand below others."""
+    return f"<TR><TD>{_TABLE}<TR>{''.join(cells)}</TR></TABLE></TD></TR>"
+
+
+def _cell(content: str, width: float, height: float) -> str:
+    size = f'FIXEDSIZE="TRUE" WIDTH="{max(1, round(width))}" HEIGHT="{max(1, round(height))}"'
+    return f'<TD {size} ALIGN="LEFT">{content}</TD>'
+
+
+def _font(text: Text, theme: Theme) -> str:
+    # Graphviz looks for escapes in labels after it has resolved entities: one more backslash.
+    inner = html_escape(legal(text.content)).replace("\\", "&#92;&#92;")
+    if not inner:  # Graphviz refuses an empty element
+        return ""
+    inner = f"<B>{inner}</B>" if text.bold else inner
+    return f'<FONT POINT-SIZE="{text.size:g}" COLOR="{theme.colour(text.ink)}">{inner}</FONT>'

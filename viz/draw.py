@@ -1,19 +1,29 @@
-"""The one way to a picture."""
+"""The one way to a picture: of a system, or of what differs between two."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from nestgraph.graph import build_graph
+from nestgraph.spec import Spec
 from nestgraph.system import System
-from nestgraph.viz.build import build_view
+from nestgraph.viz.clock import Raster
+from nestgraph.viz.difference import difference
 from nestgraph.viz.dot import to_dot
 from nestgraph.viz.engine import DrawError, paint
-from nestgraph.viz.layout import Picture, arranged
+from nestgraph.viz.flow_layout import flow_scene
+from nestgraph.viz.mermaid import to_mermaid
+from nestgraph.viz.outline import Outline
+from nestgraph.viz.pdf import to_pdf
+from nestgraph.viz.scene import Scene
+from nestgraph.viz.svg import to_svg
+from nestgraph.viz.text import outline_text, raster_text
+from nestgraph.viz.theme import THEMES, Theme
+from nestgraph.viz.views import VIEWS, ViewName, Wish, scene_of, written_of
 
-FORMATS = ("svg", "png", "dot")
 _MOST_DOTS = 16_000  # along a side of a PNG
 
 
@@ -24,46 +34,198 @@ class HasSystem(Protocol):
     def system(self) -> System: ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What a writer is given."""
+
+    spec: HasSystem | System
+    wish: Wish
+    theme: str
+
+    @property
+    def system(self) -> System:
+        """What to draw."""
+        return _system(self.spec)
+
+    @property
+    def colours(self) -> Theme:
+        """What to draw it in."""
+        return THEMES[self.theme]
+
+    @property
+    def scene(self) -> Scene:
+        """Everything at its place."""
+        return scene_of(self.system, self.wish)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What a writer of differences is given."""
+
+    outline: Outline
+    theme: str
+
+    @property
+    def colours(self) -> Theme:
+        """What to draw it in."""
+        return THEMES[self.theme]
+
+    @property
+    def scene(self) -> Scene:
+        """Everything at its place."""
+        return flow_scene(self.outline)
+
+
+_Job = TypeVar("_Job")
+
+
 def draw(
-    spec: HasSystem | System, path: str | Path | None = None, format: str | None = None
+    spec: HasSystem | System,
+    path: str | Path | None = None,
+    format: str | None = None,
+    *,
+    view: ViewName = "levels",
+    depth: int | None = None,
+    focus: str | None = None,
+    span: str | None = None,
+    theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws the levels of a system.
+    """Draws a system.
 
     Args:
         spec: a spec or a system.
         path: where to write the picture; its ending names the format.
-        format: `svg`, `png` or `dot`; by default the ending of `path`, or `svg`.
+        format: one of `FORMATS`; by default the ending of `path`, or `svg`.
+        view: `levels`, `nested` (with those of the optimizer), `block`, `clock`, `optimizer` or
+            `system` (the flows of model and optimizer).
+        depth: how many blocks inside each other are open, in views of flows; all when None.
+        focus: a node, by its id or the end of it; only it and its neighbours are shown.
+        span: positions of the clock view: `64`, `100:164`, `64 steps`.
+        theme: `light`, `dark` or `print`.
 
     Returns:
-        The path if one was given, else the picture: text for svg and dot, bytes for png.
+        The path if one was given, else the picture: bytes for png and pdf, else text.
 
     Raises:
-        DrawError: if the format is unknown, no program to paint with is found, or the file
-            can't be written.
+        DrawError: if something is asked for that there is not, no program to paint with is
+            found, or the file can't be written.
     """
+    _known("view", view, VIEWS)
+    _known("theme", theme, THEMES)
+    wish = Wish(view=view, depth=depth, focus=focus, span=span)
+    return _drawn(Job(spec=spec, wish=wish, theme=theme), _WRITERS, path, format)
+
+
+def draw_diff(
+    old: HasSystem | System,
+    new: HasSystem | System,
+    path: str | Path | None = None,
+    format: str | None = None,
+    *,
+    theme: str = "light",
+) -> str | bytes | Path:
+    """Draws what differs between two systems: added, removed and changed boxes and lines.
+
+    Args:
+        old: a spec or a system.
+        new: another one.
+        path: where to write the picture; its ending names the format.
+        format: `svg`, `png`, `pdf`, `dot`, `mmd` or `txt`; by default the ending of `path`, or
+            `svg`.
+        theme: `light`, `dark` or `print`.
+
+    Returns:
+        The path if one was given, else the picture: bytes for png and pdf, else text.
+
+    Raises:
+        DrawError: as `draw` does.
+    """
+    _known("theme", theme, THEMES)
+    outline = difference(_system(old), _system(new))
+    return _drawn(Comparison(outline=outline, theme=theme), _DIFF_WRITERS, path, format)
+
+
+def _known(what: str, given: str, known: Iterable[str]) -> None:
+    if given not in known:
+        raise DrawError(f"`{given}` is no {what}; give one of {', '.join(known)}")
+
+
+def _system(spec: HasSystem | System) -> System:
+    return spec if isinstance(spec, System) else spec.system
+
+
+def _drawn(
+    job: _Job,
+    writers: Mapping[str, Callable[[_Job], str | bytes]],
+    path: str | Path | None,
+    format: str | None,
+) -> str | bytes | Path:
+    """What a writer makes of a job, in a file if one is named."""
     target = None if path is None else Path(path)
-    form = _format(target, format)
-    system = spec if isinstance(spec, System) else spec.system
-    picture = arranged(build_view(build_graph(system, roll=True)))
-    source = to_dot(picture)
-    content = source.encode() if form == "dot" else paint(source, form, _dpi(picture))
-    if target is not None:
-        _write(target, content)
-        return target
-    return content if form == "png" else content.decode()
+    content = writers[_format(target, format, writers)](job)
+    if target is None:
+        return content
+    _write(target, content.encode() if isinstance(content, str) else content)
+    return target
 
 
-def _dpi(picture: Picture) -> int:
+def to_png(scene: Scene, theme: Theme) -> bytes:
     """Sharp on screens of today, but never more dots than a viewer can load."""
-    return max(1, min(144, int(72 * _MOST_DOTS / max(picture.width, picture.height))))
+    dpi = max(1, min(144, int(72 * _MOST_DOTS / max(scene.width, scene.height))))
+    return paint(to_dot(scene, theme), dpi)
 
 
-def _format(target: Path | None, given: str | None) -> str:
+def _mermaid(job: Job) -> str:
+    made = written_of(job.system, job.wish)
+    if isinstance(made, Raster):
+        raise DrawError("Mermaid has no form for the clock view; draw it as svg or txt")
+    return to_mermaid(made, job.colours)
+
+
+def _text(job: Job) -> str:
+    made = written_of(job.system, job.wish)
+    return raster_text(made) if isinstance(made, Raster) else outline_text(made)
+
+
+def _html(job: Job) -> str:
+    from nestgraph.viz.page import page
+    from nestgraph.viz.page.data import spec_data
+
+    spec = job.spec
+    theme = job.theme if job.theme == "dark" else ""  # else as the reader has it
+    if isinstance(spec, Spec):
+        data = spec_data(spec.system, spec.sources, spec.path, spec.warnings, job.wish)
+    else:
+        data = spec_data(job.system, wish=job.wish)
+    return page([data], theme=theme)
+
+
+_SCENES: Mapping[str, Callable[[Job | Comparison], str | bytes]] = {
+    "svg": lambda job: to_svg(job.scene, job.colours),
+    "png": lambda job: to_png(job.scene, job.colours),
+    "pdf": lambda job: to_pdf(job.scene, job.colours),
+    "dot": lambda job: to_dot(job.scene, job.colours),
+}
+_WRITERS: Mapping[str, Callable[[Job], str | bytes]] = {
+    **_SCENES,
+    "mmd": _mermaid,
+    "txt": _text,
+    "html": _html,
+}
+_DIFF_WRITERS: Mapping[str, Callable[[Comparison], str | bytes]] = {
+    **_SCENES,
+    "mmd": lambda job: to_mermaid(job.outline, job.colours),
+    "txt": lambda job: outline_text(job.outline),
+}
+FORMATS = tuple(_WRITERS)
+
+
+def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str:
     ending = target.suffix.removeprefix(".").lower() if target is not None else ""
     form = given or ending or ("svg" if target is None else "")
-    if form not in FORMATS:
+    if form not in known:
         what = f"`{form}`" if form else f"the ending of {target}"
-        raise DrawError(f"{what} is no format to draw in; give one of {', '.join(FORMATS)}")
+        raise DrawError(f"{what} is no format to draw in; give one of {', '.join(known)}")
     return form
 
 

@@ -1,14 +1,12 @@
-"""Finds and runs the program that turns a drawing into SVG or PNG.
+"""Finds and runs the program that places the boxes of flows, and paints PNG.
 
 The order is: the file that `NESTGRAPH_DOT` names, graphviz-pure from this installation (the
-same pictures on every machine), `dot` on the path. Drawings come with their positions, so
-that the program only paints.
+same pictures on every machine), `dot` on the path. What it paints comes with its positions.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sysconfig
@@ -39,7 +37,7 @@ def renderer() -> Path:
     raise DrawError(
         "no program to draw with was found; install it with `pip install graphviz-pure`, "
         f"put Graphviz' `dot` on the path, or name one in {VARIABLE} "
-        "(format dot needs none)"
+        "(levels as svg, pdf or dot need none)"
     )
 
 
@@ -50,15 +48,27 @@ def _chosen(name: str) -> Path:
     return Path(found)
 
 
-def paint(source: str, form: str, dpi: int = 72) -> bytes:
-    """Paints DOT source that holds its own positions, as `svg` or `png` (of some dots per inch).
+def paint(source: str, dpi: int) -> bytes:
+    """DOT source that holds its own positions, as PNG of some dots per inch.
 
     Raises:
         DrawError: if no program is found, or the one found fails.
     """
+    return _run(source, "-Kneato", "-n2", "-Tpng", f"-Gdpi={dpi}")
+
+
+def lay_out(source: str) -> str:
+    """DOT source with places for all its nodes, clusters and edges, as JSON.
+
+    Raises:
+        DrawError: if no program is found, or the one found fails.
+    """
+    return _run(source, "-Kdot", "-Tjson").decode()
+
+
+def _run(source: str, *options: str) -> bytes:
     program = renderer()
-    command = [str(program), "-Kneato", "-n2", "-q", f"-T{form}"]
-    command += [f"-Gdpi={dpi}"] if form == "png" else []
+    command = [str(program), "-q", *options]
     try:
         done = subprocess.run(
             command, input=source.encode(), capture_output=True, timeout=_SECONDS, check=False
@@ -69,10 +79,4 @@ def paint(source: str, form: str, dpi: int = 72) -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         reason = said[0] if said else f"it ended with status {done.returncode}"
         raise DrawError(f"{program} could not draw the picture: {reason}")
-    return _without_comments(done.stdout) if form == "svg" else done.stdout
-
-
-def _without_comments(svg: bytes) -> bytes:
-    """Comments name the program's version: a picture of the same spec should stay the same."""
-    text = re.sub(r"<!--.*?-->\n?", "", svg.decode(), flags=re.DOTALL)
-    return text.encode()
+    return done.stdout

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import accumulate
 
-from nestgraph.viz.route import Lane, Net
+from nestgraph.viz.passages import Net
+from nestgraph.viz.route import Lane
 
 _MARGIN = 6
 

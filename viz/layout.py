@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from nestgraph.viz.lanes import stacked
 from nestgraph.viz.measure import FRAME_HEAD, FRAME_PAD, BoxSize, Strip
 from nestgraph.viz.metrics import wrap
+from nestgraph.viz.passages import Net
 from nestgraph.viz.place import GAPS, MARGIN, Places, Slot, placed
-from nestgraph.viz.route import Height, Net, Route, Router
+from nestgraph.viz.route import Height, Route, Router
+from nestgraph.viz.scene import Rect
 from nestgraph.viz.theme import LINE, TEXT_SIZE, TITLE_SIZE
 from nestgraph.viz.view import Band, View, Wire
 
@@ -19,26 +21,6 @@ BAND_PAD = 12
 LEAST_BAND = 88  # four lines of title
 STREAM_HEIGHT = 30
 _SIDE_SHIFT = 9
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rect:
-    """A rectangle."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-    @property
-    def right(self) -> float:
-        """Right end."""
-        return self.left + self.width
-
-    @property
-    def bottom(self) -> float:
-        """Lower end."""
-        return self.top + self.height
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,7 +199,9 @@ def _height(
     if height.side in ("bottom", "strip"):
         return group.rect.bottom
     middle = group.rect.top + group.rect.height / 2
-    return middle if height.side == "middle" else group.rect.top + 16 + _SIDE_SHIFT * height.index
+    if height.side == "middle":
+        return middle
+    return group.rect.top + 16 + min(_SIDE_SHIFT * height.index, group.rect.height - 32)
 
 
 def _straightened(points: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:

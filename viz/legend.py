@@ -1,45 +1,52 @@
-"""The legend: one line of each kind that the picture shows."""
+"""The legend: one line of each kind that the picture shows, and its meaning beside it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
-from nestgraph.viz.layout import Picture, Rect
+from nestgraph.viz.arrows import LENGTHS
 from nestgraph.viz.metrics import text_width
-from nestgraph.viz.place import MARGIN
-from nestgraph.viz.splines import Point
+from nestgraph.viz.scene import Line, Rect, Shape, Text
+from nestgraph.viz.splines import curve
 from nestgraph.viz.theme import STROKES, TEXT_SIZE
 
 _LINE = 44  # of a sample
 _GAP = 22
+_ROW = 18
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """One kind of edge: a line, and its meaning beside it."""
+@dataclass(slots=True)
+class Legend:
+    """Samples and their texts, and where they end below."""
 
-    kind: str
-    text: str
-    line: tuple[Point, Point]
-    rect: Rect
+    bottom: float
+    shapes: list[Shape] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
 
-def samples(picture: Picture) -> Iterator[Sample]:
-    """The samples, row by row."""
-    shown = {wire.wire.kind for wire in picture.wires}
-    left, top = float(MARGIN), picture.legend_top
-    for kind, stroke in STROKES.items():
-        if kind not in shown:
-            continue
-        width = math.ceil(text_width(stroke.meaning, TEXT_SIZE)) + 4
-        if left > MARGIN and left + _LINE + 6 + width > picture.width - MARGIN:
-            left, top = float(MARGIN), top + 18
-        yield Sample(
-            kind=kind,
-            text=stroke.meaning,
-            line=((left, top + 8), (left + _LINE, top + 8)),
-            rect=Rect(left=left + _LINE + 6, top=top, width=width, height=16),
-        )
+def legend(shown: Collection[str], start: float, top: float, right: float) -> Legend:
+    """The samples of the kinds that are shown, row by row between two ends."""
+    made = Legend(bottom=top + _ROW)
+    left = float(start)
+    for kind in (kind for kind in STROKES if kind in shown):
+        width = math.ceil(text_width(STROKES[kind].meaning, TEXT_SIZE)) + 4
+        if left > start and left + _LINE + 6 + width > right:
+            left, top = float(start), top + _ROW
+        _add(made, kind, left, top, width)
         left += _LINE + 6 + width + _GAP
+    made.bottom = top + _ROW
+    return made
+
+
+def _add(made: Legend, kind: str, left: float, top: float, width: float) -> None:
+    stroke = STROKES[kind]
+    rect = Rect(left=left + _LINE + 6, top=top, width=width, height=16)
+    text = Text(content=stroke.meaning, left=rect.left, top=top, height=16, size=TEXT_SIZE)
+    made.shapes.append(Shape(id=f"legend {kind}", kind="legend", rect=rect, texts=(text,)))
+    points = ((left, top + 8), (left + _LINE, top + 8))
+    bent = curve(points, LENGTHS[stroke.head], LENGTHS[stroke.tail])
+    made.lines.append(
+        Line(kind=kind, source="", target="", path=bent.path, start=bent.start, end=bent.end)
+    )

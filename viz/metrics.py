@@ -40,6 +40,11 @@ def _letter(letter: str, table: tuple[int, ...]) -> int:
     return table[index] if 0 <= index < len(table) else _NARROW.get(letter, _UNKNOWN)
 
 
+def is_measured(text: str) -> bool:
+    """Whether the width of every letter is known."""
+    return all(" " <= letter <= "~" or letter in _NARROW for letter in text)
+
+
 def shorten(text: str, width: float, size: float, *, bold: bool = False) -> str:
     """The text, cut with `...` where it is wider than `width`."""
     if text_width(text, size, bold=bold) <= width:

@@ -8,15 +8,15 @@ horizontal places are decided; lanes get their heights in `layout`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nestgraph.viz.passages import APART, Claims, Gaps, Net
 from nestgraph.viz.place import MARGIN, Places, Slot
 from nestgraph.viz.sources import STREAM
 from nestgraph.viz.view import View, Wire
 
-_APART = 7  # between wires side by side
 _CLEAR = 8  # between a wire and a box that it passes
 _INSET = 12  # between a wire and the corner of the box where it starts or ends
 _STUB = 12  # how far a wire that leaves at the side goes before it turns
@@ -26,7 +26,6 @@ _SHARES = {"flow": 50, "task": 72, "init": 90}  # where wires come in from above
 
 KINDS = ("flow", "write", "rate", "task", "init")
 
-Net = tuple[str, ...]
 Side = Literal["top", "bottom", "strip", "middle", "box", "side", "stream", "lane"]
 
 
@@ -96,7 +95,8 @@ class Router:
         self.crowded = False
         self._view = view
         self._places = places
-        self._claimed: list[list[tuple[int, Net]]] = [[] for _ in range(places.bands + 1)]
+        self._claimed = [Claims() for _ in range(places.bands + 1)]
+        self._known_gaps: dict[tuple[int, int], Gaps] = {}
         self._trunks: dict[Net, list[tuple[int, int, int]]] = {}
         self._home = {
             box.box.id: (slot, index)
@@ -211,8 +211,8 @@ class Router:
         # The input farthest left has the outermost way round.
         shift = min(KINDS.index(wire.kind), 2)
         nearest = slot.right + _STUB
-        side = Height(side="side", slot=slot, index=shift)
-        wish = nearest + _APART * (2 - shift)
+        side = Height(side="side", slot=slot, index=shift + 3 * index)
+        wish = nearest + APART * (2 - shift)
         farthest = slot.right + self._places.gap - _CLEAR
         return _below(slot, nearest, farthest, side, wish=wish)
 
@@ -221,7 +221,8 @@ class Router:
     ) -> Iterator[Corner]:
         """A run along a street; each end says whether the wire goes up from there."""
         places = [first[0], second[0]]
-        self._claimed[street] += [(x, net) for x in places]
+        for x in places:
+            self._claimed[street].add(x, net)
         if first[0] == second[0]:
             return
         lane = self.lanes.setdefault((street, net), Lane(min(places), max(places)))
@@ -243,49 +244,62 @@ class Router:
             out = 0 if start.holds(x) else abs(x - start.wish) + _BEND
             return out + abs(x - goal) + (0 if x == goal else _BEND), x
 
-        trunk = min(self._passages(net, first, last, (goal, start.wish)), key=cost)
+        trunk = min(self._passages(net, first, last, (goal, start.wish), cost), key=cost)
         self._trunks.setdefault(net, []).append((trunk, first, last))
         for street in range(first, last + 1):
-            self._claimed[street].append((trunk, net))
+            self._claimed[street].add(trunk, net)
         return trunk
 
-    def _passages(self, net: Net, first: int, last: int, wishes: Iterable[int]) -> Iterator[int]:
-        """Places where nothing stands between two streets."""
-        walls = [
-            (slot.left - _CLEAR, slot.right + _CLEAR)
-            for band in range(first, last)
-            for slot in self._places.in_band(band)
-        ]
-        tried = {wish + shift * _APART for wish in wishes for shift in range(-3, 4)}
-        tried |= {left - shift * _APART for left, _ in walls for shift in range(3)}
-        tried |= {right + shift * _APART for _, right in walls for shift in range(3)}
-        leftmost = MARGIN + self._places.title_width + _CLEAR
-        for x in sorted(tried):
-            clear = x >= leftmost and not any(left < x < right for left, right in walls)
-            if clear and self._free(net, x, first, last):
-                yield x
+    def _passages(
+        self,
+        net: Net,
+        first: int,
+        last: int,
+        wishes: tuple[int, int],
+        cost: Callable[[int], tuple[int, int]],
+    ) -> Iterator[int]:
+        """Places where nothing stands between two streets, one of them the cheapest."""
+        gaps, goal = self._gaps(first, last), wishes[0]
         x = self._places.right + 2 * _CLEAR  # to the right of everything there is always room
         while not self._free(net, x, first, last):
-            x += _APART
+            x += APART
         yield x
+        best = cost(x)
+        for x in sorted({wish + shift * APART for wish in wishes for shift in range(-3, 4)}):
+            if cost(x) < best and gaps.clear(x) and self._free(net, x, first, last):
+                best = cost(x)
+                yield x
+        for x in gaps.outward(goal):
+            if abs(x - goal) > best[0]:
+                return
+            if cost(x) < best and self._free(net, x, first, last):
+                best = cost(x)
+                yield x
+
+    def _gaps(self, first: int, last: int) -> Gaps:
+        if (first, last) not in self._known_gaps:
+            boxes = (
+                (slot.left - _CLEAR, slot.right + _CLEAR)
+                for band in range(first, last)
+                for slot in self._places.in_band(band)
+            )
+            leftmost = MARGIN + self._places.title_width + _CLEAR
+            self._known_gaps[first, last] = Gaps(boxes, leftmost)
+        return self._known_gaps[first, last]
 
     def _pick(self, net: Net, end: _End) -> int:
         """Where the net meets an end already, else the free place nearest to the end's wish."""
-        for x, other in self._claimed[end.street]:
-            if other == net and end.holds(x):
+        for x in self._claimed[end.street].of(net):
+            if end.holds(x):
                 return x
-        tried = [end.wish + sign * shift for shift in range(0, 200, _APART) for sign in (1, -1)]
+        tried = [end.wish + sign * shift for shift in range(0, 200, APART) for sign in (1, -1)]
         free = (x for x in tried if end.holds(x) and self._free(net, x, end.street, end.street))
         found = next(free, None)
         self.crowded |= found is None and end.height.side == "side"
         return end.wish if found is None else found
 
     def _free(self, net: Net, x: int, first: int, last: int) -> bool:
-        return all(
-            other == net or abs(x - taken) >= _APART
-            for street in range(first, last + 1)
-            for taken, other in self._claimed[street]
-        )
+        return all(self._claimed[street].free(x, net) for street in range(first, last + 1))
 
 
 def _below(slot: Slot, low: int, high: int, height: Height, wish: int | None = None) -> _End:

@@ -1,31 +1,35 @@
-"""Lines with corners as the rounded splines of Graphviz."""
+"""Lines with corners as splines with rounded turns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import hypot
 
-Point = tuple[float, float]
+from nestgraph.viz.scene import Point
 
 _RADIUS = 7.0
 _ARROW = 7.0  # length of an arrow head
 
 
-def spline(points: Sequence[Point], head: float = _ARROW, tail: float = 0.0) -> str:
-    """The value of `pos` for an edge through `points`, with y growing upwards.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """Control points between two ends; arrow heads fill what is left to the ends."""
 
-    `head` and `tail` are the lengths of the arrow heads that stand before the ends.
-    """
+    path: tuple[Point, ...]
+    start: Point
+    end: Point
+
+
+def curve(points: Sequence[Point], head: float = _ARROW, tail: float = 0.0) -> Curve:
+    """A line through corners; `head` and `tail` are the lengths of the arrow heads at its ends."""
     first, last = points[0], points[-1]
     inner = list(points)
     if head:
         inner[-1] = _towards(last, inner[-2], head)
     if tail:
         inner[0] = _towards(first, inner[1], tail)
-    parts = [_text("s", first)] if tail else []
-    parts += [_text("e", last)] if head else []
-    parts += [_text("", point) for point in _curve(inner)]
-    return " ".join(parts)
+    return Curve(path=tuple(_rounded(inner)), start=first, end=last)
 
 
 def number(value: float) -> str:
@@ -34,16 +38,7 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def place(point: Point) -> str:
-    """A point as DOT writes it."""
-    return f"{number(point[0])},{number(point[1])}"
-
-
-def _text(mark: str, point: Point) -> str:
-    return f"{mark},{place(point)}" if mark else place(point)
-
-
-def _curve(points: Sequence[Point]) -> Iterator[Point]:
+def _rounded(points: Sequence[Point]) -> Iterator[Point]:
     """Control points: straight stretches, joined by quarter turns."""
     yield points[0]
     at = points[0]

@@ -57,6 +57,9 @@ _MODULES: Mapping[str, str] = {
     "transformer": "transformer",
     "gated-deltanet": "gated_deltanet",
     "self-modifying-titans": "self_modifying_titans",
+    "attention-spans": "attention_spans",
+    "selective-scan": "selective_scan",
+    "diagonal-delta": "diagonal_delta",
 }
 
 

@@ -56,7 +56,7 @@ def is_fast(memory: Op) -> bool:
 
 def shapes(memory: Op) -> list[tuple[str, tuple[int, ...]]]:
     """Short name and shape of every part of a fast memory's state, without the batch."""
-    from nestgraph.compiler.lowering.memories import layer_shapes
+    from nestgraph.compiler.lowering.looped import layer_shapes
 
     heads, sizes = memory.integer("heads"), layer_shapes(memory)
     named: list[tuple[str, tuple[int, ...]]] = [

@@ -34,7 +34,7 @@ class _Mover:
     pace: Pace
     source: Address | None
 
-    def rates(self, state: ops.Fast) -> ops.Rates:
+    def rates(self, state: ops.Fast) -> ops.FastRates:
         """Its coefficients at a tick."""
         like, roles = state.weights[0], self.op.texts("roles")
         noted = dict(zip(roles, state.rates, strict=True))
@@ -45,7 +45,7 @@ class _Mover:
             numbers = self.op.attrs[role]
             return like.new_tensor([numbers if isinstance(numbers, tuple) else (numbers,)])
 
-        return ops.Rates(*(rate(role) for role in ops.Rates._fields))
+        return ops.FastRates(*(rate(role) for role in ops.FastRates._fields))
 
 
 class Moves(NamedTuple):

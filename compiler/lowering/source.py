@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.lowering import memories
 from nestgraph.compiler.lowering.simple import EMITTERS
-from nestgraph.compiler.lowering.writer import INDENT, FunctionWriter
+from nestgraph.compiler.lowering.writer import INDENT, FunctionWriter, as_tuple
 
 HEADER = '''\
 """The layers of {name}, as straight-line code over tensors.
@@ -82,7 +82,7 @@ def _definition(head: str, body: Iterator[str]) -> Iterator[str]:
 def _prepare_lines(writer: FunctionWriter) -> Iterator[str]:
     for expression, variable in writer.weights.items():
         yield f"{variable} = {expression}"
-    yield f"return {_tuple(writer.weights.values())}"
+    yield f"return {as_tuple(writer.weights.values())}"
 
 
 def _initial_lines(writer: FunctionWriter) -> Iterator[str]:
@@ -104,9 +104,4 @@ def _run_lines(writer: FunctionWriter, output: str) -> Iterator[str]:
 
 def _unpack_weights(writer: FunctionWriter) -> Iterator[str]:
     if writer.weights:
-        yield f"{_tuple(writer.weights.values())} = w"
-
-
-def _tuple(names: Iterable[str]) -> str:
-    listed = list(names)
-    return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
+        yield f"{as_tuple(writer.weights.values())} = w"

@@ -22,6 +22,12 @@ INDENT = "    "
 _RESERVED = frozenset({"F", "begin", "due", "end", "ops", "p", "s", "start", "torch", "w", "x"})
 
 
+def as_tuple(names: Iterable[str]) -> str:
+    """Names as a tuple of Python, whatever their number."""
+    listed = list(names)
+    return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
+
+
 @dataclass(kw_only=True)
 class Region:
     """Straight-line code under way: the whole function, or the body of one loop."""
@@ -105,6 +111,22 @@ class FunctionWriter:
         self.line(f"{variable} = torch.stack(({', '.join(split)}), 2)")
         return variable
 
+    def events(self, names: list[str], heads: int) -> str:
+        """The variable of several flows as events of one position: (B, H, T·n, d)."""
+        if len(names) == 1:
+            return self.heads(names[0], heads)
+        key = f"{'+'.join(names)}:events{heads}"
+        if key not in self.region.values:
+            split = [self.heads(name, heads) for name in names]
+            variable = self.fresh("events")
+            self.line(f"{variable} = torch.stack(({', '.join(split)}), 3).flatten(2, 3)")
+            self.region.values[key] = variable
+        return self.region.values[key]
+
+    def now(self) -> str:
+        """The absolute position at which the region under way begins."""
+        return "start + begin" if self._inside else "start"
+
     def coefficient(self, name: str, heads: int) -> str:
         """The variable of a flow as a rate: (B, H, T)."""
         return self._derived(name, f"rate{heads}", f"ops.coefficient({{}}, {heads})")
@@ -161,19 +183,21 @@ class FunctionWriter:
         body, self.region = self.region, self.outer
         assert body.loop is not None
         gathered = [name for name in self._needed_outside(body.loop) if name in body.values]
-        lists = {name: self.fresh(f"{body.values[name]}_all") for name in gathered}
-        for variable in lists.values():
-            self.line(f"{variable} = []")
-        periods, longest = body.loop.attrs["periods"], body.loop.attrs["longest"]
-        walk = f"ops.segments(start, x.shape[1], {periods!r}, {longest})"
-        self.line(f"for begin, end, due in {walk}:")
-        keep = [f"{lists[name]}.append({body.values[name]})" for name in gathered]
-        for text in [*body.head, *body.lines, *keep, *tail]:
+        lines = [*body.head, *body.lines, *tail]
+        words = set(re.findall(r"\w+", "\n".join(lines)))
+        states = [variable for variable, _ in self.states.values() if variable in words]
+        name = self.fresh(f"segment{body.loop.loop}")
+        self.line(f"def {name}({', '.join(['begin', 'end', 'due', *states])}):")
+        answer = f"return {as_tuple([body.values[n] for n in gathered])}, {as_tuple(states)}"
+        for text in [*lines, answer]:
             self.line(f"{INDENT}{text}")
-        for name in gathered:
-            variable = self.fresh(name)
-            self.line(f"{variable} = torch.cat({lists[name]}, 1)")
-            self.outer.values[name] = variable
+        periods, longest = body.loop.attrs["periods"], body.loop.attrs["longest"]
+        segments = f"ops.segments(start, x.shape[1], {periods!r}, {longest})"
+        for each in gathered:
+            self.outer.values[each] = self.fresh(each)
+        flows = as_tuple([self.outer.values[each] for each in gathered])
+        target = f"{flows if gathered else '_'}, {as_tuple(states)}"
+        self.line(f"{target} = ops.walk({name}, {segments}, {as_tuple(states)})")
 
     def _needed_outside(self, loop: Op) -> list[str]:
         index = loop.loop

@@ -34,6 +34,12 @@ def _passes(incomplete: str) -> list[str]:
     return [name for name in (*PASS_NAMES, "all") if name.startswith(incomplete)]
 
 
+def _codes(incomplete: str) -> list[str]:
+    from nestgraph.codes import CODES
+
+    return [code for code in CODES if code.startswith(incomplete)]
+
+
 SpecName = Annotated[
     str, typer.Argument(metavar="S", help="Path or name of a spec.", autocompletion=_specs)
 ]
@@ -89,32 +95,156 @@ def check(
 
 
 @app.command()
+def explain(
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="Such as NG201.", autocompletion=_codes)
+    ],
+) -> None:
+    """Say what a code means, with a spec that gets it and the spec put right."""
+    from nestgraph.cli.explain import explain_code
+
+    explain_code(code)
+
+
+@app.command()
 def show(
     spec: SpecName,
     node: Annotated[
         str | None,
         typer.Argument(metavar="NODE", help="A memory, read or op, like `hope.a.q` or `q`."),
     ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Measure what the compiled kernels cost, too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     changes: Changes = None,
 ) -> None:
-    """Print the levels, parameters and resolved values; or one node, line by line."""
+    """Print levels, kernels, costs and every value with its origin; or one node, line by line."""
     from nestgraph.cli.show import show_spec
 
-    show_spec(spec, node, changes or [])
+    show_spec(spec, node, changes or [], costs, as_json)
+
+
+@app.command()
+def diff(
+    old: Annotated[
+        str, typer.Argument(metavar="A", help="Path or name of a spec.", autocompletion=_specs)
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="B", help="What it is compared with.", autocompletion=_specs)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Compare two specs by node, edge and attribute; exit with 1 if they differ."""
+    from nestgraph.cli.diff import diff_specs
+
+    diff_specs(old, new, as_json, changes or [])
 
 
 @app.command()
 def draw(
     spec: SpecName,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Its ending says what: svg png dot.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Its ending says what: svg png pdf dot mmd txt html.",
+        ),
     ],
+    view: Annotated[
+        Literal["levels", "nested", "block", "clock", "optimizer", "system"],
+        typer.Option("--view", help="What to show; html holds all views."),
+    ] = "levels",
+    depth: Annotated[
+        int | None,
+        typer.Option(min=0, help="How many blocks inside each other are open; all by default."),
+    ] = None,
+    focus: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Only a node, like `a.q` or `M_k`, and its neighbours."),
+    ] = None,
+    span: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="Of clocks: `64`, `100:164 tokens`, `64 steps`."),
+    ] = None,
+    theme: Annotated[
+        Literal["light", "dark", "print"], typer.Option("--theme", help="Colours.")
+    ] = "light",
     changes: Changes = None,
 ) -> None:
-    """Draw the memories of a spec, level by level."""
-    from nestgraph.cli.draw import draw_spec
+    """Draw a spec: its levels, the flows in its blocks, its clocks, or what trains it."""
+    from nestgraph.cli.draw import Look, draw_spec
 
-    draw_spec(spec, out, changes or [])
+    look = Look(view=view, depth=depth, focus=focus, span=span, theme=theme)
+    draw_spec(spec, out, look, changes or [])
+
+
+@app.command()
+def view(
+    specs: Annotated[
+        list[str],
+        typer.Argument(metavar="S...", help="Paths or names of specs.", autocompletion=_specs),
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Show specs in a browser, side by side, drawn anew whenever a file is saved."""
+    from nestgraph.cli.view import view_specs
+
+    view_specs(specs, port, show, changes or [])
+
+
+@app.command()
+def export(
+    spec: SpecName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Else it is printed. .json .graphml"),
+    ] = None,
+    form: Annotated[
+        Literal["node-link", "graphml", "model-explorer"] | None,
+        typer.Option("--format", help="Else what the file's ending says."),
+    ] = None,
+    roll: Annotated[bool, typer.Option("--roll", help="Tell equal repeats once.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Write the graph of a spec for networkx, graph editors or Model Explorer."""
+    from nestgraph.cli.export import export_spec
+
+    export_spec(spec, out, form, roll, changes or [])
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the spec; its file is NAME.yaml.")
+    ],
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="S", help="The spec to start from.", autocompletion=_specs),
+    ] = "hope-tiny",
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Write the whole spec, not only what differs.")
+    ] = False,
+) -> None:
+    """Begin a spec of your own from another one."""
+    from nestgraph.cli.new import new_spec
+
+    new_spec(name, start, copy)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look whether all that nestgraph needs is here; exit with 1 if not."""
+    from nestgraph.cli.doctor import examine
+
+    examine(as_json)
 
 
 @app.command("compile")
@@ -202,6 +332,22 @@ def train(
         frozen=frozen,
     )
     train_spec(spec, wishes, changes or [])
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, like several seeds.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Else report.html in the first RUN."),
+    ] = None,
+) -> None:
+    """Write one page of HTML about runs, and its plots as SVG and PNG."""
+    from nestgraph.cli.report import report_runs
+
+    report_runs(runs, out)
 
 
 @app.command()

@@ -2,51 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import typer
 
 from nestgraph.cli.columns import columns, section
 from nestgraph.cli.details import details
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.parameter_rows import HEADER, parameter_rows
-from nestgraph.levels import LevelRow, levels
+from nestgraph.costs import Cost, level_costs, total
+from nestgraph.fields import Field, training_fields
+from nestgraph.flops import BACKWARD
+from nestgraph.levels import LevelRow
 from nestgraph.parameters import parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import System
+from nestgraph.wording import count, size
+
+LEVELS = ("rank", "level", "moves", "frequency", "holds", "parameters", "state", "FLOPs a token")
 
 
-def show_spec(path: str, node: str | None, changes: list[str]) -> None:
-    """Prints the whole spec, or one node of it."""
+def show_spec(
+    path: str, node: str | None, changes: list[str], costs: bool = False, as_json: bool = False
+) -> None:
+    """Prints the whole spec, or one node of it.
+
+    Args:
+        path: of the spec, or its name.
+        node: the whole path of a part, or the end of it.
+        changes: as `--set` gave them.
+        costs: measure what the kernels cost, too, which imports PyTorch.
+        as_json: for programs.
+    """
     with open_spec(path, changes) as spec:
-        if node is not None:
+        if as_json:
+            from nestgraph.cli.show_json import as_text
+
+            typer.echo(as_text(spec, node, costs))
+        elif node is not None:
             typer.echo(details(spec.system, node, parameter_table(spec.system)))
-            return
-        typer.echo(overview(spec))
+        else:
+            typer.echo(overview(spec, costs))
 
 
-def overview(spec: Spec) -> str:
-    """Title, levels, parameters, resolved values."""
+def overview(spec: Spec, costs: bool = False) -> str:
+    """Title, levels, kernels, parameters, costs, vars and training, resolved values."""
     system = spec.system
-    title = f"{system.name}  {system.doc}\n{spec.path}"
-    parts = [title, section("Levels, the outermost first", _levels(system))]
+    parts = [
+        f"{system.name}  {system.doc}\n{spec.path}",
+        section("Levels, the outermost first", _levels(system)),
+    ]
     if system.model is not None:
-        parts.append(_parameters(system))
+        parts += [section("Kernels", _kernels(system)), _parameters(system), _formulas(system)]
+    if costs and system.model is not None:
+        parts.append(section("Costs, measured on the compiled kernels", _measured(system)))
+    if variables := spec.variables():
+        parts.append(section("Vars", _fields(variables)))
+    if system.model is not None:
+        parts.append(section("Training", _fields(training_fields(system.training))))
     parts.append(section("Resolved", spec.resolved_yaml().rstrip()))
     return "\n\n".join(parts)
 
 
 def _levels(system: System) -> str:
-    rows = [(row.rank, row.name, row.period, row.frequency, _held(row)) for row in levels(system)]
-    return columns([("rank", "level", "moves", "frequency", "holds"), *rows], indent=2)
+    return columns([LEVELS, *(_level(row, cost) for row, cost in level_costs(system))], indent=2)
+
+
+def _level(row: LevelRow, cost: Cost) -> tuple[object, ...]:
+    told = (row.rank, row.name, row.period, row.frequency, _held(row))
+    return (
+        *told,
+        f"{cost.parameters:,}" if cost.parameters else "",
+        size(cost.state_bytes) if cost.state else "",
+        count(cost.flops) if cost.flops else "",
+    )
 
 
 def _held(row: LevelRow) -> str:
-    count = len(row.memories)
-    held = [f"{count} " + ("memory" if count == 1 else "memories")] if count else []
-    return ", ".join([*(["parameters"] if row.trains else []), *held])
+    held = len(row.memories)
+    told = [f"{held} " + ("memory" if held == 1 else "memories")] if held else []
+    return ", ".join([*(["parameters"] if row.trains else []), *told])
+
+
+def _kernels(system: System) -> str:
+    """The kernel of each memory and why, or what nothing runs yet."""
+    from nestgraph import compiler
+    from nestgraph.support import unsupported
+
+    if refused := unsupported(system):
+        return "\n".join(f"  {finding}" for finding in refused)
+    rows = [
+        (", ".join(memory.members), memory.kernel, "SLOW" if memory.slow else "", memory.why)
+        for function in compiler.plan(system).functions
+        for memory in function.memories
+    ]
+    return columns(rows, indent=2) if rows else "  no memories"
 
 
 def _parameters(system: System) -> str:
     table = parameter_table(system)
-    total = sum(spec.size for spec in table)
+    learned = sum(spec.size for spec in table)
     rows = [HEADER, *parameter_rows(system, table)]
-    return section(f"Parameters: {total:,}", columns(rows, indent=2))
+    return section(f"Parameters: {learned:,}", columns(rows, indent=2))
+
+
+def _formulas(system: System) -> str:
+    cost, context = total(system), system.training.context
+    forward = count(cost.flops)
+    trained = count((1 + BACKWARD) * cost.flops)
+    rows = [
+        ("FLOPs a token", f"{forward} forward, about {trained} with backward"),
+        ("state of a sequence", f"{size(cost.state_bytes)} after {context:,} tokens, in float32"),
+    ]
+    return section(
+        "Costs, by formula: matrix products, one position after another", columns(rows, indent=2)
+    )
+
+
+def _measured(system: System) -> str:
+    from nestgraph.compiler.cost import measure
+
+    cost = measure(system)
+    a_token = [flops / cost.tokens for flops in (cost.forward, cost.backward)]
+    rows = [
+        ("FLOPs a token", f"{count(a_token[0])} forward, {count(a_token[1])} backward"),
+        ("parameters", size(cost.parameter_bytes)),
+        ("state of a sequence", size(sum(cost.state_bytes.values()))),
+        ("kept for backward", f"{size(cost.kept_bytes)} a sequence of {cost.tokens:,} tokens"),
+    ]
+    return columns(rows, indent=2)
+
+
+def _fields(fields: Iterable[Field]) -> str:
+    return columns([(field.name, field.value, field.origin) for field in fields], indent=2)

@@ -29,11 +29,12 @@ class Elaboration:
         library: every block instance that was built.
         header: the file less its blocks, vars filled in.
         chosen: the instance of each item of the stack or optimizer, by the item's identity.
+        inline: the optimizer that stands in `training` itself; it is a spec of its own.
     """
 
     def __init__(self, tree: Table, findings: Findings) -> None:
         self.findings = findings
-        self.tree = _mended(tree, findings)
+        self.tree, self.inline = _without_inline(_mended(tree, findings))
         self.system: System | None = None
         check_vars(self.tree, findings)
         self.scope = Scope(findings, self._table("vars"))
@@ -133,6 +134,16 @@ class Elaboration:
         fields = given.model_dump(exclude={"min_lr", "betas"})
         betas = (given.betas[0], given.betas[1])
         return Training(**fields, min_lr=low, betas=betas, spans=places)
+
+
+def _without_inline(tree: Table) -> tuple[Table, Table | None]:
+    """A tree without the optimizer that is written out in its `training`, and that optimizer."""
+    training = tree.get("training")
+    inline = training.get("optimizer") if isinstance(training, Table) else None
+    if not isinstance(training, Table) or not isinstance(inline, Table):
+        return tree, None
+    rest = replace(tree.entries["training"], value=training.without("optimizer"))
+    return Table({**tree.entries, "training": rest}, tree.span), inline
 
 
 def _mended(tree: Table, findings: Findings) -> Table:

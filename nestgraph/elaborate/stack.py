@@ -61,15 +61,23 @@ class StackBuilder:
     def _group(self, group: Group, tree: Tree) -> SystemGroup:
         names = None if isinstance(group.for_, str) else group.for_.names
         kind = group.for_ if isinstance(group.for_, str) else "names"
-        block, spec = None, None
+        block, spec, given = None, None, {}
         if isinstance(group, BlockGroup):
             instance = self._instance(group.block, tree)
             block = instance.flat if instance else None
             if instance is not None:
                 self._offered(instance)
         else:
-            spec = group.spec
-        return SystemGroup(kind=kind, names=names, block=block, spec=spec, span=tree.span)
+            spec, given = group.spec, dict(group.with_)
+        return SystemGroup(
+            kind=kind,
+            names=names,
+            block=block,
+            spec=spec,
+            span=tree.span,
+            vars=given,
+            lr=group.lr,
+        )
 
     def _offered(self, instance: Instance) -> None:
         body = instance.body

@@ -37,7 +37,7 @@ class Fast(NamedTuple):
     rates: Parts = ()
 
 
-class Rates(NamedTuple):
+class FastRates(NamedTuple):
     """Coefficients of one move, (B or 1, H or 1) each.
 
     Attributes:
@@ -104,7 +104,7 @@ def last_rate(flow_BTH: Tensor) -> Tensor:
 
 
 def fast_step(
-    weights: Parts, momentum: Parts, slopes: Parts, rates: Rates, *, steps: int
+    weights: Parts, momentum: Parts, slopes: Parts, rates: FastRates, *, steps: int
 ) -> tuple[Parts, Parts]:
     """One move: S ← βS − ηG, A = αΘ + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
 

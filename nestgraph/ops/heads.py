@@ -53,7 +53,9 @@ def repeat_channels(x_BTW: Tensor, times: int | Sequence[int], heads: int = 1) -
     if isinstance(times, int):
         return x_BTW.repeat_interleave(times, -1)
     counts = torch.tensor(list(times), device=x_BTW.device)
-    return runs(x_BTW, heads).repeat_interleave(counts, -1).flatten(-2)
+    # The size is said beforehand: devices need not be asked for it, and `meta` can't tell.
+    wide = runs(x_BTW, heads).repeat_interleave(counts, -1, output_size=sum(times))
+    return wide.flatten(-2)
 
 
 def slice_heads(x_BTW: Tensor, heads: int, start: int, size: int) -> Tensor:
@@ -76,3 +78,20 @@ def decay(x_BTW: Tensor, a: Tensor, states: int = 0) -> Tensor:
     if states:
         return torch.exp(-(x_BTW.unsqueeze(-1) * rate.view(-1, states)).flatten(-2))
     return torch.exp(-(x_BTW * rate))
+
+
+def polynomial(x_BTW: Tensor, coefficients_N: Tensor) -> Tensor:
+    """Σ c_i x^i, channel by channel, by Horner's rule (feature map of arXiv 2505.23735).
+
+    Args:
+        x_BTW: (..., W).
+        coefficients_N: c_0 .. c_degree.
+
+    Returns:
+        (..., W).
+    """
+    *rest, y = coefficients_N.unbind()
+    total = y.expand_as(x_BTW)
+    for coefficient in reversed(rest):
+        total = coefficient + x_BTW * total
+    return total

@@ -1,41 +1,36 @@
-"""Orthogonalisation by Newton-Schulz iterations (Muon, Jordan 2024; arXiv 2505.23735 for memories).
+"""Newton–Schulz: a matrix made nearly orthogonal by matrix products alone (Muon's quintic).
 
-Legend: E rows and D columns of a matrix, r = min(E, D), c = max(E, D).
+X ← aX + (bA + cA²)X with A = XXᵀ, on the shorter side, so that k steps on an (m, n) matrix with
+m ≤ n take k·(4m²n + 2m³) FLOPs and read and write about 3k·mn + 3k·m² numbers. Singular values
+end between about 0.7 and 1.2, not exactly at 1.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that Muon chose: steep at 0
-EPS = 1e-7  # added to the Frobenius norm
+A, B, C = 3.4445, -4.7750, 2.0315
+FLOOR = 1e-7
 
 
-def newton_schulz(x_ED: Tensor, steps: int = 5) -> Tensor:
-    """U Vᵀ of a matrix U S Vᵀ, nearly: singular values end within about 0.7 and 1.2.
+def newton_schulz(x: Tensor, steps: int = 5) -> Tensor:
+    """Orthogonalises (..., m, n) matrices, each over its own Frobenius norm plus 1e-7."""
+    norm = torch.linalg.matrix_norm(x, keepdim=True)
+    return quintic(x / (norm + FLOOR), steps)
 
-    Works in the given dtype; learning flows through every step. Costs steps · (4 r² c + 2 r³)
-    FLOPs a matrix, and keeps three matrices a step for the backward.
 
-    Args:
-        x_ED: matrices (..., E, D).
-        steps: iterations of X ← aX + (bA + cA²)X with A = XXᵀ.
-
-    Returns:
-        (..., E, D).
-    """
-    a, b, c = COEFFICIENTS
-    tall = x_ED.shape[-2] > x_ED.shape[-1]
-    x = x_ED.mT if tall else x_ED
-    x = x / (_norm(x) + EPS)
+def quintic(x: Tensor, steps: int) -> Tensor:
+    """The iteration itself on (..., m, n) matrices of norm 1 or less."""
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    shape = x.shape
+    x = x.reshape(-1, *shape[-2:])
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        update = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+        # (A + update) X in place of A X + update X: one pass over X less.
+        update.diagonal(dim1=-2, dim2=-1).add_(A)
+        x = update @ x
+    x = x.reshape(shape)
     return x.mT if tall else x
-
-
-def _norm(x: Tensor) -> Tensor:
-    """The Frobenius norm, whose slope at a zero matrix is 0."""
-    square = x.square().sum((-2, -1), keepdim=True)
-    zero = square == 0
-    return square.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,8 +13,9 @@ from nestgraph.fast import fast_memories
 from nestgraph.output import Output
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import ops, task
-from nestgraph.reference.block import NONE, LayerState, Parameters, Program
-from nestgraph.reference.state import first, pack, unpack
+from nestgraph.reference.block import LayerState, Program
+from nestgraph.reference.starts import Parameters, States, first
+from nestgraph.reference.state import pack, unpack
 from nestgraph.support import unsupported
 from nestgraph.system import Layer, Node, System
 from nestgraph.weights import Weights
@@ -61,15 +61,10 @@ class Reference(nn.Module):
         parameters, like = self.parameters_by_layer(), self._embedding
         flat = {"position": torch.zeros((), dtype=torch.int64, device=like.device)}
         for layer, _ in self._layers:
-            for name, memory in layer.block.memories.items():
-                if not memory.is_step_group:
-                    learned = parameters[layer.path].get(name, NONE)
-                    start = task.origin(layer.block, memory)
-                    learned = parameters[layer.path].get(start.name, NONE)
-                    state = first(replace(memory, init=start.init), learned, batch, like)
-                    flat |= pack(f"{layer.path}.{name}", state)
+            own = parameters[layer.path]
+            flat |= _packed(layer, first(layer.block, own, batch, like))
             for node in _convolutions(layer):
-                width, taps = parameters[layer.path][node.owner]["weight"].shape
+                width, taps = own[node.tie or node.owner]["weight"].shape
                 flat[f"{layer.path}.{node.owner}.tail"] = like.new_zeros(batch, taps - 1, width)
         if self._is_fast:
             flat |= task.initial(self, flat, batch)
@@ -125,8 +120,10 @@ class Reference(nn.Module):
     def packed(self, states: Mapping[str, LayerState]) -> dict[str, Tensor]:
         """The inverse of `unpacked`."""
         flat: dict[str, Tensor] = {}
-        for path, layer_state in states.items():
-            flat |= _pack(path, layer_state)
+        for layer, _ in self._layers:
+            state = states[layer.path]
+            flat |= _packed(layer, state.memories)
+            flat |= {f"{layer.path}.{owner}.tail": tail for owner, tail in state.tails.items()}
         return flat
 
     def _fitting(self, state: Mapping[str, Any], batch: int) -> Mapping[str, Any]:
@@ -193,8 +190,8 @@ def _unpack(layer: Layer, flat: Mapping[str, Tensor]) -> LayerState:
     return LayerState(memories=memories, tails=tails)
 
 
-def _pack(path: str, state: LayerState) -> dict[str, Tensor]:
-    flat = {f"{path}.{owner}.tail": tail for owner, tail in state.tails.items()}
-    for name, memory in state.memories.items():
-        flat |= pack(f"{path}.{name}", memory)
+def _packed(layer: Layer, states: States) -> dict[str, Tensor]:
+    flat: dict[str, Tensor] = {}
+    for name, state in states.items():
+        flat |= pack(f"{layer.path}.{name}", layer.block.memories[name], state)
     return flat

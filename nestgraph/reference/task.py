@@ -22,8 +22,9 @@ from torch.utils import _pytree
 from nestgraph.fast import Pace, fast_memories, ticks_of
 from nestgraph.output import Output
 from nestgraph.reference import task_rule
-from nestgraph.reference.block import LayerState, Parameters
+from nestgraph.reference.block import LayerState
 from nestgraph.reference.nets import Matrices
+from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Learned
 from nestgraph.system import FlatBlock, Memory, Model
 

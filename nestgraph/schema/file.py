@@ -93,12 +93,24 @@ class Names(Closed):
 
 Which: TypeAlias = Annotated[
     Annotated[
-        Literal["hidden_matrices", "matrices", "vectors", "embeddings", "head", "all", "rest"],
+        Literal[
+            "linear_maps",
+            "hidden_matrices",
+            "matrices",
+            "vectors",
+            "embeddings",
+            "head",
+            "all",
+            "rest",
+        ],
         Tag("word"),
     ]
     | Annotated[Names, Tag("mapping")],
     Discriminator(by_word),
 ]
+
+
+Factor: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class BlockGroup(Closed):
@@ -107,13 +119,16 @@ class BlockGroup(Closed):
     for_: Which = Field(alias="for", description="Which parameters; the first match wins.")
     block: Text = Field(description="The block that updates each of them.")
     with_: Vars = Field({}, alias="with", description="The block's vars.")
+    lr: Factor = Field(1, description="Factor of the learning rate.")
 
 
 class SpecGroup(Closed):
     """Parameters updated by another optimizer."""
 
     for_: Which = Field(alias="for", description="Which parameters; the first match wins.")
-    spec: Text = Field(description="Name of an optimizer.")
+    spec: Text = Field(description="Name or path of an optimizer.")
+    with_: Vars = Field({}, alias="with", description="That optimizer's vars.")
+    lr: Factor = Field(1, description="Factor of the learning rate.")
 
 
 Group: TypeAlias = Annotated[
@@ -148,6 +163,9 @@ class Training(Closed):
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="Of all randomness.")
     data: Text = Field("shakespeare", description="A data set by name, a file or a folder.")
+    bad_steps: Annotated[int, Field(ge=1, le=10**9)] = Field(
+        10, description="Steps in a row whose gradient may be no number before training stops."
+    )
 
 
 class SpecFile(Closed):

@@ -13,6 +13,18 @@ from pydantic import Field, Tag
 from nestgraph.schema.base import Closed, Size, Text, shapes
 
 Arity: TypeAlias = Literal["none", "one", "two", "many"]
+Start: TypeAlias = Annotated[
+    Annotated[float, Tag("number")]
+    | Annotated[list[float], Field(min_length=2, max_length=2), Tag("list")],
+    shapes("a number, or `[first, last]`"),
+]
+Above: TypeAlias = Annotated[float, Field(gt=0)]
+Rates: TypeAlias = Annotated[
+    Annotated[Above, Tag("number")]
+    | Annotated[list[Above], Field(min_length=2, max_length=2), Tag("list")],
+    shapes("a number above 0, or `[first, last]`"),
+]
+SPACED = "`[first, last]` spaces them evenly"
 
 
 class Op(Closed):
@@ -67,6 +79,9 @@ class L2Norm(Headed):
     op: Literal["l2_norm"] = Field(description="Divides by the Euclidean norm.")
     over: Literal["all"] | None = Field(
         None, description="`all`: one norm over a whole matrix, for optimizers."
+    )
+    mean: bool = Field(
+        False, description="With `over: all`: the root mean square in place of the norm."
     )
 
 
@@ -137,7 +152,7 @@ class Bias(Op):
 
     learns: ClassVar[bool] = True
     op: Literal["bias"] = Field(description="A learned shift.")
-    init: float = Field(0, description="Value before training.")
+    init: Start = Field(0.0, description=f"Values before training; {SPACED}.")
 
 
 class Gain(Op):
@@ -145,7 +160,7 @@ class Gain(Op):
 
     learns: ClassVar[bool] = True
     op: Literal["gain"] = Field(description="A learned factor, one a channel or one a head.")
-    init: float = Field(1, description="Value before training.")
+    init: Start = Field(1.0, description=f"Values before training; {SPACED}.")
     heads: Size | None = Field(None, description="If given, one factor a head.")
 
 
@@ -193,6 +208,13 @@ class Divide(Op):
     op: Literal["divide"] = Field(description="The first flow over the second.")
 
 
+class Max(Op):
+    """The larger of flows of one width, channel by channel."""
+
+    arity: ClassVar[Arity] = "many"
+    op: Literal["max"] = Field(description="The larger of flows of one width, by channel.")
+
+
 class Mean(Headed):
     """The mean of each head's run."""
 
@@ -236,6 +258,9 @@ class Decay(Op):
     learns: ClassVar[bool] = True
     op: Literal["decay"] = Field(description="exp(−exp(a)·x), a learned")
     states: Size | None = Field(None, description="If given, so many decays for each channel.")
+    init: Rates = Field(
+        1.0, description=f"exp(a) before training; {SPACED} over the states, or the channels."
+    )
 
 
 class Rope(Headed):
@@ -252,6 +277,17 @@ class Position(Op):
     arity: ClassVar[Arity] = "none"
     op: Literal["position"] = Field(description="1, 2, … from the level's tick.")
     since: Text | None = Field(None, description="A level; else from the first position.")
+
+
+class Constant(Op):
+    """The same vector at every position."""
+
+    arity: ClassVar[Arity] = "none"
+    learns: ClassVar[bool] = True
+    op: Literal["constant"] = Field(description="The same vector at every position.")
+    out: Size = Field(description="Its width.")
+    init: Start = Field(0.0, description=f"Values before training; {SPACED}.")
+    trained: bool = Field(True, description="Whether training moves it.")
 
 
 class Lookup(Op):
@@ -279,6 +315,44 @@ class NewtonSchulz(Op):
     shape_factor: bool = Field(False, description="Multiply by √max(1, rows/columns).")
     precision: Literal["bfloat16", "float32", "float64"] = Field(
         "float32", description="Of the iteration."
+    )
+
+
+class Sign(Op):
+    """−1, 0 or 1."""
+
+    op: Literal["sign"] = Field(description="−1, 0 or 1; for optimizers.")
+
+
+class Clip(Op):
+    """Scales a matrix down to a norm."""
+
+    op: Literal["clip"] = Field(description="Scales a matrix down to a norm; for optimizers.")
+    norm: Annotated[float, Field(gt=0)] = Field(1, description="The largest norm.")
+
+
+class Transpose(Op):
+    """Rows become columns."""
+
+    op: Literal["transpose"] = Field(description="Rows become columns; for optimizers.")
+
+
+class MatMul(Op):
+    """The product of two matrices."""
+
+    arity: ClassVar[Arity] = "two"
+    op: Literal["matmul"] = Field(description="The product of two matrices; for optimizers.")
+
+
+class MatrixPower(Op):
+    """A power of a symmetric matrix, by its eigenvalues."""
+
+    op: Literal["matrix_power"] = Field(
+        description="A power of a symmetric matrix without negative eigenvalues."
+    )
+    exponent: float = Field(description="Of the eigenvalues.")
+    floor: Annotated[float, Field(gt=0)] = Field(
+        1e-12, description="Added to the eigenvalues, as a share of the largest."
     )
 
 

@@ -51,11 +51,13 @@ def undetermined(block: FlatBlock, solution: Solution) -> Iterator[Diagnostic]:
     if solution.broken:
         return
     for memory in block.memories.values():
-        if memory.net.kind != "vector" and memory.name not in solution.keys:
+        vector = memory.net.kind == "vector"
+        cure = "give it values" if vector else "ask it, or key it, with a flow"
+        if memory.name not in (solution.values if vector else solution.keys):
             yield Diagnostic(
                 code="NG230",
                 message=f"the width of `{memory.name}` depends only on its own answers",
-                hint="ask it, or key it, with a flow that comes from the block's input",
+                hint=f"{cure} that {'come' if vector else 'comes'} from the block's input",
                 span=memory.span,
             )
 

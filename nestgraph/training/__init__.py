@@ -13,13 +13,11 @@ from nestgraph.errors import SpecError
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
     from nestgraph.training.checkpoint import load_run
-    from nestgraph.training.clocked import ClockedOptimizer
     from nestgraph.training.module import NestModule
 
-__all__ = ["ClockedOptimizer", "NestModule", "compile", "load_run"]
+__all__ = ["NestModule", "compile", "load_run"]
 
 _HOMES = {
-    "ClockedOptimizer": "clocked",
     "NestModule": "module",
     "load_run": "checkpoint",
 }

@@ -7,6 +7,7 @@ none follows. Both are places from which Lightning goes on exactly.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,23 @@ from nestgraph.training.checkpoint import BEST, LAST
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.metrics_file import STEP, MetricsFile, Row
 from nestgraph.training.module import NestModule
+from nestgraph.training.sizes import Sizes
 
+SECONDS = "seconds"
 VALIDATION = ("val_loss", "val_bits_per_byte")
 
 
 class Metrics(L.Callback):
-    """Writes metrics.csv: the loss, the clocks of all levels, and validations."""
+    """Writes metrics.csv: the loss, the clocks and sizes of all levels, and validations.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        sizes: a callback before this one, which measures the levels.
+    """
+
+    def __init__(self, path: Path, sizes: Sizes) -> None:
         self._path = path
+        self._sizes = sizes
         self._file: MetricsFile | None = None
         self._row: Row = {}
 
@@ -43,7 +52,8 @@ class Metrics(L.Callback):
         self._flush()
         assert isinstance(pl_module, NestModule)
         step = trainer.global_step
-        self._row = {STEP: step, "train_loss": outputs["loss"].item(), **pl_module.level_metrics()}
+        losses = {STEP: step, "train_loss": outputs["loss"].item()}
+        self._row = {**losses, **pl_module.level_metrics(), **self._sizes.row()}
         if self._file is None:
             columns = [STEP, "train_loss", *VALIDATION, *list(self._row)[2:]]
             self._file = MetricsFile(self._path, columns, after=step - 1)
@@ -72,6 +82,51 @@ class Metrics(L.Callback):
         row, self._row = self._row, {}
         if row and self._file is not None:
             self._file.write(row)
+
+
+class Times(L.Callback):
+    """Writes times.csv: the seconds that each step took, without loading and validations.
+
+    A file of its own, because times differ from run to run where metrics.csv does not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: MetricsFile | None = None
+        self._began = 0.0
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Writes the row of this step, once its loss is known."""
+        outputs["loss"].item()  # a device that works on its own may not be done
+        seconds, step = time.perf_counter() - self._began, trainer.global_step
+        if self._file is None:
+            self._file = MetricsFile(self._path, [STEP, SECONDS], after=step - 1)
+        self._file.write({STEP: step, SECONDS: seconds})
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 class Keeper(L.Callback):
@@ -111,7 +166,8 @@ class Keeper(L.Callback):
     ) -> None:
         """Ends the training at its last step, or earlier if somebody wishes."""
         step = trainer.global_step
-        self._require_finite(outputs["loss"], "training loss", step)
+        assert isinstance(pl_module, NestModule)
+        self._require_gradients(trainer, pl_module)
         validates = step % self._val_interval == 0 or step >= self._steps
         if step >= self._steps:
             trainer.should_stop = True  # which also makes Lightning validate
@@ -128,6 +184,18 @@ class Keeper(L.Callback):
         if self._interruption.wished and trainer.global_step < self._steps:
             self._stop(trainer)
         trainer.save_checkpoint(self._folder / LAST)
+
+    def _require_gradients(self, trainer: L.Trainer, module: NestModule) -> None:
+        """Ends a training whose gradients are no numbers any more, at its last good state."""
+        if module.bad_in_a_row < module.spec.system.training.bad_steps:
+            return
+        trainer.save_checkpoint(self._folder / LAST)  # skipped steps have moved nothing
+        raise InputError(
+            "NG732",
+            f"the gradient was no number for {module.bad_in_a_row} steps in a row, up to step"
+            f" {trainer.global_step}; {self._folder / LAST} holds the last good state",
+            "lower `training.lr` or the rates of the memories, or normalise what they are fed",
+        )
 
     def _stop(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self._folder / LAST)

@@ -19,12 +19,13 @@ from nestgraph.data import VOCAB, Corpus, load_corpus
 from nestgraph.errors import InputError
 from nestgraph.training import checkpoint, compile, folder, report
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
-from nestgraph.training.callbacks import Keeper, Lines, Metrics
+from nestgraph.training.callbacks import Keeper, Lines, Metrics, Times
 from nestgraph.training.checkpoint_io import AtomicCheckpointIO
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.module import NestModule
 from nestgraph.training.options import refuse_for_now, spec_of_run, wished
 from nestgraph.training.progress import StepBar
+from nestgraph.training.sizes import Sizes
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -196,6 +197,8 @@ def _trainer(
     val_interval = module.spec.system.training.val_interval
     bar: list[L.Callback] = [StepBar()] if console.is_terminal else []
     lines = Lines(lambda line: console.print(line, **PLAIN), steps)
+    times, sizes = Times(place / folder.TIMES), Sizes(module.spec.system)
+    metrics = Metrics(place / folder.METRICS, sizes)
     keeper = Keeper(place, steps=steps, val_interval=val_interval, interruption=interruption)
     return L.Trainer(
         devices=1,
@@ -203,7 +206,7 @@ def _trainer(
         val_check_interval=val_interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        callbacks=[Metrics(place / folder.METRICS), *bar, lines, keeper],
+        callbacks=[times, sizes, metrics, *bar, lines, keeper],
         plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_checkpointing=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ SPEC = "spec.yaml"
 RESOLVED = "resolved.yaml"
 PICTURE = "levels.svg"
 METRICS = "metrics.csv"
+TIMES = "times.csv"
+ENVIRONMENT = "environment.json"
 HISTORY = "history.svg"
 
 
@@ -65,6 +68,20 @@ def write_spec(folder: Path, spec: Spec) -> None:
     for number, file in enumerate(bases, start=1):
         replace_file(folder / f"base-{number}-{Path(file).name}", spec.sources[file].encode())
     replace_file(folder / RESOLVED, spec.resolved_yaml().encode())
+
+
+def write_environment(folder: Path) -> None:
+    """Keeps what the run ran on; that of a resumption stands behind those before."""
+    from nestgraph.training.surroundings import surroundings
+
+    path = folder / ENVIRONMENT
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except ValueError:  # somebody's editor; the numbers of the run don't depend on it
+        before = []
+    known = before if isinstance(before, list) else []
+    text = json.dumps([*known, surroundings()], indent=1, ensure_ascii=False) + "\n"
+    replace_file(path, text.encode())
 
 
 def is_run(folder: Path) -> bool:

@@ -93,7 +93,7 @@ class StackedModel(nn.Module):
             from transformers import AutoModelForCausalLM
         except ImportError as error:
             raise InputError(
-                "NG753",
+                "NG763",
                 "networks of Hugging Face need the package transformers",
                 "pip install 'nestgraph[hf]'",
             ) from error
@@ -101,7 +101,7 @@ class StackedModel(nn.Module):
             network = AutoModelForCausalLM.from_pretrained(str(name))
         except (OSError, ValueError) as error:
             first = str(error).strip().split("\n")[0]
-            raise InputError("NG753", f"`{name}` can't be opened: {first}") from error
+            raise InputError("NG763", f"`{name}` can't be opened: {first}") from error
         network.train(False)
         return cls(network, levels)
 
@@ -215,11 +215,11 @@ def _rates(
     """The level of every parameter on a clock."""
     found: dict[str, StackedLevel] = {}
     if not levels:
-        raise InputError("NG753", "no level is given", "say which layers move, and how often")
+        raise InputError("NG763", "no level is given", "say which layers move, and how often")
     for level in levels:
         if level.period < 1 or level.period % levels[0].period:
             raise InputError(
-                "NG753",
+                "NG763",
                 f"a level of {level.period} tokens isn't whole periods of the fastest, which is"
                 f" {levels[0].period}",
                 "let slower periods be multiples of the fastest",
@@ -227,11 +227,11 @@ def _rates(
         for layer in level.layers:
             if layer not in blocks:
                 raise InputError(
-                    "NG753",
+                    "NG763",
                     f"the network has no MLP in layer {layer}",
                     f"its layers with one are {sorted(blocks)}",
                 )
             if blocks[layer][0] in found:
-                raise InputError("NG753", f"layer {layer} stands on two levels", "choose one")
+                raise InputError("NG763", f"layer {layer} stands on two levels", "choose one")
             found |= dict.fromkeys(blocks[layer], level)
     return found

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from nestgraph.training.files import replace_file, unwritable
 
 STEP = "step"
-Row = dict[str, float]
+Row = dict[str, float | None]
 
 
 class MetricsFile:

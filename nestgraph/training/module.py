@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.errors import InputError
 from nestgraph.output import Output
 from nestgraph.parameters import ParameterSpec
 from nestgraph.training import sampling
 from nestgraph.training.checkpoint import ENTRY, describe
-from nestgraph.training.clocked import ClockedOptimizer
 from nestgraph.training.levels import commits, token_levels
 from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
 
@@ -41,6 +41,8 @@ class NestModule(L.LightningModule):
     Attributes:
         model: what the spec compiled to; `module(tokens, state)` calls it.
         spec: where it came from; checkpoints carry it.
+        skipped: steps that were not taken, since their gradient was no number.
+        bad_in_a_row: how many of them have just followed each other.
     """
 
     def __init__(self, model: nn.Module, spec: Spec) -> None:
@@ -52,6 +54,8 @@ class NestModule(L.LightningModule):
         self._rates: dict[str, float] = {}
         self._nats = 0.0
         self._predictions = 0
+        self.skipped = 0
+        self.bad_in_a_row = 0
 
     def forward(self, tokens: Tensor, state: State | None = None) -> Output:
         """Scores of the token after each of `tokens` (rows, time), and the state after them."""
@@ -64,7 +68,7 @@ class NestModule(L.LightningModule):
     def on_train_start(self) -> None:
         """Lets the spec beat a checkpoint: a resumed run may have been given other settings."""
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
-        if isinstance(optimizer, ClockedOptimizer) and isinstance(schedule, LambdaLR):
+        if isinstance(optimizer, NestedOptimizer) and isinstance(schedule, LambdaLR):
             retune(optimizer, schedule, self.spec.system.training)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -77,9 +81,21 @@ class NestModule(L.LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Notes the rates of this update; the schedule goes on right after it."""
+        """Notes the rates of this update, and calls it off if its gradient is no number.
+
+        The schedule goes on right after it either way.
+        """
         groups = optimizer.param_groups
         self._rates = {group.get("level", "step"): group["lr"] for group in groups}
+        if _all_finite(optimizer):
+            self.bad_in_a_row = 0
+            return
+        self.skipped += 1
+        self.bad_in_a_row += 1
+        optimizer.zero_grad(set_to_none=True)  # nothing is left to clip
+        raw = getattr(optimizer, "optimizer", optimizer)
+        if isinstance(raw, NestedOptimizer):
+            raw.call_off()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs the clocks of all levels at the steps at which the loss is logged."""
@@ -93,9 +109,10 @@ class NestModule(L.LightningModule):
         Levels on tokens count the ticks in one row of the batch.
         """
         optimizer = self.optimizers(use_pl_optimizer=False)
-        moved = optimizer.updates() if isinstance(optimizer, ClockedOptimizer) else {}
+        moved = optimizer.updates() if isinstance(optimizer, NestedOptimizer) else {}
+        skipped = {"skipped_steps": float(self.skipped)}
         updates = {f"updates/{name}": float(n) for name, n in {**moved, **self._commits}.items()}
-        return updates | {f"lr/{name}": rate for name, rate in self._rates.items()}
+        return updates | {f"lr/{name}": rate for name, rate in self._rates.items()} | skipped
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the last validation."""
@@ -118,9 +135,11 @@ class NestModule(L.LightningModule):
             self.log("val_bits_per_byte", loss / math.log(2))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW on the spec's step clocks, with warm-up and cosine."""
+        """The spec's optimizer on its step clocks, with warm-up and cosine."""
         training = self.spec.system.training
         optimizer = build_optimizer(self._parameters_with_specs(), training)
+        if optimizer.needs_inputs:
+            optimizer.watch(self.model)
         schedule = build_schedule(optimizer, training)
         return {
             "optimizer": optimizer,
@@ -141,10 +160,13 @@ class NestModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the spec into the checkpoint, so that it opens alone."""
         checkpoint[ENTRY] = {**describe(self.spec), "commits": dict(self._commits)}
+        checkpoint[ENTRY]["skipped"] = self.skipped
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the counts that are no part of the weights."""
-        self._commits.update(checkpoint.get(ENTRY, {}).get("commits", {}))
+        entry = checkpoint.get(ENTRY, {})
+        self._commits.update(entry.get("commits", {}))
+        self.skipped = entry.get("skipped", 0)
 
     def generate(
         self,
@@ -229,3 +251,13 @@ def inputs_and_targets(batch: Batch) -> tuple[Tensor, Tensor]:
         f"a batch of {', '.join(map(str, shapes))} can't be trained on: give tokens"
         " (rows, time + 1), or a pair (inputs, targets) of (rows, time)"
     )
+
+
+def _all_finite(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether every gradient is a number: one pass over them, and one look at the sum of norms."""
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return True
+    norms = torch._foreach_norm(gradients)
+    return bool(torch.stack([norm.float() for norm in norms]).sum().isfinite())

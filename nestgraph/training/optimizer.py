@@ -1,7 +1,8 @@
-"""The outer optimizer of a spec: AdamW whose groups follow the step clocks, and its schedule.
+"""The outer optimizer of a spec, with its parameters on the spec's step clocks, and its schedule.
 
-Decay is nanoGPT's rule: tensors of two axes or more shrink, while gains, shifts, biases and other
-vectors don't. The learning rate warms up linearly, then falls along a cosine to `min_lr`.
+`training.optimizer` names an optimizer or writes one out; compiled, it takes the parameters of the
+model in groups that say what they are. The learning rate warms up linearly, then falls along a
+cosine to `min_lr`.
 """
 
 from __future__ import annotations
@@ -9,43 +10,48 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
+from nestgraph.compiler.optimizers.optimizer import Group
 from nestgraph.parameters import ParameterSpec
 from nestgraph.system import Training
-from nestgraph.training.clocked import ClockedOptimizer, Group
+
+KINDS = {"embedding": "embeddings", "head": "head", "vector": "vectors"}
 
 
 def build_optimizer(
     parameters: Iterable[tuple[ParameterSpec, Tensor]], training: Training
-) -> ClockedOptimizer:
-    """AdamW over the trained parameters, one group for each clock with and without decay."""
-    groups: dict[tuple[str, int, bool], Group] = {}
+) -> NestedOptimizer:
+    """The optimizer of a spec over its trained parameters, one group for each clock and kind.
+
+    Raises:
+        SpecError: the optimizer can't be run, or a parameter doesn't fit its group.
+    """
+    assert training.system is not None, "a spec that was read knows its optimizer"
+    groups: dict[tuple[object, ...], Group] = {}
     for spec, parameter in parameters:
         if not parameter.requires_grad:
             continue
-        decays = decayed(spec)
-        group = groups.setdefault(
-            (spec.level, spec.period, decays),
-            {
-                "params": [],
-                "level": spec.level,
-                "period": spec.period,
-                "decays": decays,
-            },
-        )
-        group["params"].append(parameter)
-    inner = torch.optim.AdamW(list(groups.values()), fused=_fusible(groups))
-    optimizer = ClockedOptimizer(inner)
-    _tune(optimizer, training)
-    return optimizer
+        kind = kind_of(spec)
+        told = {
+            "level": spec.level,
+            "period": spec.period,
+            "kind": kind,
+            "linear_map": spec.role == "matrix",
+            "stacked": spec.role == "state" and kind == "hidden_matrices",
+        }
+        group = groups.setdefault(tuple(told.values()), {**told, "params": []})
+        group["params"].append((spec.name, parameter))
+    kind_of_optimizer = compile_optimizer(training.system)
+    return kind_of_optimizer(list(groups.values()), lr=training.lr, seed=training.seed)
 
 
-def decayed(spec: ParameterSpec) -> bool:
-    """Whether weight decay acts on a parameter."""
-    return spec.role != "vector" and len(spec.shape) > 1
+def kind_of(spec: ParameterSpec) -> str:
+    """What a parameter is to the groups of an optimizer; biases of memories are vectors."""
+    bias = spec.role == "state" and len(spec.shape) < 3
+    return "vectors" if bias else KINDS.get(spec.role, "hidden_matrices")
 
 
 def learning_rate(training: Training, step: int) -> float:
@@ -60,27 +66,19 @@ def learning_rate(training: Training, step: int) -> float:
     )
 
 
-def build_schedule(optimizer: ClockedOptimizer, training: Training) -> LambdaLR:
+def build_schedule(optimizer: NestedOptimizer, training: Training) -> LambdaLR:
     """The same schedule for all groups: a slow group takes the rate of the step that moves it."""
     return LambdaLR(optimizer, lambda step: learning_rate(training, step) / training.lr)
 
 
-def retune(optimizer: ClockedOptimizer, schedule: LambdaLR, training: Training) -> None:
-    """Sets what a spec says over what a checkpoint held; the same numbers unless it was changed."""
-    _tune(optimizer, training)
-    schedule.base_lrs = [training.lr for _ in optimizer.param_groups]
-    for group, factor in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
-        group["lr"] = training.lr * factor(schedule.last_epoch)
+def retune(optimizer: NestedOptimizer, schedule: LambdaLR, training: Training) -> None:
+    """Sets what a spec says over what a checkpoint held; the same numbers unless it was changed.
 
-
-def _tune(optimizer: ClockedOptimizer, training: Training) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = training.lr
-        group["betas"] = training.betas
-        group["weight_decay"] = training.weight_decay if group["decays"] else 0.0
-
-
-def _fusible(groups: dict[tuple[str, int, bool], Group]) -> bool:
-    """Whether one kernel can do a whole update; many small tensors are several times faster so."""
-    tensors = [parameter for group in groups.values() for parameter in group["params"]]
-    return all(t.device.type in ("cpu", "cuda") and t.is_floating_point() for t in tensors)
+    Decay and other vars are the compiled optimizer's own and never come from a checkpoint.
+    """
+    rates = [training.lr * optimizer.rules[group["rule"]].lr for group in optimizer.param_groups]
+    schedule.base_lrs = rates
+    groups = zip(optimizer.param_groups, rates, schedule.lr_lambdas, strict=True)
+    for group, rate, factor in groups:
+        group["initial_lr"] = rate
+        group["lr"] = rate * factor(schedule.last_epoch)

@@ -65,12 +65,12 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
     header, tensors = _read(path)
     if header.get("format") != FORMAT or "model" not in header:
         raise InputError(
-            "NG751", f"`{path}` holds no state of nestgraph", "give a file that `--learn` wrote"
+            "NG761", f"`{path}` holds no state of nestgraph", "give a file that `--learn` wrote"
         )
     if header.get("hash") != spec_hash(module.spec):
         ours, theirs = model_text(module.spec), header["model"]
         raise InputError(
-            "NG752",
+            "NG762",
             f"`{path}` is the state of `{header.get('spec')}`, another model than this "
             f"`{module.spec.system.name}`: {first_difference(theirs, ours)}",
             "give the state of this model, or another file for a new one",
@@ -79,7 +79,7 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
     wanted = dict(named_tensors(blank))
     if strange := sorted(set(wanted) ^ set(tensors)):
         side = "is missing" if strange[0] in wanted else "is not in the model"
-        raise InputError("NG751", f"`{path}` is incomplete: {strange[0]} {side}")
+        raise InputError("NG761", f"`{path}` is incomplete: {strange[0]} {side}")
     return from_named(module, tensors, len(next(x for x in wanted.values() if x.ndim)))
 
 
@@ -142,10 +142,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         hint = "add --learn to begin one"
-        raise InputError("NG751", f"there is no state `{path}`", hint) from error
+        raise InputError("NG761", f"there is no state `{path}`", hint) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
-            "NG751",
+            "NG761",
             f"`{path}` can't be read as a state: it was cut short, or is another program's",
             "nothing was changed; take a copy, or another file for a new state",
         ) from error

@@ -182,7 +182,7 @@ class _Job:
                     if metrics is None:
                         path = place / folder.METRICS
                         metrics = MetricsFile(path, list(row), after=self.step - 1)
-                    metrics.write(row)
+                    metrics.write({**row})
                     if self.step % interval == 0 or self.step == self.steps:
                         self.save(place)
                         console.print(self._line(row), **PLAIN)

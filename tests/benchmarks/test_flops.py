@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, baddbmm_flop
 
 from benchmarks import flops, plain
 from benchmarks.steps import Size
+from benchmarks.suites import diagonal_delta
 from benchmarks.suites import self_modifying_titans as titans
 
 SIZE = Size(batch=2, time=64, width=128, heads=4)
@@ -44,6 +45,17 @@ def test_the_formula_of_the_memories_claims_what_is_multiplied(chunk: int) -> No
     count = flops.self_modifying_titans(SIZE, *titans.shape_of(titans.system_at(SIZE, chunk)))
     step = titans.titans_step(SIZE, chunk)
     assert 1 <= executed(step.forward) / (count.total / 3) < 1.25
+    assert 0.95 <= executed(step) / count.total < 1.4
+
+
+@pytest.mark.parametrize("rule", diagonal_delta.RULES, ids=lambda rule: rule.name)
+def test_the_formula_of_memories_by_channel_claims_what_is_multiplied(
+    rule: diagonal_delta.Rule,
+) -> None:
+    """Forward and in all, products whose half is zero and the last answer left out."""
+    count = diagonal_delta.count(SIZE, rule)
+    step = diagonal_delta.step(SIZE, rule, diagonal_delta.chunked)
+    assert 0.97 <= executed(step.forward) / (count.total / 3) < 1.25
     assert 0.95 <= executed(step) / count.total < 1.4
 
 

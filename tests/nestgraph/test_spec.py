@@ -21,6 +21,10 @@ DRAFTS = sorted((Path(__file__).parent / "drafts").glob("*.yaml"))
 SHIPPED = zoo.names()
 
 
+# What the author wrote, and the optimizer that a name means: a resolved text keeps the name.
+UNSAID = ("written", "system")
+
+
 def meaning(value: object) -> object:
     """A system as plain values, without places, names of blocks and what was left unsaid."""
     if isinstance(value, Span):
@@ -29,7 +33,7 @@ def meaning(value: object) -> object:
         return value.prefix
     if is_dataclass(value):
         left = [field.name for field in fields(value) if not field.name.startswith("span")]
-        return {name: meaning(getattr(value, name)) for name in left if name != "written"}
+        return {name: meaning(getattr(value, name)) for name in left if name not in UNSAID}
     if isinstance(value, dict):
         return {key: meaning(inner) for key, inner in value.items()}
     if isinstance(value, tuple):

@@ -153,7 +153,7 @@ def test_parameters_tell_the_weights_of_each_block() -> None:
 
 
 def test_more_memories_than_fit_are_refused() -> None:
-    memories = "\n".join(f"  M{i}: {{keys: x, values: x}}" for i in range(401))
+    memories = "\n".join(f"  M{i}: {{keys: x, values: x}}" for i in range(2001))
     system = model_of(f"memories:\n{memories}\nnodes: {{out: {{read: M0, query: x}}}}")
-    with pytest.raises(DrawError, match="401 different memories"):
+    with pytest.raises(DrawError, match="2,001 different memories"):
         view_of(system)

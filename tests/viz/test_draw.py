@@ -60,7 +60,7 @@ def test_a_system_can_be_drawn_without_its_spec(spec: Spec) -> None:
 def test_an_unknown_format_is_named_with_those_there_are(
     spec: Spec, tmp_path: Path, name: str, told: str
 ) -> None:
-    with pytest.raises(DrawError, match="give one of svg, png, dot") as error:
+    with pytest.raises(DrawError, match="give one of svg, png, pdf") as error:
         draw(spec, tmp_path / name)
     assert told in str(error.value)
 

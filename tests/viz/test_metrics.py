@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
 import string
 
 import pytest
 
-from nestgraph.viz.engine import paint
-from nestgraph.viz.labels import font
+from nestgraph.viz.engine import lay_out
 from nestgraph.viz.metrics import shorten, text_width, wrap, wrap_list
 
 PRINTABLE = string.printable[:95].replace(" ", "")
@@ -16,13 +17,15 @@ PRINTABLE = string.printable[:95].replace(" ", "")
 @pytest.mark.parametrize("bold", [False, True])
 def test_widths_are_those_of_the_renderer(bold: bool) -> None:
     # One node a letter, ten times over; `plain` tells the size of each in inches.
+    mark = ("<B>", "</B>") if bold else ("", "")
+    texts = [html.escape(letter * 10).replace("\\", "&#92;&#92;") for letter in PRINTABLE]
     nodes = [
-        f"n{index} [label=<{font(letter * 10, 20, bold=bold)}>]"
-        for index, letter in enumerate(PRINTABLE)
+        f'n{index} [label=<<FONT POINT-SIZE="20">{mark[0]}{text}{mark[1]}</FONT>>]'
+        for index, text in enumerate(texts)
     ]
-    source = f'graph {{ node [shape=plain fontname=Helvetica pos="0,0"] {" ".join(nodes)} }}'
-    lines = [line.split() for line in paint(source, "plain").decode().splitlines()]
-    widths = {parts[1]: float(parts[4]) * 72 for parts in lines if parts[0] == "node"}
+    source = f"graph {{ node [shape=plain fontname=Helvetica] {' '.join(nodes)} }}"
+    placed = json.loads(lay_out(source))["objects"]
+    widths = {node["name"]: float(node["width"]) * 72 for node in placed}
     for index, letter in enumerate(PRINTABLE):
         measured = text_width(letter * 10, 20, bold=bold)
         assert widths[f"n{index}"] == pytest.approx(measured, abs=0.5), letter

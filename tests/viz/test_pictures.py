@@ -20,10 +20,13 @@ from nestgraph.spec import load
 from nestgraph.system import System
 from nestgraph.viz import draw
 from nestgraph.viz.build import build_view
-from nestgraph.viz.layout import Picture, PlacedWire, Rect, arranged
+from nestgraph.viz.layout import Picture, PlacedWire, arranged
+from nestgraph.viz.scene import Rect
 from nestgraph.viz.theme import STROKES
+from nestgraph.viz.views import ViewName
 
-DRAFTS = sorted((Path(__file__).parent.parent / "nestgraph" / "drafts").glob("*.yaml"))
+DRAFTS_FOLDER = Path(__file__).parent.parent / "nestgraph" / "drafts"
+DRAFTS = sorted(DRAFTS_FOLDER.glob("*.yaml"))
 ALL = [*zoo.names(), *map(str, DRAFTS)]
 
 
@@ -37,11 +40,33 @@ def picture_of(system: System) -> Picture:
     return arranged(build_view(build_graph(system, roll=True)))
 
 
-@pytest.mark.parametrize("name", zoo.names())
-def test_pictures_of_the_zoo_stay_as_they_are(
-    name: str, golden: Callable[[str, str], None]
+@pytest.mark.parametrize(
+    ("name", "view", "form"),
+    [
+        ("hope-tiny", "levels", "svg"),
+        ("hope-tiny", "levels", "dot"),
+        ("hope-tiny", "levels", "pdf"),
+        ("hope-tiny", "levels", "txt"),
+        ("hope-tiny", "levels", "mmd"),
+        ("hope-tiny", "block", "svg"),
+        ("hope-tiny", "block", "mmd"),
+        ("hope-tiny", "clock", "txt"),
+        ("transformer-tiny", "levels", "svg"),
+        ("titans-mac", "levels", "svg"),
+        ("titans-mac", "block", "svg"),
+        ("samba", "levels", "svg"),
+        ("rwkv-7", "block", "svg"),
+        ("m3", "optimizer", "svg"),
+        ("m3", "clock", "svg"),
+    ],
+)
+def test_pictures_stay_as_they_are(
+    name: str, view: ViewName, form: str, golden: Callable[[str, str], None]
 ) -> None:
-    golden(f"pictures/{name}.svg", svg_of(load(name).system))
+    path = DRAFTS_FOLDER / f"{name}.yaml"
+    picture = draw(load(name if name in zoo.names() else path), format=form, view=view)
+    text = picture.decode("latin-1") if isinstance(picture, bytes) else str(picture)
+    golden(f"pictures/{name}-{view}.{form}", text)
 
 
 @pytest.mark.parametrize("name", ALL, ids=lambda name: Path(name).stem)
@@ -80,7 +105,7 @@ def _overlap(one: Extent, other: Extent) -> bool:
 def test_levels_stand_below_each_other_in_their_order(name: str) -> None:
     system = load(name).system
     bands = with_class(svg_of(system), "level")
-    assert [band.id for band in bands] == [f"level{row.rank}" for row in levels(system)]
+    assert [band.id for band in bands] == [f"level {row.rank}" for row in levels(system)]
     extents = [band.shapes[0] for band in bands]
     assert all(upper.bottom < lower.top for upper, lower in pairwise(extents))
     assert len({(extent.left, extent.right) for extent in extents}) == 1
@@ -99,11 +124,12 @@ def test_titles_of_levels_tell_rank_name_period_and_frequency(name: str) -> None
 
 def test_hope_shows_every_kind_of_edge_in_a_style_of_its_own() -> None:
     svg = svg_of(load("hope-tiny").system)
-    drawn = {kind: with_class(svg, "edge", kind) for kind in STROKES}
+    kinds = STROKES.keys() - {"carry"}  # which the views of flows show
+    drawn = {kind: with_class(svg, "edge", kind) for kind in kinds}
     assert all(drawn.values())
     styles = {kind: {edge.strokes for edge in edges} for kind, edges in drawn.items()}
-    assert all(len(kinds) == 1 for kinds in styles.values())
-    assert len({next(iter(kinds)) for kinds in styles.values()}) == len(STROKES)
+    assert all(len(looks) == 1 for looks in styles.values())
+    assert len({next(iter(looks)) for looks in styles.values()}) == len(kinds)
 
 
 @pytest.mark.parametrize("name", ["hope-tiny", "transformer-tiny"])
@@ -124,18 +150,25 @@ def test_wires_keep_clear_of_boxes_and_of_each_other(name: str) -> None:
 @settings(max_examples=60)
 @given(specs())
 def test_wires_of_random_specs_keep_clear_too(spec: dict[str, Any]) -> None:
-    assert_wires_clear(picture_of(spec_of(as_yaml(spec)).system))
+    """In a crowd two wires of a kind that end in one cell may arrive as one: nothing is lost."""
+    assert_wires_clear(picture_of(spec_of(as_yaml(spec)).system), may_meet=True)
 
 
-def assert_wires_clear(picture: Picture) -> None:
+def assert_wires_clear(picture: Picture, *, may_meet: bool = False) -> None:
     rects = list(_rects(picture))
     for wire in picture.wires:
         for stretch in pairwise(wire.points):
             crossed = [name for name, rect in rects if _enters(stretch, rect)]
             assert not crossed, f"{wire.wire} runs through {crossed}"
     for one, other in combinations(picture.wires, 2):
+        if may_meet and _arrival(one) == _arrival(other):
+            continue
         if (one.wire.source, one.wire.kind) != (other.wire.source, other.wire.kind):
             assert not _share(one, other), f"{one.wire} lies on {other.wire}"
+
+
+def _arrival(placed: PlacedWire) -> tuple[str, str, str | None]:
+    return placed.wire.kind, placed.wire.target, placed.wire.cell
 
 
 def _rects(picture: Picture) -> list[tuple[str, Rect]]:

@@ -50,7 +50,9 @@ def test_github_gets_workflow_commands(run, write) -> None:
 
 
 def test_what_no_executor_runs_yet_is_a_note_and_no_error(run, write) -> None:
-    result = run("check", write("net: linear", "net: linear, gradient: none"))
+    result = run(
+        "check", write("net: linear", "net: linear, init: {kind: checkpoint, path: w.pt, key: M}")
+    )
     assert result.exit_code == 0
     assert "note: " in result.stdout
     assert "NG9" in result.stdout
@@ -78,3 +80,43 @@ def test_a_change_without_a_value_is_explained(run, write) -> None:
     result = run("check", write(), "--set", "vars.heads")
     assert result.exit_code == 2
     assert "--set PATH=VALUE" in result.output
+
+
+TEN = """\
+nestgraph: 1
+name: ten
+docs: a typo
+levels: {chunk: 4 token, long: 16 tokens}
+vars: {width: 16, heads: 3}
+blocks:
+  b:
+    memories:
+      M: {keys: kk, values: x, levle: long}
+      N: {net: liner, keys: k, values: x, level: logn}
+    nodes:
+      k: {op: linear, in: x}
+      y: {read: O, query: k}
+      z: {read: N, query: M}
+      out: {op: sum, in: [x, y, zz]}
+model: {embed: {vocab: 256, width: $widht}, stack: [{block: c}]}
+training: {lr: fast}
+"""
+
+
+def test_a_spec_with_ten_errors_gets_all_ten_in_one_run(run, tmp_path) -> None:
+    (tmp_path / "ten.yaml").write_text(TEN)
+    result = run("check", "ten.yaml", "--format", "json")
+    found = {(f["line"], f["code"]) for f in json.loads(result.stdout) if f["severity"] == "error"}
+    assert found == {
+        (3, "NG103"),  # docs
+        (9, "NG201"),  # kk
+        (9, "NG103"),  # levle
+        (10, "NG104"),  # liner
+        (10, "NG204"),  # logn
+        (13, "NG203"),  # O
+        (14, "NG202"),  # M, a memory
+        (15, "NG201"),  # zz
+        (5, "NG108"),  # width, which is written $widht below
+        (16, "NG205"),  # c
+        (17, "NG104"),  # fast
+    }

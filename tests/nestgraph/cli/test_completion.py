@@ -26,3 +26,7 @@ def test_specs_by_name_and_by_file(write, tmp_path, monkeypatch) -> None:
 
 def test_passes_by_name(monkeypatch) -> None:
     assert completed("nestgraph compile hope --print-ir-after sel", monkeypatch) == ["select"]
+
+
+def test_codes_by_their_beginning(monkeypatch) -> None:
+    assert completed("nestgraph explain NG22", monkeypatch)[:2] == ["NG220", "NG221"]

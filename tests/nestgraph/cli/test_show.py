@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from nestgraph.parameters import parameter_table
 from nestgraph.spec import load
+
+DRAFTS = Path(__file__).parent.parent / "drafts"
 
 
 def test_a_spec_shows_its_levels_outermost_first(run, write) -> None:
@@ -66,3 +71,65 @@ def test_an_inner_block_lists_what_is_in_it(run) -> None:
     shown = run("show", "hope-tiny", "0.hope").stdout
     assert "memory" in shown
     assert "read" in shown
+
+
+def test_the_level_table_shows_what_each_level_costs(run, write) -> None:
+    shown = run("show", write("net: linear,", "net: linear, level: chunk,")).stdout
+    (chunk,) = (line for line in shown.splitlines() if line.split()[:2] == ["2", "chunk"])
+    # 2 layers of 2 heads of 8 x 8, running and anchor, in float32; read, error and write
+    assert "2.0 KiB" in chunk
+    assert chunk.endswith("1.54 k")
+
+
+def test_every_memory_shows_its_kernel_and_why(run, write) -> None:
+    kernels = run("show", write()).stdout.partition("Kernels")[2].partition("Parameters")[0]
+    assert "M  chunked_delta" in kernels
+
+
+def test_vars_and_training_show_the_line_that_they_came_from(run, write) -> None:
+    shown = run("show", write(), "--set", "training.lr=3e-4", "--set", "vars.width=32").stdout
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["width", "32", "from", "--set", "vars.width=32:1:12"] in rows
+    assert any(row[:3] == ["heads", "2", "from"] and "small.yaml:4:" in row[3] for row in rows)
+    assert ["lr", "0.0003", "from", "--set", "training.lr=3e-4:1:13"] in rows
+    assert ["steps", "2000", "by", "default"] in rows
+
+
+def test_what_nothing_runs_yet_is_named_in_place_of_a_kernel(run, write) -> None:
+    result = run(
+        "show", write("net: linear,", "net: linear, init: {kind: checkpoint, path: a, key: b},")
+    )
+    assert result.exit_code == 0, result.output
+    assert "NG9" in result.stdout.partition("Kernels")[2].partition("Parameters")[0]
+
+
+def test_measured_costs_come_when_they_are_asked_for(run, write) -> None:
+    path = write()
+    assert "kept for backward" not in run("show", path).stdout
+    assert "kept for backward" in run("show", path, "--costs").stdout
+
+
+def test_json_tells_what_the_text_tells(run, write) -> None:
+    path = write("net: linear,", "net: linear, level: chunk,")
+    told = json.loads(run("show", path, "--json", "--costs").stdout)
+    assert [level["name"] for level in told["levels"]] == ["step", "chunk"]
+    assert told["levels"][1]["state_bytes"] == 2048
+    assert told["cost"]["parameters"] == sum(row["size"] for row in told["parameters"])
+    assert told["kernels"][0]["kernel"] == "anchored_chunk"
+    assert told["measured"]["forward"] > 0
+    (memory,) = (node for node in told["nodes"] if node["kind"] == "memory")
+    assert memory["paths"] == ["0.layer.M", "1.layer.M"]
+    rate = next(value for value in memory["values"] if value["name"] == "rule.rate")
+    assert (rate["value"], rate["origin"]["line"]) == ("0.5", 9)
+
+
+def test_json_of_one_node_is_that_node(run, write) -> None:
+    (told,) = json.loads(run("show", write(), "layer.M", "--json").stdout)
+    assert told["kind"] == "memory"
+    assert run("show", write(), "layer.N", "--json").exit_code == 2
+
+
+@pytest.mark.parametrize("path", sorted(DRAFTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_spec_of_the_language_shows_in_both_forms(run, path) -> None:
+    assert run("show", path).exit_code == 0
+    assert json.loads(run("show", path, "--json").stdout)["name"]

@@ -7,10 +7,17 @@ import json
 from nestgraph import zoo
 
 
-def test_every_shipped_spec_is_listed_with_its_line(run) -> None:
-    lines = run("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(zoo.names())
-    assert all(len(line.split()) > 3 for line in lines)
+def test_every_shipped_system_is_listed_once_with_its_sizes_and_line(run) -> None:
+    models, optimizers = run("list").stdout.split("\nOptimizers, for `training.optimizer`:\n\n")
+    lines = [*models.splitlines(), *optimizers.splitlines()]
+    families = (*zoo.families(), *zoo.families(zoo.optimizers()))
+    assert [line.split()[0] for line in lines] == [family.name for family in families]
+    for line, family in zip(lines, families, strict=True):
+        assert line.endswith(family.doc)
+        sizes = line.removesuffix(family.doc).split()[1:]
+        assert [f"{family.name}{size}" for size in sizes] == [
+            f"{family.name}-{size}" for size in family.sizes
+        ]
 
 
 def test_the_schema_is_the_one_beside_the_specs(run) -> None:

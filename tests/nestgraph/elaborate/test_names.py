@@ -211,7 +211,7 @@ def test_an_optimizer_is_given_three_flows():
     [
         (
             "{for: al, block: b}",
-            "NG104 `optimizer.0.for` of the spec is `al`; expected `hidden_matr",
+            "NG104 `optimizer.0.for` of the spec is `al`; expected `linear_maps",
         ),
         (
             "{for: all}",

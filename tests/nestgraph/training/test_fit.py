@@ -25,6 +25,7 @@ from nestgraph.training import NestModule, compile, load_run
 from nestgraph.training import folder as folders
 from nestgraph.training.callbacks import Keeper
 from nestgraph.training.fit import Run, fit
+from nestgraph.training.options import with_settings
 
 TEXT = b"It is a truth universally acknowledged, that a single man in possession. " * 30
 
@@ -83,9 +84,12 @@ def test_a_run_leaves_everything_in_its_folder(spec: Spec, spec_file: Path) -> N
     assert run.folder == Path("runs/small-1")
     assert {path.name for path in run.folder.iterdir()} == {
         "spec.yaml",
+        "base-1-adamw.yaml",
         "resolved.yaml",
         "levels.svg",
         "metrics.csv",
+        "times.csv",
+        "environment.json",
         "last.ckpt",
         "best.ckpt",
     }
@@ -333,25 +337,44 @@ def test_a_step_count_of_zero_is_refused_like_any_wrong_value(spec: Spec) -> Non
         train(spec, max_steps=0)
 
 
-@pytest.mark.usefixtures("quick_picture")
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_good_state(
-    spec: Spec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def spoil(monkeypatch: pytest.MonkeyPatch, bad: Callable[[int], bool]) -> None:
+    """Makes the loss, and so its gradient, no number at some batches."""
     original = NestModule.training_step
 
     def step(self: NestModule, batch: Any, batch_idx: int) -> torch.Tensor:
-        return original(self, batch, batch_idx) * (math.nan if batch_idx == 6 else 1)
+        return original(self, batch, batch_idx) * (math.nan if bad(batch_idx) else 1)
 
     monkeypatch.setattr(NestModule, "training_step", step)
 
-    with pytest.raises(
-        InputError, match=r"training loss became nan at step 7; run/last\.ckpt holds"
-    ):
-        train(spec, "run")
+
+@pytest.mark.usefixtures("quick_picture")
+def test_a_gradient_that_is_no_number_skips_its_step_and_is_counted(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, lambda batch: batch in (3, 6))
+
+    run, _ = train(spec, "run")
+
+    rows = list(csv.DictReader(Path("run/metrics.csv").read_text(encoding="utf-8").splitlines()))
+    assert [float(row["skipped_steps"]) for row in rows][:8] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert [int(row["updates/step"]) for row in rows][:8] == [1, 2, 3, 3, 4, 5, 5, 6]
+    assert all(value.isfinite().all() for value in run.module.state_dict().values())
+    assert load_run("run").skipped == 0  # of a training, not of a model
+
+
+@pytest.mark.usefixtures("quick_picture")
+def test_too_many_of_them_in_a_row_stop_the_run_and_keep_the_good_state(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, lambda batch: batch in (2, 3) or batch >= 5)
+
+    with pytest.raises(InputError, match=r"NG732 .* for 3 steps in a row, up to step 8; run/last"):
+        train(with_settings(spec, {"training.bad_steps": 3}), "run")
 
     kept = torch.load("run/last.ckpt", weights_only=True)
-    assert kept["global_step"] == 5
+    assert kept["nestgraph"]["skipped"] == 5
     assert all(value.isfinite().all() for value in kept["state_dict"].values())
+    assert load_run("run").spec.system.training.bad_steps == 3
 
 
 @pytest.fixture

@@ -139,6 +139,7 @@ def test_slow_groups_move_at_their_ticks_only(spec: Spec, tmp_path: Path) -> Non
     assert module.level_metrics() == {
         **{f"updates/{level}": count for level, count in counts.items()},
         **{f"lr/{level}": pytest.approx(rate) for level in ("step", "fast", "slow")},
+        "skipped_steps": 0,
     }
 
 

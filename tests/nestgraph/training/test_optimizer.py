@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.parameters import ParameterSpec
+from nestgraph.spec import load
 from nestgraph.system import Training
 from nestgraph.training.optimizer import build_optimizer, build_schedule, learning_rate, retune
 
@@ -30,26 +31,40 @@ def parameters() -> list[tuple[ParameterSpec, nn.Parameter]]:
     return [(spec, nn.Parameter(torch.ones(spec.shape), spec.trained)) for spec in TABLE]
 
 
+def training_of(**settings: object) -> Training:
+    """The `training` of a spec with its optimizer read."""
+    given = {f"training.{key}": value for key, value in settings.items()}
+    return load("transformer-tiny", set=given).system.training
+
+
 def test_clocks_and_decay_make_the_groups() -> None:
     pairs = parameters()
     names = {parameter: spec.name for spec, parameter in pairs}
 
-    optimizer = build_optimizer(pairs, Training(weight_decay=0.3, betas=(0.8, 0.9), lr=0.02))
+    optimizer = build_optimizer(
+        pairs, training_of(weight_decay=0.3, betas=[0.8, 0.9], lr=0.02, min_lr=0)
+    )
 
     found = {
-        (group["level"], group["period"], group["weight_decay"]): [
-            names[parameter] for parameter in group["params"]
-        ]
+        (group["level"], group["period"], decay(optimizer, group["rule"])): []
         for group in optimizer.param_groups
     }
+    for group in optimizer.param_groups:
+        key = (group["level"], group["period"], decay(optimizer, group["rule"]))
+        found[key] += [names[parameter] for parameter in group["params"]]
     assert found == {
         ("step", 1, 0.3): ["embed.weight", "M.W0"],
         ("step", 1, 0.0): ["u.gain", "M.norm.gain"],
         ("fast", 4, 0.3): ["F.W0"],
         ("fast", 4, 0.0): ["F.b0"],
     }
-    assert all(group["betas"] == (0.8, 0.9) for group in optimizer.param_groups)
     assert all(group["lr"] == 0.02 for group in optimizer.param_groups)
+
+
+def decay(optimizer: NestedOptimizer, rule: int) -> float:
+    """How much of a parameter one step at rate 1 takes away."""
+    node = optimizer.rules[rule].block.nodes["keep"]
+    return -node.fields["scale"]  # type: ignore[union-attr, operator]
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine_to_its_floor() -> None:
@@ -71,7 +86,7 @@ def test_a_run_shorter_than_its_warm_up_only_warms_up() -> None:
 
 
 def test_all_groups_follow_the_schedule() -> None:
-    training = Training(lr=0.05, min_lr=0.01, warmup=2, steps=6)
+    training = training_of(lr=0.05, min_lr=0.01, warmup=2, steps=6)
     optimizer = build_optimizer(parameters(), training)
     schedule = build_schedule(optimizer, training)
 
@@ -83,7 +98,7 @@ def test_all_groups_follow_the_schedule() -> None:
 
 
 def test_new_settings_beat_those_of_a_state_and_equal_ones_change_nothing() -> None:
-    training = Training(lr=0.05, min_lr=0.01, warmup=2, steps=6, weight_decay=0.0)
+    training = training_of(lr=0.05, min_lr=0.01, warmup=2, steps=6, weight_decay=0.0)
     optimizer = build_optimizer(parameters(), training)
     schedule = build_schedule(optimizer, training)
     for _ in range(3):
@@ -94,7 +109,7 @@ def test_new_settings_beat_those_of_a_state_and_equal_ones_change_nothing() -> N
     retune(optimizer, schedule, training)
     assert [dict(group, params=None) for group in optimizer.param_groups] == before
 
-    other = replace(training, lr=0.5, steps=60, betas=(0.1, 0.2), weight_decay=0.4)
+    other = training_of(lr=0.5, min_lr=0.01, warmup=2, steps=60, betas=[0.1, 0.2], weight_decay=0.4)
     fresh = build_optimizer(parameters(), other)
     later = build_schedule(fresh, other)
     later.load_state_dict(schedule.state_dict())
@@ -103,8 +118,8 @@ def test_new_settings_beat_those_of_a_state_and_equal_ones_change_nothing() -> N
 
     for group in fresh.param_groups:
         assert group["lr"] == pytest.approx(learning_rate(other, 3), rel=1e-12)
-        assert group["betas"] == (0.1, 0.2)
-        assert group["weight_decay"] == (0.4 if group["decays"] else 0.0)
+        rate = fresh.rules[group["rule"]].block.memories["first"].rule.rate.number
+        assert rate == pytest.approx(0.9)
     fresh.step()
     later.step()
     assert fresh.param_groups[0]["lr"] == pytest.approx(learning_rate(other, 4), rel=1e-12)

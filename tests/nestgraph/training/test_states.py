@@ -54,7 +54,7 @@ def test_the_state_of_another_model_is_refused_with_what_differs(tmp_path: Path)
     ) as e:
         load_state(file, online({"vars.fast": 2}))
 
-    assert e.value.diagnostics[0].code == "NG752"
+    assert e.value.diagnostics[0].code == "NG762"
     assert file.read_bytes() == before
 
 

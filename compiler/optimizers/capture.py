@@ -1,0 +1,94 @@
+"""What linear maps are fed, as Gram matrices: for optimizers whose blocks ask for `input`.
+
+While a watched module runs with gradients, every `F.linear` by one of the wanted weights adds
+XᵀX and the number of rows X to a sum: 2·n·d² FLOPs for n rows of width d, which is a third of
+what the map itself costs in training. Weights that were concatenated first, as compiled models
+do, are told apart again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+
+class Capture:
+    """Sums of Gram matrices by weight."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[int, Tensor] = {}
+        self.sums: dict[int, tuple[Tensor, int]] = {}
+
+    def watch(self, module: nn.Module, weights: Iterable[Tensor]) -> None:
+        """Notes what these weights are fed whenever the module runs with gradients."""
+        self.wanted.update({id(weight): weight for weight in weights})
+        modes: list[Any] = []  # its methods have no types
+
+        def enter(*_: object) -> None:
+            modes.append(_Watching(self))
+            modes[-1].__enter__()
+
+        def leave(*_: object) -> None:
+            modes.pop().__exit__(None, None, None)
+
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave, always_call=True)
+
+    def note(self, weight: Tensor, x: Tensor) -> None:
+        """Adds the rows of one input."""
+        if id(weight) not in self.wanted or not torch.is_grad_enabled():
+            return
+        rows = x.detach().reshape(-1, x.shape[-1])
+        gram = rows.mT @ rows
+        before = self.sums.get(id(weight))
+        count = len(rows)
+        if before is not None:
+            gram, count = before[0].add_(gram), before[1] + count
+        self.sums[id(weight)] = (gram, count)
+
+    def take(self, weight: Tensor) -> Tensor | None:
+        """The mean Gram matrix since it was last taken, over all processes; None if unfed."""
+        found = self.sums.pop(id(weight), None)
+        if found is None:
+            return None
+        gram = found[0] / found[1]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(gram)
+            gram /= torch.distributed.get_world_size()
+        return gram
+
+
+class _Watching(TorchFunctionMode):
+    """Sees every call of `F.linear`, and of `torch.cat` on weights."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.capture = capture
+        self.parts: dict[int, tuple[Tensor, list[Tensor]]] = {}  # results of cat, kept alive
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is F.linear:
+            self._linear(*args, **(kwargs or {}))
+        elif func is torch.cat and self._holds_wanted(args):
+            self.parts[id(result)] = (result, list(args[0]))
+        return result
+
+    def _holds_wanted(self, args: tuple[Any, ...]) -> bool:
+        parts = args[0] if args and isinstance(args[0], list | tuple) else ()
+        return any(id(part) in self.capture.wanted for part in parts)
+
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
+        _, parts = self.parts.get(id(weight), (weight, [weight]))
+        for part in parts:
+            self.capture.note(part, input)

@@ -1,0 +1,405 @@
+"""The `torch.optim.Optimizer` that a compiled spec is.
+
+Choices that matter:
+
+* Every group of parameters is split by the spec's groups, so that one entry of `param_groups` has
+  one program, one clock and one learning rate; schedulers and clipping see nothing unusual.
+* A group may have a `period` of N steps: its gradients are pooled, and its program runs at every
+  N-th step on their mean, as if the spec began with `{op: pool, how: mean}`. It is the same clock
+  and the same sum that the `pool` of a spec is.
+* All that is remembered lies in `state`, a tensor or a whole number for each name, so that a
+  state that is saved in the middle of any period goes on with the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, overload
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from nestgraph.compiler.optimizers.capture import Capture
+from nestgraph.compiler.optimizers.discover import discover
+from nestgraph.compiler.optimizers.frame import Frame, Given, Held
+from nestgraph.compiler.optimizers.program import Program, describe
+from nestgraph.compiler.optimizers.starts import first_layers
+from nestgraph.errors import Diagnostic, InputError, SpecError
+from nestgraph.groups import Rule, Traits, choose
+from nestgraph.optimizer_flows import needs_matrices
+from nestgraph.system import Memory, System
+
+Group = dict[str, Any]
+Member = tuple[int, Tensor, Tensor]  # place in the group, parameter, gradient
+TURN = 1 << 19  # numbers of parameters that a processor works on at a time
+RULE = "rule"  # place of the group's program
+TRAITS = "traits"  # what is known of each parameter: kind, linear_map, stacked
+NAMES = "names"
+PERIOD = "period"  # steps from tick to tick
+WAITED = "waited"  # steps since the last tick
+UPDATES = "updates"  # ticks so far
+LEVEL = "level"  # the name that updates are counted under
+
+
+class NestedOptimizer(Optimizer):
+    """Moves parameters as a spec says; `compile_optimizer` makes a subclass for each spec.
+
+    Attributes:
+        spec_name: name of the spec.
+        system: what it means.
+        blank: makes an optimizer without parameters again from that, for copies.
+        rules: blocks with the parameters that they take.
+        programs: one for each rule.
+    """
+
+    spec_name: ClassVar[str] = ""
+    system: ClassVar[System]
+    blank: ClassVar[Callable[[System], NestedOptimizer]]
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    programs: ClassVar[tuple[Program, ...]] = ()
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]],
+        lr: float = 1e-3,
+        *,
+        maximize: bool = False,
+        foreach: bool = True,
+        seed: int = 0,
+    ) -> None:
+        """Takes parameters.
+
+        Args:
+            params: tensors, (name, tensor) pairs, or groups of either. A group may say what its
+                parameters are (`kind`: embeddings, head, vectors, hidden_matrices), whether they
+                are weights of a linear map (`linear_map`) or stacks of matrices (`stacked`), how
+                many steps they wait (`period`), and under which name their updates are counted
+                (`level`).
+            lr: the learning rate, before the factors of the spec's groups.
+            maximize: climb in place of descending.
+            foreach: do all parameters of a group at once; else one after the other, which takes
+                less memory and more time.
+            seed: of numbers that the spec draws.
+
+        Raises:
+            SpecError: a parameter doesn't fit its group.
+            InputError: no group takes a parameter, or `lr` or a period is out of range.
+        """
+        if not float(lr) >= 0.0:
+            raise InputError("NG751", f"`lr` (={lr}) must be at least 0")
+        self.seed = seed
+        self.capture = Capture()
+        self._held: dict[Tensor, Held] = {}
+        self._count = 0
+        self._off = False
+        defaults = {"lr": lr, "maximize": maximize, "foreach": foreach}
+        super().__init__(params, defaults)
+
+    @classmethod
+    def for_module(
+        cls, module: nn.Module, lr: float = 1e-3, *, watch: bool = True, **options: Any
+    ) -> NestedOptimizer:
+        """An optimizer of all parameters of a module that need gradients.
+
+        Weights of `nn.Embedding` are embeddings, those of `nn.Linear` linear maps; one that is
+        called `head` or `lm_head`, or shares an embedding, is the head. Where a group asks what
+        layers are fed, the module is watched.
+        """
+        optimizer = cls(discover(module), lr, **options)
+        if watch and optimizer.needs_inputs:
+            optimizer.watch(module)
+        return optimizer
+
+    @property
+    def needs_inputs(self) -> bool:
+        """Whether some group asks what its layers are fed, so that a module must be watched."""
+        return any(self.programs[group[RULE]].reads_input for group in self.param_groups)
+
+    def watch(self, module: nn.Module) -> None:
+        """Notes what the linear maps of a module are fed whenever it runs with gradients."""
+        weights = [
+            parameter
+            for group in self.param_groups
+            if self.programs[group[RULE]].reads_input
+            for parameter in group["params"]
+        ]
+        self.capture.watch(module, weights)
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Adds parameters, in as many groups as the spec tells apart; their clocks start now."""
+        if RULE in param_group:
+            super().add_param_group(param_group)
+            return
+        for group in self._split(param_group):
+            super().add_param_group(group)
+
+    def _split(self, group: Group) -> Iterator[Group]:
+        named = list(_named(group["params"], self._count))
+        self._count += len(named)
+        period = group.get(PERIOD, 1)
+        if not isinstance(period, int) or isinstance(period, bool) or period < 1:
+            raise InputError(
+                "NG751", f"`period` (={period!r}) must be a whole number of steps, 1 or more"
+            )
+        kinds = {key: group.get(key) for key in ("kind", "linear_map", "stacked")}
+        given = [(name, parameter, _traits(name, parameter, kinds)) for name, parameter in named]
+        found: dict[int, list[tuple[str, Tensor, Traits]]] = {}
+        for name, parameter, traits in given:
+            found.setdefault(self._rule_for(traits, parameter), []).append(
+                (name, parameter, traits)
+            )
+        rest = {key: value for key, value in group.items() if key not in (*kinds, "params")}
+        lr = group.get("lr", self.defaults["lr"])
+        for rule, members in sorted(found.items(), key=lambda item: item[0]):
+            yield {
+                **rest,
+                "params": [parameter for _, parameter, _ in members],
+                NAMES: [name for name, _, _ in members],
+                TRAITS: {"stacked": [traits.stacked for _, _, traits in members]},
+                RULE: rule,
+                "lr": lr * self.rules[rule].lr,
+                PERIOD: period,
+                LEVEL: group.get(LEVEL, "step"),
+                WAITED: 0,
+                UPDATES: 0,
+            }
+
+    def _rule_for(self, traits: Traits, parameter: Tensor) -> int:
+        place = choose(self.rules, traits)
+        if place is None:
+            raise InputError(
+                "NG341",
+                f"no group of `{self.spec_name}` takes `{traits.name}` ({traits.sort})",
+                "add a last group `{for: rest, spec: adamw}`",
+            )
+        rule, size = self.rules[place], tuple(parameter.shape)
+        if needs_matrices(rule.block) and (parameter.ndim < 2 or traits.sort == "vectors"):
+            what = f"`{rule.block.name}` works on matrices, but `{traits.name}` is a vector {size}"
+            raise SpecError(
+                [Diagnostic(code="NG343", message=what, span=rule.span, hint=NO_VECTOR)]
+            )
+        if self.programs[place].reads_input and not traits.linear_map:
+            what = f"`{rule.block.name}` asks what a layer is fed, but `{traits.name}` {size} is"
+            what += " not known as the weight of a linear map"
+            raise SpecError([Diagnostic(code="NG344", message=what, span=rule.span, hint=NO_INPUT)])
+        return place
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One step of every group that is due.
+
+        A parameter without a gradient stays as it is, and so does the count of its steps.
+
+        Args:
+            closure: computes the loss and its gradients; called once, before anything else.
+
+        Raises:
+            InputError: a group asks what its layers are fed, and nobody watches them.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if self._off:
+            self._off = False
+            self.capture.sums.clear()
+            return loss
+        for group in self.param_groups:
+            group[WAITED] += 1
+            if group[PERIOD] > 1:
+                self._collect(group)
+            if group[WAITED] >= group[PERIOD]:
+                self._move(group)
+                group[WAITED] = 0
+                group[UPDATES] += 1
+        return loss
+
+    def call_off(self) -> None:
+        """Makes the step that is under way, or else the next one, do nothing at all.
+
+        No parameter, memory or clock moves: what is called off has not happened.
+        """
+        self._off = True
+
+    def updates(self) -> dict[str, int]:
+        """How often each level has moved."""
+        return {group[LEVEL]: group[UPDATES] for group in self.param_groups}
+
+    def describe(self) -> str:
+        """What runs for which parameters, at which steps."""
+        lines = []
+        for group in self.param_groups:
+            rule = self.rules[group[RULE]]
+            moves = "" if group[PERIOD] == 1 else f", every {group[PERIOD]} steps"
+            lines.append(f"{rule.path}: {len(group['params'])} parameters{moves}")
+            lines += [f"  {line}" for line in describe(self.programs[group[RULE]])]
+        return "\n".join(lines)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes up a state as `state_dict` gave it.
+
+        Raises:
+            InputError: when it is another optimizer's.
+        """
+        theirs = [group.get(RULE) for group in state_dict.get("param_groups", ())]
+        if theirs != [group[RULE] for group in self.param_groups]:
+            raise InputError(
+                "NG752",
+                f"this state is not one of `{self.spec_name}` for these parameters",
+                "build the optimizer as it was when the state was saved",
+            )
+        self._held.clear()
+        super().load_state_dict(copy.deepcopy(dict(state_dict)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"seed": self.seed, "_count": self._count, "_off": self._off}
+        return {**super().__getstate__(), **own, "capture": Capture(), "_held": {}}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made from the spec, so nobody can import it by name.
+        return type(self).blank, (self.system,), self.__getstate__()
+
+    def _collect(self, group: Group) -> None:
+        """Pools the gradients of a group that waits."""
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                continue
+            total = self.state[parameter].get("waiting")
+            if total is None:
+                self.state[parameter]["waiting"] = parameter.grad.detach().clone()
+            else:
+                total.add_(parameter.grad)
+
+    def _move(self, group: Group) -> None:
+        chosen = self._ready(group)
+        if not group["foreach"]:
+            for one in chosen:
+                self._run(group, [one])
+            return
+        alike: dict[int, list[Member]] = {}
+        for one in chosen:
+            alike.setdefault(self.state[one[1]].get("step", 0), []).append(one)
+        for members in alike.values():
+            rows = self.programs[group[RULE]].rows  # these cut their matrices into turns themselves
+            for some in [members] if rows else in_cache(members):
+                self._run(group, some)
+
+    def _ready(self, group: Group) -> list[Member]:
+        """Place, parameter and gradient of all that have one; pooled ones are used up."""
+        found = []
+        for place, parameter in enumerate(group["params"]):
+            if group[PERIOD] > 1:
+                gradient = self.state[parameter].pop("waiting", None)
+                gradient = None if gradient is None else gradient.div_(group[WAITED])
+            else:
+                gradient = parameter.grad
+            if gradient is None:
+                continue
+            if gradient.is_sparse or torch.is_complex(gradient):
+                raise InputError(
+                    "NG751", f"`{group[NAMES][place]}` has a sparse or complex gradient"
+                )
+            found.append((place, parameter, gradient))
+        return found
+
+    def _run(self, group: Group, members: list[Member]) -> None:
+        program = self.programs[group[RULE]]
+        stacked, names = group[TRAITS]["stacked"], group[NAMES]
+        parameters = [p for _, p, _ in members]
+        gradients = [g for _, _, g in members]
+        if program.rows:
+            views = [stacked[place] for place, _, _ in members]
+            parameters = [_rows(p, v) for p, v in zip(parameters, views, strict=True)]
+            gradients = [_rows(g, v) for g, v in zip(gradients, views, strict=True)]
+        states = [self.state[p] for _, p, _ in members]
+        step = states[0].get("step", 0) + 1
+
+        def first(memory: Memory, place: int) -> list[Tensor]:
+            name = names[members[place][0]]
+            return first_layers(program, memory, parameters[place], name, self.seed)
+
+        given = Given(
+            parameters=parameters,
+            gradients=gradients,
+            maximize=group["maximize"],
+            states=states,
+            held=[self._held.setdefault(p, {}) for _, p, _ in members],
+            grams=self._grams(group, members) if program.reads_input else [],
+            lr=float(group["lr"]),
+            step=step,
+            first=first,
+        )
+        Frame(program, given).run()
+        for state in states:
+            state["step"] = step
+
+    def _grams(self, group: Group, members: list[Member]) -> list[Tensor]:
+        found = []
+        for place, parameter, _ in members:
+            gram = self.capture.take(parameter)
+            if gram is None:
+                raise InputError(
+                    "NG753",
+                    f"nothing has noted what `{group[NAMES][place]}` was fed",
+                    "call `optimizer.watch(module)` before the module runs",
+                )
+            found.append(gram.to(parameter))
+        return found
+
+
+def in_cache(members: list[Member]) -> Iterator[list[Member]]:
+    """Members in turns whose states stay in a processor's cache from one pass to the next.
+
+    A step takes a dozen passes over the same numbers. On a GPU all go at once: there a launch
+    costs more than a pass.
+    """
+    if members[0][1].is_cuda:
+        yield members
+        return
+    turn: list[Member] = []
+    size = 0
+    for member in sorted(members, key=lambda one: tuple(one[1].shape)):
+        if turn and size + member[1].numel() > TURN:
+            yield turn
+            turn, size = [], 0
+        turn.append(member)
+        size += member[1].numel()
+    yield turn
+
+
+NO_VECTOR = "let the group take `hidden_matrices`, and give `vectors` another"
+NO_INPUT = "let the group take `linear_maps`, and give the `rest` to another optimizer"
+
+
+def _named(params: object, count: int) -> Iterator[tuple[str, Tensor]]:
+    given = [params] if isinstance(params, Tensor) else params
+    assert isinstance(given, Iterable)
+    for place, item in enumerate(given):
+        name, tensor = item if isinstance(item, tuple) else (str(count + place), item)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"an optimizer moves tensors, not {type(tensor).__name__}")
+        yield name, tensor
+
+
+def _traits(name: str, parameter: Tensor, given: Mapping[str, Any]) -> Traits:
+    traits = Traits(name=name, axes=parameter.ndim)
+    said = {key: value for key, value in given.items() if value is not None}
+    return replace(traits, **said)
+
+
+def _rows(x: Tensor, stacked: bool) -> Tensor:
+    """(rows, channels), or (heads, rows, channels) for a stack of matrices."""
+    if stacked:
+        return x.view(-1, *x.shape[-2:])
+    if x.ndim == 2:
+        return x
+    return x.view(1, -1) if x.ndim < 2 else x.view(x.shape[0], -1)

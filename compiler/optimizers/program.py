@@ -1,0 +1,248 @@
+"""What a block of an optimizer does at each step, worked out once.
+
+The program knows when each flow ticks, how often each is taken, which flows stay the same between
+ticks (those are kept, not computed again), and what must be remembered of each parameter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from nestgraph.compiler.optimizers.ticks import NONE, STEPS, Ticks, ends_of
+from nestgraph.optimizer_flows import Shape, has_rows, shapes, sides
+from nestgraph.shapes.flows import memory_flows
+from nestgraph.system import Clock, FlatBlock, Memory, Node, Read
+
+INPUT = "input"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryPlan:
+    """How one memory runs.
+
+    Attributes:
+        memory: what it is.
+        writes: the steps at which it is written.
+        anchored: whether its anchor differs from its running state between ticks.
+        has_momentum: whether S must be remembered.
+    """
+
+    memory: Memory
+    writes: Ticks
+    anchored: bool
+    has_momentum: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A block with all that is known before the first step.
+
+    Attributes:
+        block: what runs.
+        clocks: the levels of its optimizer.
+        param: the memory that is the parameter.
+        memories: how each runs.
+        ticks: of each flow.
+        uses: how often each flow is taken in a step.
+        steady: flows that stay the same between their ticks.
+        held: those of them that a flow of each step takes, so that their value is kept.
+        pools: nodes that pool.
+        lasting: those of them whose last value is asked for between their ticks.
+        shapes: of each flow, by symbols.
+        sides: shapes of each memory's keys and values.
+        rows: whether it knows rows and channels, not only cells.
+        reads_input: whether it asks what the layer was fed.
+    """
+
+    block: FlatBlock
+    clocks: Mapping[str, Clock]
+    param: str
+    memories: Mapping[str, MemoryPlan]
+    ticks: Mapping[str, Ticks]
+    uses: Mapping[str, int]
+    steady: frozenset[str]
+    held: frozenset[str]
+    pools: tuple[Node, ...]
+    lasting: frozenset[str]
+    shapes: Mapping[str, Shape]
+    sides: Mapping[str, tuple[Shape | None, Shape | None]]
+    rows: bool
+    reads_input: bool
+
+
+def build_program(block: FlatBlock, clocks: Mapping[str, Clock]) -> Program:
+    """The program of a block that the checks have passed."""
+    (param,) = (m.name for m in block.memories.values() if m.init.kind == "given")
+    timing = _Timing(block, clocks)
+    steady = frozenset(_steady(block, timing.flows))
+    plans = {name: _plan(memory, timing) for name, memory in block.memories.items()}
+    pools = tuple(n for n in block.nodes.values() if isinstance(n, Node) and n.op == "pool")
+    known = shapes(block)
+    return Program(
+        block=block,
+        clocks=clocks,
+        param=param,
+        memories=plans,
+        ticks=timing.flows,
+        uses=Counter(_taken(block)),
+        steady=steady,
+        held=frozenset(_held(block, steady, plans)),
+        pools=pools,
+        lasting=frozenset(n.name for n in pools if _lasts(block, plans, n, timing.flows)),
+        shapes=known,
+        sides={name: sides(memory, known) for name, memory in block.memories.items()},
+        rows=has_rows(block),
+        reads_input=INPUT in block.inputs,
+    )
+
+
+def describe(program: Program) -> tuple[str, ...]:
+    """The program as lines of text: what runs at which steps."""
+    lines = []
+    for plan in program.memories.values():
+        what: str = "the parameter" if plan.memory.name == program.param else plan.memory.net.kind
+        how = ", anchored" if plan.anchored else ""
+        lines.append(f"memory {plan.memory.name}: {what}, written {_when(plan.writes)}{how}")
+    for name, node in program.block.nodes.items():
+        what = f"read {node.memory} {node.at}" if isinstance(node, Read) else node.op
+        kept = ", kept" if name in program.held else ""
+        lines.append(f"flow {name}: {what}, {_when(program.ticks[name])}{kept}")
+    return tuple(lines)
+
+
+def _when(ticks: Ticks) -> str:
+    if not ticks.clocks:
+        return "a number"
+    if ticks.every_step:
+        return "every step"
+    return " and ".join(
+        f"every {period} steps" + (f" (+{delay})" if delay else "")
+        for period, delay in sorted(ticks.clocks)
+    )
+
+
+class _Timing:
+    """Ticks of all flows and writes, by asking in order of dependency."""
+
+    def __init__(self, block: FlatBlock, clocks: Mapping[str, Clock]) -> None:
+        self.block = block
+        self.clocks = clocks
+        self.flows: dict[str, Ticks] = {"lr": NONE, "grad": STEPS, INPUT: STEPS}
+        self.writes: dict[str, Ticks] = {}
+        self.waiting: set[str] = set()
+        for name in block.nodes:
+            self.flow(name)
+        for memory in block.memories.values():
+            self.write(memory)
+
+    def flow(self, name: str) -> Ticks:
+        if name not in self.flows:
+            node = self.block.nodes[name]
+            self.flows[name] = self._read(node) if isinstance(node, Read) else self._op(node)
+        return self.flows[name]
+
+    def _op(self, node: Node) -> Ticks:
+        if node.op == "pool":
+            return ends_of(self.clocks[str(node.fields["level"])].period)
+        found = NONE
+        for name in node.inputs:
+            found |= self.flow(name)
+        return found
+
+    def _read(self, read: Read) -> Ticks:
+        memory = self.block.memories[read.memory]
+        asked = NONE if read.query is None else self.flow(read.query)
+        if read.at == "boundary":
+            commits = ends_of(memory.level.period).later() if memory.level.period else NONE
+            return asked | commits
+        writes = self.write(memory)
+        return asked | (writes.later() if read.at == "before" else writes)
+
+    def write(self, memory: Memory) -> Ticks:
+        if memory.name in self.writes:
+            return self.writes[memory.name]
+        if memory.name in self.waiting:
+            # Its events depend on what it held before: the loop goes through an earlier step.
+            return STEPS
+        self.waiting.add(memory.name)
+        task = memory.objective.kind == "task"
+        names = [memory.objective.through or "grad"] if task else [*memory.keys, *memory.values]
+        found = NONE
+        for name in names:
+            found |= self.flow(name)
+        self.waiting.discard(memory.name)
+        if task and memory.level.period > 1:
+            found = ends_of(memory.level.period)
+        self.writes[memory.name] = found
+        return found
+
+
+def _plan(memory: Memory, timing: _Timing) -> MemoryPlan:
+    writes = timing.write(memory)
+    period = memory.level.period
+    single = period != 0 and writes.within(period)
+    return MemoryPlan(
+        memory=memory,
+        writes=writes,
+        anchored=not single,
+        has_momentum=memory.rule.momentum.number != 0,
+    )
+
+
+def _steady(block: FlatBlock, ticks: Mapping[str, Ticks]) -> Iterator[str]:
+    """Flows that no number of the step (a rate) enters and that don't tick at each step."""
+    varying = {"lr"}
+    grew = True
+    while grew:
+        before = len(varying)
+        for name, node in block.nodes.items():
+            inputs = node.inputs if isinstance(node, Node) else (node.query,)
+            if any(flow in varying for flow in inputs):
+                varying.add(name)
+        grew = len(varying) > before
+    for name in block.nodes:
+        if name not in varying and ticks[name].clocks and not ticks[name].every_step:
+            yield name
+
+
+def _held(
+    block: FlatBlock, steady: frozenset[str], plans: Mapping[str, MemoryPlan]
+) -> Iterator[str]:
+    """Steady flows that something of each step takes."""
+    for name, node in block.nodes.items():
+        inputs = node.inputs if isinstance(node, Node) else (node.query or "",)
+        if name not in steady:
+            yield from (flow for flow in inputs if flow in steady and _costs(block, flow))
+    for plan in plans.values():
+        if plan.writes.every_step:
+            flows = (flow for _, flow in memory_flows(plan.memory))
+            yield from (flow for flow in flows if flow in steady and _costs(block, flow))
+
+
+def _costs(block: FlatBlock, name: str) -> bool:
+    """Whether a flow is worth keeping: a state and a pooled sum are kept anyway."""
+    node = block.nodes[name]
+    return node.query is not None if isinstance(node, Read) else node.op != "pool"
+
+
+def _lasts(
+    block: FlatBlock, plans: Mapping[str, MemoryPlan], pool: Node, ticks: Mapping[str, Ticks]
+) -> bool:
+    asked = any(
+        pool.name in (node.inputs if isinstance(node, Node) else (node.query,))
+        for node in block.nodes.values()
+    )
+    return asked or any(
+        plan.writes != ticks[pool.name]
+        for plan in plans.values()
+        if pool.name in [flow for _, flow in memory_flows(plan.memory)]
+    )
+
+
+def _taken(block: FlatBlock) -> Iterator[str]:
+    for node in block.nodes.values():
+        yield from node.inputs if isinstance(node, Node) else (node.query or "",)
+    for memory in block.memories.values():
+        yield from (flow for _, flow in memory_flows(memory))

@@ -1,0 +1,72 @@
+"""When a flow of an optimizer ticks, known before the first step.
+
+The gradient ticks at each step. A pooled flow ticks at the end of its period, a read at the
+boundary one step later, an op whenever one of its flows does. So a flow's ticks are a union of
+clocks (period, delay), each of which ticks at the steps t > delay with (t − delay) a multiple of
+its period.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """A union of clocks (period, delay); empty for numbers, which are no events."""
+
+    clocks: frozenset[tuple[int, int]] = frozenset()
+
+    def __or__(self, other: Ticks) -> Ticks:
+        clocks = self.clocks | other.clocks
+        return Ticks(frozenset(c for c in clocks if not any(_covers(o, c) for o in clocks - {c})))
+
+    def later(self, steps: int = 1) -> Ticks:
+        """The same ticks, so many steps later."""
+        return Ticks(frozenset((period, delay + steps) for period, delay in self.clocks))
+
+    def fresh(self, step: int) -> bool:
+        """Whether there is a tick at a step, counted from 1."""
+        return any(_fresh(period, delay, step) for period, delay in self.clocks)
+
+    def count(self, step: int) -> int:
+        """Ticks up to and with a step."""
+        if len(self.clocks) == 1:
+            ((period, delay),) = self.clocks
+            return max(0, (step - delay) // period)
+        start = max((delay for _, delay in self.clocks), default=0)
+        cycle = math.lcm(*(period for period, _ in self.clocks))
+        if step <= start + cycle:
+            return sum(self.fresh(s) for s in range(1, step + 1))
+        cycles = (step - start) // cycle - 1
+        return self.count(step - cycles * cycle) + cycles * sum(
+            self.fresh(s) for s in range(start + 1, start + cycle + 1)
+        )
+
+    @property
+    def every_step(self) -> bool:
+        """Whether it ticks at each step (but perhaps the first few)."""
+        return any(period == 1 for period, _ in self.clocks)
+
+    def within(self, period: int) -> bool:
+        """Whether each tick falls on the end of a period of so many steps."""
+        return all(delay == 0 and own % period == 0 for own, delay in self.clocks)
+
+
+def _fresh(period: int, delay: int, step: int) -> bool:
+    return step > delay and (step - delay) % period == 0
+
+
+def _covers(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a clock ticks whenever the other does."""
+    return other[0] % one[0] == 0 and other[1] >= one[1] and (other[1] - one[1]) % one[0] == 0
+
+
+NONE = Ticks()
+STEPS = Ticks(frozenset({(1, 0)}))
+
+
+def ends_of(period: int) -> Ticks:
+    """The ends of all periods of so many steps."""
+    return Ticks(frozenset({(period, 0)}))

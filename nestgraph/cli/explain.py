@@ -1,0 +1,26 @@
+"""`nestgraph explain`: what a code means, by example."""
+
+from __future__ import annotations
+
+import typer
+
+from nestgraph.codes import CODES
+from nestgraph.errors import InputError
+from nestgraph.explained import codes, explanation
+from nestgraph.findings import did_you_mean
+
+
+def explain_code(asked: str) -> None:
+    """Prints the page of a code, or its meaning where no spec can get it.
+
+    Raises:
+        InputError: there is no such code.
+    """
+    code = asked.upper()
+    if code in codes():
+        typer.echo(str(explanation(code)))
+    elif code in CODES:
+        typer.echo(f"{code}  {CODES[code]}")
+    else:
+        hint = did_you_mean(code, CODES) or "codes look like NG201"
+        raise InputError("NG806", f"`{asked}` is no code of nestgraph", hint)

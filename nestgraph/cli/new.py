@@ -1,0 +1,38 @@
+"""`nestgraph new`: a spec of one's own that starts from another one."""
+
+from __future__ import annotations
+
+import typer
+
+from nestgraph.authoring import copied, extending, target
+from nestgraph.cli.opening import open_spec
+from nestgraph.errors import InputError
+from nestgraph.spec import load
+from nestgraph.training.files import unwritable
+
+
+def new_spec(name: str, start: str, copy: bool) -> None:
+    """Writes the file and says what to do with it.
+
+    Raises:
+        InputError: the name can't be one, the file is there or can't be written.
+    """
+    path = target(name)
+    with open_spec(start, []) as base:
+        text = (copied if copy else extending)(path, base, start)
+        model = base.system.model is not None
+    try:
+        with path.open("x", encoding="utf-8") as file:  # whoever was faster keeps his file
+            file.write(text)
+    except FileExistsError:
+        raise InputError("NG808", f"`{path}` is there, and `new` overwrites nothing") from None
+    except OSError as error:
+        raise unwritable(path, error) from error
+    load(path)
+    how = "a copy of" if copy else "which extends"
+    typer.echo(f"Wrote {path}, {how} {start}")
+    verbs = [("look", f"show {path}"), ("draw", f"draw {path} -o {path.with_suffix('.svg')}")]
+    verbs += [("compare", f"diff {start} {path}"), ("check", f"check {path}")]
+    verbs += [("train", f"train {path}")] if model else []
+    for verb, command in verbs:
+        typer.echo(f"  {verb:<8} nestgraph {command}")

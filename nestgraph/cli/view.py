@@ -1,0 +1,29 @@
+"""`nestgraph view`: pictures in a browser, drawn anew whenever a spec is saved."""
+
+from __future__ import annotations
+
+import webbrowser
+
+import typer
+
+from nestgraph.cli.opening import settings
+from nestgraph.errors import InputError
+
+
+def view_specs(paths: list[str], port: int, show: bool, changes: list[str]) -> None:
+    """Serves the page until it is interrupted."""
+    from nestgraph.viz.serve import HOST, Server
+    from nestgraph.viz.watch import Watched
+
+    specs = [Watched(name=path, changes=settings(changes)) for path in paths]
+    try:
+        server = Server(specs, port)
+    except OSError as error:
+        hint = "give another with --port, or none for a free one"
+        raise InputError(
+            "NG810", f"port {port} of {HOST} is taken: {error.strerror}", hint
+        ) from error
+    typer.echo(f"{server.address}  (Ctrl-C ends it)")
+    if show:
+        webbrowser.open(server.address)
+    server.run()

@@ -1,0 +1,125 @@
+"""What a run left in its folder, read back without PyTorch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nestgraph.errors import InputError
+from nestgraph.spec import Spec, load
+from nestgraph.training.folder import ENVIRONMENT, METRICS, RESOLVED, SPEC, TIMES, is_run
+
+STEP = "step"
+Column = Sequence[tuple[float, float]]  # steps and values, where there is one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run.
+
+    Attributes:
+        folder: where it lies.
+        spec: what was trained, resolved.
+        written: the spec as its author wrote it.
+        table: every column of metrics.csv, and `seconds` of times.csv.
+        environment: what each start of the run took place on.
+    """
+
+    folder: Path
+    spec: Spec
+    written: str
+    table: Mapping[str, Column]
+    environment: Sequence[Mapping[str, Any]]
+
+    @property
+    def label(self) -> str:
+        """What plots call it."""
+        return f"{self.folder.name}, seed {self.spec.system.training.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Steps that were taken."""
+        losses = self.table.get("train_loss", ())
+        return int(losses[-1][0]) if losses else 0
+
+    def column(self, name: str) -> Column:
+        """Steps and values of a column; empty where it has none."""
+        return self.table.get(name, ())
+
+    def columns(self, prefix: str) -> dict[str, Column]:
+        """The columns `prefix/LEVEL` by level."""
+        start = f"{prefix}/"
+        found = {name: column for name, column in self.table.items() if name.startswith(start)}
+        return {name.removeprefix(start): column for name, column in found.items()}
+
+    def tokens_per_second(self) -> Column:
+        """How fast each step was."""
+        training = self.spec.system.training
+        tokens = training.batch * training.context
+        return [(step, tokens / seconds) for step, seconds in self.column("seconds") if seconds > 0]
+
+
+def read_run(folder: Path) -> Run:
+    """Reads a run.
+
+    Raises:
+        InputError: when the folder holds none, or what it holds can't be read.
+        SpecError: when its spec is no longer right.
+    """
+    if not is_run(folder):
+        hint = "name a folder that `nestgraph train` has made"
+        raise InputError("NG711", f"`{folder}` is no run", hint)
+    table = {**_read_table(folder / METRICS), **_read_table(folder / TIMES)}
+    return Run(
+        folder=folder,
+        spec=load(folder / RESOLVED),
+        written=_text(folder / SPEC),
+        table=table,
+        environment=_environment(folder / ENVIRONMENT),
+    )
+
+
+def _read_table(path: Path) -> dict[str, Column]:
+    """The columns of a table; a row that was being written when the machine stopped is left out."""
+    columns: dict[str, list[tuple[float, float]]] = {}
+    for row in csv.DictReader(_text(path).splitlines()):
+        step = _number(row.get(STEP))
+        if step is None:
+            continue
+        for name, text in row.items():
+            value = _number(text) if isinstance(text, str) else None
+            if isinstance(name, str) and name != STEP:
+                columns.setdefault(name, [])
+                if value is not None:
+                    columns[name].append((step, value))
+    return dict(columns)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _environment(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        told = json.loads(_text(path) or "[]")
+    except ValueError:
+        return ()
+    return [start for start in told if isinstance(start, dict)] if isinstance(told, list) else ()
+
+
+def _text(path: Path) -> str:
+    """The text of a file; empty where there is none, since a run may have been stopped early."""
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else ""
+    except OSError as error:
+        message = f"`{path}` can't be read: {error.strerror or error}"
+        raise InputError("NG711", message, "look at its rights") from error

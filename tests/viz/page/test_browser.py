@@ -1,0 +1,204 @@
+"""The page in a real browser, opened from a file."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def box(page: Any, title: str, view: str = "svg") -> Any:
+    """The box with a title."""
+    own = page.locator(f"{view} .node[tabindex]")
+    return own.filter(has=page.locator("text", has_text=re.compile(f"^{re.escape(title)}$"))).first
+
+
+def lit(page: Any, name: str) -> set[str]:
+    """Titles of the boxes that have a class."""
+    return set(
+        page.eval_on_selector_all(
+            f"svg .node.{name}:not([data-of])",
+            "boxes => boxes.map(box => box.querySelector('text').textContent)",
+        )
+    )
+
+
+def scale(page: Any) -> float:
+    return float(re.search(r"scale\(([\d.]+)\)", page.get_attribute(".stage", "style"))[1])
+
+
+def place(page: Any) -> list[float]:
+    style = page.get_attribute(".stage", "style")
+    return [float(number) for number in re.findall(r"(-?[\d.]+)px", style)]
+
+
+def test_the_page_opens_from_a_file_with_all_views(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    assert page.locator("[role=tab]").all_text_contents() == [
+        "levels",
+        "block",
+        "clock",
+        "optimizer",
+    ]
+    assert page.locator("svg .cluster.level").count() == 4
+    page.get_by_role("tab", name="block").click()
+    assert page.locator("svg .node.read").count() == 8
+
+
+def test_what_feeds_a_box_and_what_it_feeds_light_up_under_the_mouse(
+    opened: Any, hope_page: str
+) -> None:
+    page = opened(hope_page)
+    box(page, "c.M").hover()
+    assert lit(page, "here") == {"c.M"}
+    assert {"b.M", "M_memory", "M_k"} <= lit(page, "up")
+    assert lit(page, "down") == {"out.M", "task loss"}
+    page.mouse.move(20, 840)
+    assert lit(page, "here") == set()
+
+
+def test_a_click_opens_yaml_shapes_costs_and_the_line(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    box(page, "M_k").click()
+    panel = page.locator(".panel")
+    text = panel.inner_text()
+    assert "M_k:\n  net: {kind: mlp, layers: 2" in panel.locator("pre").first.inner_text()
+    assert "specs/hope.yaml:36:7" in text
+    assert "4 x 64 x 64" in text
+    assert "32,768" in text
+    assert "65,536" in text
+    panel.get_by_role("button").click()
+    assert panel.is_hidden()
+
+
+def test_dragging_moves_the_picture_and_opens_nothing(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    before = place(page)
+    rect = box(page, "M_k").bounding_box()
+    page.mouse.move(rect["x"] + 10, rect["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(rect["x"] + 70, rect["y"] + 50, steps=4)
+    page.mouse.up()
+    assert place(page) == pytest.approx([before[0] + 60, before[1] + 40])
+    assert page.locator(".panel").is_hidden()
+
+
+def test_the_wheel_zooms_about_the_mouse(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    before, rect = scale(page), box(page, "M_k").bounding_box()
+    page.mouse.move(rect["x"], rect["y"])
+    page.mouse.wheel(0, -300)
+    page.wait_for_function(
+        f"() => !document.querySelector('.stage').style.transform.includes('scale({before})')"
+    )
+    after = box(page, "M_k").bounding_box()
+    assert scale(page) > before
+    assert (after["x"], after["y"]) == pytest.approx((rect["x"], rect["y"]), abs=1)
+
+
+def test_search_finds_and_centres_a_box_of_another_view(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    page.keyboard.press("/")
+    page.keyboard.type("gate")
+    assert page.locator("#hits li").first.inner_text().startswith("gate")
+    page.keyboard.press("Enter")
+    assert page.locator("[role=tab][aria-selected=true]").inner_text() == "block"
+    assert lit(page, "chosen") == {"gate"}
+    rect = page.locator("svg .chosen").bounding_box()
+    canvas = page.locator(".canvas").bounding_box()
+    assert canvas["x"] < rect["x"] < canvas["x"] + canvas["width"]
+    assert canvas["y"] < rect["y"] < canvas["y"] + canvas["height"]
+    page.keyboard.press("Escape")
+    assert page.locator("svg .hit").count() == 0
+
+
+def test_the_slider_lights_the_levels_that_tick(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    slider = page.get_by_role("slider")
+    slider.focus()
+    for _ in range(15):
+        page.keyboard.press("ArrowRight")
+    assert lit(page, "ticking") == set()
+    page.keyboard.press("ArrowRight")
+    assert lit(page, "ticking") == {"M_memory", "M_k", "M_v", "M_eta", "M_alpha"}
+    assert page.locator("svg .cluster.level.ticking").count() == 1
+    page.get_by_role("button", name="2 mid").click()
+    assert "token 1024, step 4" in page.locator("output").inner_text()
+    assert {"b.M", "c.M"} <= lit(page, "ticking")
+    assert "out.M" not in lit(page, "ticking")
+    page.get_by_role("button", name="1 slow").click()
+    assert page.locator("svg .cluster.level.ticking").count() == 4
+
+
+def test_everything_works_by_keyboard(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    page.keyboard.press("2")
+    assert page.locator("[role=tab][aria-selected=true]").inner_text() == "block"
+    box(page, "c").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".panel h3").first.inner_text() == "c"
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.querySelector('text').textContent") in {
+        "eta",
+        "alpha",
+        "k",
+    }
+    page.keyboard.press("Escape")
+    assert page.locator(".panel").is_hidden()
+    page.keyboard.press("]")
+    assert "token 1," in page.locator("output").inner_text()
+    page.locator(".canvas").focus()
+    before = scale(page), place(page)
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    assert scale(page) > before[0]
+    page.keyboard.press("0")
+    assert scale(page) == before[0]
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+
+
+def background(page: Any) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def fill(page: Any) -> str:
+    return str(page.evaluate("getComputedStyle(document.querySelector('.node.memory rect')).fill"))
+
+
+def test_the_page_follows_the_system_by_day_and_by_night(opened: Any, hope_page: str) -> None:
+    day, night = opened(hope_page), opened(hope_page, scheme="dark")
+    assert (background(day), fill(day)) == ("rgb(255, 255, 255)", "rgb(255, 255, 255)")
+    assert (background(night), fill(night)) == ("rgb(23, 23, 28)", "rgb(38, 38, 46)")
+    night.keyboard.press("t")
+    assert background(night) == "rgb(255, 255, 255)"
+
+
+def test_a_graph_of_a_thousand_boxes_is_painted_within_a_second(opened: Any, page_of: Any) -> None:
+    page = opened(page_of(large_spec(1000)), expect_errors=False)
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < 1000
+    start = time.perf_counter()
+    page.keyboard.press("2")
+    page.wait_for_function("() => document.querySelectorAll('svg .node.op').length >= 1000")
+    assert time.perf_counter() - start < 1
+    assert page.locator("svg .node.op").count() >= 1000
+
+
+def large_spec(count: int) -> str:
+    """A model with some blocks that all differ, and so many ops."""
+    lines = ["nestgraph: 1", "name: large", "blocks:"]
+    blocks = count // 20
+    for block in range(blocks):
+        lines += [f"  b{block}:", "    nodes:"]
+        before = "x"
+        for at in range(20):
+            lines.append(f"      n{at}: {{op: affine, in: {before}, scale: {1 + block / 100}}}")
+            before = f"n{at}" if at % 3 else before
+        lines.append(f"      out: {{op: sum, in: [n19, {before}]}}")
+    stack = ", ".join(f"{{block: b{block}}}" for block in range(blocks))
+    return "\n".join([*lines, f"model: {{embed: {{vocab: 5, width: 8}}, stack: [{stack}]}}"])

@@ -1,0 +1,102 @@
+"""The page as text: what is in it, and that nothing can get out."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from nestgraph.spec import load
+from nestgraph.viz import DrawError, draw
+from nestgraph.viz.page import harmless
+from nestgraph.viz.page.snippet import snippet
+
+YAML = """\
+a:
+  b: 1  # one
+
+  c:
+    d: 2
+  # about e
+e: 3
+"""
+
+
+def data_of(page: str) -> dict[str, object]:
+    text = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    (spec,) = json.loads(text[0])["specs"]
+    found: dict[str, object] = spec
+    return found
+
+
+def test_the_page_of_hope_is_small_and_asks_for_nothing() -> None:
+    page = str(draw(load("hope"), format="html"))
+    assert len(page.encode()) < 300_000
+    assert not re.findall(r"""(?:src|href|url|import)\s*[=(]\s*["']?(?:https?:|//)""", page)
+    assert "default-src 'none'" in page
+    assert "connect-src" not in page
+
+
+def test_the_same_spec_gives_the_same_page() -> None:
+    assert draw(load("hope-tiny"), format="html") == draw(load("hope-tiny"), format="html")
+
+
+def test_the_view_that_was_asked_for_comes_first() -> None:
+    page = str(draw(load("hope-tiny"), format="html", view="block", depth=0))
+    views = data_of(page)["views"]
+    assert isinstance(views, dict)
+    assert list(views) == ["block", "levels", "clock", "optimizer"]
+    assert "closed" in views["block"]
+
+
+def test_dark_is_dark_whatever_the_reader_has() -> None:
+    assert '<html lang="en" data-theme="dark">' in str(
+        draw(load("hope-tiny"), format="html", theme="dark")
+    )
+    assert '<html lang="en">' in str(draw(load("hope-tiny"), format="html"))
+
+
+def test_a_system_without_texts_has_a_page_without_yaml() -> None:
+    nodes = data_of(str(draw(load("hope-tiny").system, format="html")))["nodes"]
+    assert isinstance(nodes, dict)
+    assert {node.get("yaml", "") for node in nodes.values()} == {""}
+
+
+def test_json_can_not_end_its_element() -> None:
+    text = harmless({"a": "</script><!-- & \u2028 \ud800"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"a": "</script><!-- & \u2028 ?"}
+
+
+def test_a_title_is_text() -> None:
+    system = replace(load("hope-tiny").system, name="</title><script>")
+    assert "<title>&lt;/title&gt;&lt;script&gt;</title>" in str(draw(system, format="html"))
+
+
+def test_a_view_that_was_asked_for_and_can_not_be_drawn_is_an_error() -> None:
+    with pytest.raises(DrawError, match="names nothing"):
+        draw(load("hope-tiny"), format="html", view="block", focus="zzz")
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (1, "a:\n  b: 1  # one\n\n  c:\n    d: 2"),
+        (2, "b: 1  # one"),
+        (4, "c:\n  d: 2"),
+        (7, "e: 3"),
+        (0, ""),
+        (8, ""),
+    ],
+)
+def test_a_snippet_is_a_key_and_what_stands_below_it(line: int, text: str) -> None:
+    assert snippet(YAML, line) == text
+
+
+def test_a_long_snippet_is_cut() -> None:
+    text = "a:\n" + "".join(f"  k{at}: 1\n" for at in range(99))
+    lines = snippet(text, 1).splitlines()
+    assert len(lines) == 41
+    assert lines[-1] == "..."

@@ -1,0 +1,86 @@
+"""Rasters of clocks."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from building import model_of
+
+from nestgraph.spec import load
+from nestgraph.system import NEVER, Clock
+from nestgraph.viz import DrawError, draw
+from nestgraph.viz.clock import Panel, raster, ticks_within
+
+
+def marks(panel: Panel) -> dict[str, str]:
+    return {row.level.name: "".join(".X"[tick] for tick in row.ticks) for row in panel.rows}
+
+
+def test_ticks_lie_behind_the_positions_that_the_period_divides() -> None:
+    rng = random.Random(5)
+    for _ in range(50):
+        period, first = rng.randint(1, 40), rng.randint(1, 500)
+        last = first + rng.randint(0, 60)
+        clock = Clock(name="c", unit="tokens", period=period)
+        expected = any(at % period == 0 for at in range(first, last + 1))
+        assert ticks_within(clock, first, last, "tokens", 64) is expected
+
+
+def test_a_step_ends_when_the_context_has_been_seen() -> None:
+    slow = Clock(name="slow", unit="steps", period=3)
+    ticking = [at for at in range(1, 400) if ticks_within(slow, at, at, "tokens", 64)]
+    assert ticking == [192, 384]
+    assert [at for at in range(1, 10) if ticks_within(slow, at, at, "steps", 64)] == [3, 6, 9]
+
+
+def test_what_never_moves_never_ticks() -> None:
+    assert not ticks_within(NEVER, 1, 10**9, "tokens", 64)
+
+
+def test_without_a_span_each_unit_has_its_own_axis() -> None:
+    steps, tokens = raster(load("hope-tiny").system).panels
+    assert list(marks(steps)) == ["slow", "mid", "step, fast"]
+    assert marks(steps)["slow"] == ("." * 15 + "X") * 2
+    assert marks(tokens) == {"context": ("." * 7 + "X") * 4}
+
+
+def test_a_span_puts_all_levels_on_one_axis() -> None:
+    (panel,) = raster(load("hope-tiny").system, "60:70").panels
+    assert marks(panel) == {
+        "slow": "." * 11,
+        "mid": "." * 11,
+        "step, fast": "....X......",
+        "context": "....X......",
+    }
+    assert panel.told == "tokens 60 to 70; a step ends every 64 tokens of a row"
+    (panel,) = raster(load("hope-tiny").system, "4 steps").panels
+    assert marks(panel)["mid"] == "...X"
+    assert marks(panel)["context"] == "XXXX"
+
+
+def test_a_long_span_puts_several_positions_in_a_column() -> None:
+    (panel,) = raster(load("hope-tiny").system, "1:4096").panels
+    assert len(panel.rows[0].ticks) == 128
+    assert sum(panel.rows[0].ticks) == 4
+    assert "32 in a column" in panel.told
+
+
+def test_attention_is_recomputed_at_every_token() -> None:
+    panels = raster(load("transformer-tiny").system).panels
+    assert set(marks(panels[-1]).values()) == {"X" * 32}
+
+
+@pytest.mark.parametrize("span", ["", "0", "5:4", "a", "-3", "1:2:3", "10 moons", f"{10**13}"])
+def test_a_span_that_can_not_be_read_is_refused(span: str) -> None:
+    with pytest.raises(DrawError, match="is no span"):
+        raster(load("hope-tiny").system, span)
+
+
+def test_a_raster_is_drawn_in_every_format_but_mermaid() -> None:
+    body = "memories:\n  M: {keys: x, values: x, level: chunk}\nnodes: {out: {read: M, query: x}}"
+    system = model_of(body)
+    for form in ("svg", "png", "pdf", "dot", "txt"):
+        assert draw(system, format=form, view="clock")
+    with pytest.raises(DrawError, match="Mermaid has no form"):
+        draw(system, format="mmd", view="clock")

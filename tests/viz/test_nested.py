@@ -1,0 +1,71 @@
+"""The levels of a model with those of its optimizer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from building import model_of
+
+from nestgraph.spec import load
+from nestgraph.viz import DrawError, draw
+from nestgraph.viz.layout import arranged
+from nestgraph.viz.nested import nested_view
+from nestgraph.viz.view import View
+
+DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
+
+
+@pytest.fixture(scope="module")
+def view() -> View:
+    return nested_view(load("hope-tiny").system, load(str(DRAFTS / "m3.yaml")).system)
+
+
+def titles(view: View) -> dict[int, list[str]]:
+    return {
+        band.row.rank: [box.title for group in band.groups for box in group.boxes]
+        for band in view.bands
+    }
+
+
+def test_memories_of_both_stand_in_the_order_of_their_clocks(view: View) -> None:
+    assert [band.row.period for band in view.bands] == [
+        "every 100 steps",
+        "every 16 steps",
+        "every 4 steps",
+        "every step",
+        "every 8 tokens",
+    ]
+    assert titles(view)[1] == ["M2"]
+    assert titles(view)[4] == ["b.M", "task loss", "parameters", "M1", "V", "param", "adamw"]
+
+
+def test_the_loss_feeds_the_optimizer_and_what_learns_moves_the_parameters(view: View) -> None:
+    fed = {wire.target for wire in view.wires if wire.source == "loss" and wire.kind == "write"}
+    assert fed == {f"optimizer/0.m3/{name}" for name in ("M1", "M2", "V")}
+    moved = {wire.source for wire in view.wires if wire.target == "parameters"}
+    assert moved == {"optimizer/0.m3/param", "optimizer/1.adamw"}
+
+
+def test_every_wire_has_ends_and_finds_its_way(view: View) -> None:
+    ends = {name for group in view.groups for name in (group.id, *(b.id for b in group.boxes))}
+    assert {end for wire in view.wires for end in (wire.source, wire.target)} <= ends | {"stream"}
+    assert len(arranged(view).wires) >= len(view.wires)
+
+
+def test_names_that_model_and_optimizer_share_stay_apart() -> None:
+    m3 = load(str(DRAFTS / "m3.yaml")).system
+    body = "memories:\n  M1: {keys: x, values: x}\nnodes: {out: {read: M1, query: x}}"
+    model = model_of(body).model
+    assert model is not None
+    block = replace(model.layers[0], path="0.m3")
+    same = replace(model_of(body), model=replace(model, layers=(block,)))
+    ids = [box.id for group in nested_view(same, m3).groups for box in group.boxes]
+    assert len(ids) == len(set(ids))
+    assert {"0.m3/M1", "optimizer/0.m3/M1"} <= set(ids)
+
+
+def test_what_has_no_optimizer_of_its_own_is_told_so() -> None:
+    with pytest.raises(DrawError, match="nothing to nest"):
+        draw(load(str(DRAFTS / "m3.yaml")), view="nested")

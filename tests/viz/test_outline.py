@@ -1,0 +1,131 @@
+"""Outlines with frames shut, and around one part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nestgraph.spec import load
+from nestgraph.system import System
+from nestgraph.viz import DrawError
+from nestgraph.viz.flow_layout import flow_scene
+from nestgraph.viz.outline import Outline
+from nestgraph.viz.training_outline import together, training_outline
+from nestgraph.viz.views import Wish, outline_of
+
+DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
+
+
+@pytest.fixture(scope="module")
+def system() -> System:
+    return load("hope-tiny").system
+
+
+def ids(outline: Outline) -> set[str]:
+    return {part.id for part in outline.all()}
+
+
+def test_depth_none_opens_everything_and_zero_shuts_the_layers(system: System) -> None:
+    whole = outline_of(system, Wish(view="block"))
+    shut = outline_of(system, Wish(view="block", depth=0))
+    assert ids(shut) == {"embed", "0.hope", "norm", "head", "loss"}
+    assert ids(shut) < ids(whole)
+    (layer,) = (part for part in shut.parts if part.id == "0.hope")
+    assert (layer.kind, layer.facts) == (
+        "closed",
+        (("", "4 blocks"), ("", "8 memories"), ("", "15 ops")),
+    )
+
+
+def test_links_end_at_the_frame_that_was_shut(system: System) -> None:
+    shut = outline_of(system, Wish(view="block", depth=1))
+    ends = {(link.source, link.target) for link in shut.links}
+    assert ("0.hope/a", "0.hope/b") in ends
+    assert all(source != target for source, target in ends)
+    assert {end for pair in ends for end in pair} <= ids(shut)
+
+
+@pytest.mark.parametrize("address", ["0.hope.a.M_k", "a.M_k", "M_k", "0.hope/a.M_k.write"])
+def test_a_node_is_found_by_its_path_or_the_end_of_it(system: System, address: str) -> None:
+    around = outline_of(system, Wish(view="block", focus=address))
+    boxes = {part.id for part in around.all() if not part.parts}
+    assert boxes == {
+        "0.hope/a.M_k.write",
+        *(f"0.hope/a.{name}" for name in ("k", "v", "eta", "alpha", "y")),
+    }
+
+
+def test_a_member_of_a_shared_box_leads_to_the_box(system: System) -> None:
+    one, other = (outline_of(system, Wish(view="block", focus=name)) for name in ("M_k", "M_eta"))
+    assert ids(one) == ids(other)
+
+
+def test_a_frame_in_focus_is_shown_whole_with_what_touches_it(system: System) -> None:
+    around = ids(outline_of(system, Wish(view="block", focus="0.hope.b")))
+    assert {"0.hope/b.u", "0.hope/b.y", "0.hope/b.out", "0.hope/b.M.write"} <= around
+    assert {"0.hope/a.out", "0.hope/c.u"} <= around
+    assert "0.hope/a.k" not in around
+
+
+def test_focus_among_levels_keeps_what_is_wired_to_the_memory(system: System) -> None:
+    around = ids(outline_of(system, Wish(focus="c.M")))
+    assert {"0.hope/b.M", "0.hope/c.M", "0.hope/out.M", "loss"} <= around
+    assert not {"parameters", "0.hope/a.M_k"} & around
+
+
+def test_an_address_that_names_nothing_is_told_with_the_nearest(system: System) -> None:
+    with pytest.raises(DrawError, match="did you mean `alpha`"):
+        outline_of(system, Wish(view="block", focus="alhpa"))
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"view": "levels", "depth": 1}, "a depth is for the views"),
+        ({"view": "clock", "focus": "q"}, "no nodes to focus on"),
+        ({"view": "block", "span": "64"}, "a span is for the clock view"),
+    ],
+)
+def test_what_a_view_can_not_do_is_refused(wish: dict[str, object], said: str) -> None:
+    with pytest.raises(DrawError, match=said):
+        Wish(**wish)  # type: ignore[arg-type]
+
+
+def test_model_and_optimizer_meet_at_the_loss(system: System) -> None:
+    outline = outline_of(system, Wish(view="system"))
+    assert sum(part.id == "loss" for part in outline.all()) == 1
+    assert {"0.hope/a.q", "loss", "parameters slow", "parameters mid"} <= reached(outline, "embed")
+
+
+def reached(outline: Outline, start: str) -> set[str]:
+    """All parts that a part leads to."""
+    found, waiting = {start}, [start]
+    while waiting:
+        at = waiting.pop()
+        after = {link.target for link in outline.links if link.source == at} - found
+        found |= after
+        waiting += after
+    return found
+
+
+def test_an_optimizer_that_is_a_spec_is_opened_between_loss_and_parameters(
+    system: System,
+) -> None:
+    m3 = load(str(DRAFTS / "m3.yaml")).system
+    outline = training_outline(system, m3)
+    assert {"optimizer/0.m3/M2.write", "optimizer/0.m3/param.write"} <= ids(outline)
+    assert {"optimizer/0.m3/u", "parameters mid"} <= reached(outline, "loss")
+    ends = {link.source for link in outline.links if link.target == "parameters mid"}
+    assert ends == {"optimizer/0.m3/param.write", "optimizer/1.adamw"}
+    assert flow_scene(together(outline_of(system, Wish(view="block")), outline)).shapes
+
+
+def test_parameters_are_counted_by_how_often_they_move(system: System) -> None:
+    from nestgraph.parameters import parameter_table
+
+    outline = outline_of(system, Wish(view="optimizer"))
+    groups = [part for part in outline.parts if part.kind == "parameters"]
+    assert [part.title for part in groups][:2] == ["parameters: slow", "parameters: mid"]
+    total = sum(int(part.badge.replace(",", "")) for part in groups)
+    assert total == sum(one.size for one in parameter_table(system))

@@ -1,0 +1,224 @@
+"""Which level ticks when: a row for each level, a mark for each tick, over a span of positions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from nestgraph.levels import LevelRow, levels
+from nestgraph.system import Clock, System
+from nestgraph.viz.engine import DrawError
+from nestgraph.viz.level_scene import heading, level_id
+from nestgraph.viz.metrics import shorten, text_width
+from nestgraph.viz.place import MARGIN
+from nestgraph.viz.scene import Rect, Scene, Shape, Text
+from nestgraph.viz.theme import NAME_SIZE, TEXT_SIZE, TITLE_SIZE
+from nestgraph.viz.tones import tones
+
+_COLUMNS = 128  # of the longest raster; longer spans put several positions in a column
+_LEAST = 32  # positions that are shown unless asked otherwise
+_FARTHEST = 10**12
+_LABELS = 8  # numbers along the axis
+_SPAN = re.compile(r"(?:(\d+):)?(\d+)(?: +(tokens|steps))?")
+_ROW, _GAP = 40, 8
+_WIDE, _NARROW = 16, 6  # widths of a column
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One level: whether it ticks within each column."""
+
+    level: LevelRow
+    tone: str
+    ticks: tuple[bool, ...]
+
+    @property
+    def title(self) -> str:
+        """`1 slow, every 16 steps`."""
+        return f"{self.level.rank} {self.level.name}, {self.level.period}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Panel:
+    """Some clocks over a span.
+
+    Attributes:
+        told: the span in words.
+        labels: column and number, for the axis.
+    """
+
+    told: str
+    rows: tuple[Row, ...]
+    labels: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raster:
+    """The clocks of a system."""
+
+    name: str
+    panels: tuple[Panel, ...]
+
+
+def ticks_within(clock: Clock, first: int, last: int, unit: str, context: int) -> bool:
+    """Whether a clock ticks behind one of the positions first..last, counted from 1.
+
+    A tick on tokens lies behind every position that its period divides. A step ends when
+    `context` tokens of a row have been seen; seen from steps, a token clock ticks in each.
+    """
+    if clock.unit == "never":
+        return False
+    if clock.period == 0 or (unit == "steps" and clock.unit == "tokens"):
+        return True
+    period = clock.period * (context if clock.unit == "steps" and unit == "tokens" else 1)
+    return last // period > (first - 1) // period
+
+
+def raster(system: System, span: str | None = None) -> Raster:
+    """The clocks of a system.
+
+    Args:
+        span: `64`, `100:164`, each with `tokens` or `steps` behind it if wanted. By default step
+            clocks stand over steps and token clocks over tokens, two periods of the slowest.
+
+    Raises:
+        DrawError: if the span can't be read.
+    """
+    rows = levels(system)
+    if span is not None:
+        panels = [_panel(system, rows, *_span(rows, span))]
+    else:
+        inner = [row for row in rows if row.clock.unit == "tokens"]
+        outer = [row for row in rows if row not in inner]
+        panels = [_panel(system, outer, 1, _two_periods(outer), "steps")]
+        panels += [_panel(system, inner, 1, _two_periods(inner), "tokens")] if inner else []
+    return Raster(name=system.name, panels=tuple(panels))
+
+
+def _two_periods(rows: Sequence[LevelRow]) -> int:
+    return max([_LEAST, *(2 * row.clock.period for row in rows)])
+
+
+def _panel(system: System, rows: Sequence[LevelRow], first: int, last: int, unit: str) -> Panel:
+    width = ceil((last - first + 1) / _COLUMNS)
+    starts = range(first, last + 1, width)
+    colours = tones(levels(system))
+    context = system.training.context
+
+    def ticks(row: LevelRow) -> Iterator[bool]:
+        for at in starts:
+            yield ticks_within(row.clock, at, min(at + width - 1, last), unit, context)
+
+    made = tuple(
+        Row(level=row, tone=colours[row.clock.unit, row.clock.period], ticks=tuple(ticks(row)))
+        for row in rows
+    )
+    told = f"{unit} {first:,} to {last:,}"
+    told += f", {width:,} in a column" if width > 1 else ""
+    mixed = unit == "tokens" and any(row.clock.unit == "steps" for row in rows)
+    told += f"; a step ends every {context:,} tokens of a row" if mixed else ""
+    every = max(1, ceil(len(starts) / _LABELS))
+    labels = tuple((at, str(starts[at])) for at in range(0, len(starts), every))
+    return Panel(told=told, rows=made, labels=labels)
+
+
+def _span(rows: Sequence[LevelRow], given: str) -> tuple[int, int, str]:
+    read = _SPAN.fullmatch(given.strip())
+    first, last = (int(read[1] or 1), int(read[2])) if read else (1, 0)
+    if read is None or not 1 <= first <= last or last > _FARTHEST:
+        raise DrawError(
+            f"`{given}` is no span; write `64`, `100:164`, `64 tokens` or `100:164 steps`"
+        )
+    moving = any(row.clock.unit == "tokens" for row in rows)
+    return first, last, read[3] or ("tokens" if moving else "steps")
+
+
+def raster_scene(made: Raster) -> Scene:
+    """The raster at its places."""
+    rows = [row for panel in made.panels for row in panel.rows]
+    sizes = ((NAME_SIZE, True), (TEXT_SIZE, False))
+    label = max(
+        ceil(text_width(text, size, bold=bold))
+        for row in rows
+        for text, (size, bold) in zip(_title(row), sizes, strict=True)
+    )
+    left = MARGIN + label + 32
+    widths = {panel: max(_NARROW, min(_WIDE, 1000 // _columns(panel))) for panel in made.panels}
+    right = max(left + widths[panel] * _columns(panel) + 10 for panel in made.panels)
+    shapes = [heading(made.name, (), max(right - MARGIN, 300))]
+    top = MARGIN + TITLE_SIZE + 14.0
+    for panel in made.panels:
+        shapes.append(_line_of_text(panel.told, MARGIN, top, right - MARGIN))
+        top += 22
+        for row in panel.rows:
+            band = Rect(left=MARGIN, top=top, width=right - MARGIN, height=_ROW)
+            shapes += _row(row, band, left, widths[panel])
+            top += _ROW + _GAP
+        for at, number in panel.labels:
+            shapes.append(_line_of_text(number, left + at * widths[panel], top, 60))
+        top += 30
+    return Scene(
+        name=made.name,
+        width=max(right + MARGIN, 320),
+        height=top,
+        shapes=tuple(shapes),
+        lines=(),
+    )
+
+
+def _columns(panel: Panel) -> int:
+    return len(panel.rows[0].ticks)
+
+
+def _line_of_text(content: str, left: float, top: float, width: float) -> Shape:
+    rect = Rect(left=left, top=top, width=width, height=16)
+    text = Text(content=content, left=left, top=top, height=16, size=TEXT_SIZE, ink="faint")
+    return Shape(id=f"text {left:g} {top:g}", kind="axis", rect=rect, texts=(text,))
+
+
+def _title(row: Row) -> tuple[str, str]:
+    held = len(row.level.memories)
+    more = f", {held} {'memory' if held == 1 else 'memories'}" if held else ""
+    name = shorten(f"{row.level.rank}  {row.level.name}", 200, NAME_SIZE, bold=True)
+    return name, f"{row.level.period}{more}"
+
+
+def _row(row: Row, band: Rect, left: float, column: int) -> Iterator[Shape]:
+    title = _title(row)
+    name = level_id(row.level.rank)
+    texts = (
+        Text(
+            content=title[0],
+            left=band.left + 10,
+            top=band.top + 4,
+            height=16,
+            size=NAME_SIZE,
+            bold=True,
+        ),
+        Text(
+            content=title[1],
+            left=band.left + 10,
+            top=band.top + 20,
+            height=16,
+            size=TEXT_SIZE,
+            ink="faint",
+        ),
+    )
+    yield Shape(
+        id=name,
+        kind="level",
+        rect=band,
+        fill=f"{row.tone}-fill",
+        line=f"{row.tone}-line",
+        radius=6,
+        texts=texts,
+        frame=True,
+        tip=row.title,
+    )
+    for at, tick in enumerate(row.ticks):
+        if tick:
+            place = Rect(left=left + at * column, top=band.top + 7, width=column - 1, height=26)
+            paint = f"{row.tone}-line"
+            yield Shape(id=f"{name} {at}", kind="tick", rect=place, fill=paint, inside=name)

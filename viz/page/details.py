@@ -1,0 +1,160 @@
+"""What is told about a box when it is opened: values, shapes, costs, its lines of YAML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nestgraph.describe import local
+from nestgraph.errors import Span
+from nestgraph.graph import build_graph
+from nestgraph.levels import instances, levels
+from nestgraph.parameters import ParameterSpec, parameter_table, state_shapes
+from nestgraph.system import Memory, System
+from nestgraph.viz.block import block_outline, op_text, whole
+from nestgraph.viz.level_scene import level_id
+from nestgraph.viz.outline import Part
+from nestgraph.viz.page.snippet import snippet
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Facts = list[tuple[str, str]]
+
+
+class Details:
+    """Everything about every box of a spec, by its key."""
+
+    def __init__(
+        self, system: System, sources: Mapping[str, str], keys: Callable[[str], str]
+    ) -> None:
+        self.system = system
+        self.sources = sources
+        self.keys = keys
+        self.graph: nx.MultiDiGraph[str] = build_graph(system, roll=True)
+        self.parameters: dict[str, list[ParameterSpec]] = {}
+        for parameter in parameter_table(system):
+            owner = parameter.name.rpartition(".")[0]
+            self.parameters.setdefault(owner, []).append(parameter)
+        self.memories: Mapping[str, Memory] = {
+            f"{path}/{memory.name}": memory
+            for path, block in instances(system)
+            for memory in block.memories.values()
+        }
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Title, kind, facts, YAML and place of each box."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, node in self.graph.nodes(data=True):
+            found[self.keys(name)] = self._node(name, node)
+        outline = block_outline(self.graph, self.system)
+        for part in outline.all():
+            known = found.setdefault(self.keys(part.id), self._part(part))
+            if part.members:
+                known["members"] = [self.keys(member) for member in part.members]
+        for row in levels(self.system):
+            held = [local(name) for name in row.memories]
+            facts = [("moves", row.period), ("frequency", row.frequency)]
+            facts += [("memories", f"{len(held)}")] if held else []
+            title = f"Level {row.rank}: {row.name}"
+            found[self.keys(level_id(row.rank))] = self._known(
+                title, "level", facts, row.clock.span, ""
+            )
+        return found
+
+    def _known(
+        self, title: str, kind: str, facts: Facts, span: Span | None, path: str
+    ) -> dict[str, Any]:
+        known: dict[str, Any] = {"title": title, "kind": kind, "facts": facts}
+        if path:
+            known["path"] = path
+        if span is not None:
+            known["place"] = str(span)
+            known["yaml"] = snippet(self.sources.get(span.file, ""), span.line)
+        return known
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        layer, _, prefix = part.id.partition("/")
+        regions = next(
+            (block.regions for path, block in instances(self.system) if path == layer), ()
+        )
+        span = next((region.span for region in regions if region.prefix == prefix), None)
+        held = [("holds", f"{sum(not one.parts for one in part.all())} boxes")]
+        return self._known(f"{part.title} {part.badge}".strip(), part.kind, held, span, part.id)
+
+    def _node(self, name: str, node: Mapping[str, Any]) -> dict[str, Any]:
+        memory = self.memories.get(name.removesuffix(".write"))
+        if node["kind"] == "write" and memory is not None:
+            facts = list(self._memory(name.removesuffix(".write"), node, memory))
+            title, kind = local(memory.name), "memory"
+        else:
+            facts = list(self._flow(name, node))
+            title, kind = local(whole(str(node.get("name", name)))), node["kind"]
+        if node.get("repeat", 1) > 1:
+            facts.append(("stands", f"{node['repeat']} times in the stack"))
+        return self._known(title, kind, facts, node["span"], name.removesuffix(".write"))
+
+    def _memory(
+        self, name: str, node: Mapping[str, Any], memory: Memory
+    ) -> Iterator[tuple[str, str]]:
+        for key in ("net", "objective", "rule", "level", "init", "reset", "gradient"):
+            yield key, str(node[key])
+        yield "frequency", str(node["frequency"])
+        if memory.key_width is not None or memory.value_width is not None:
+            yield (
+                "keys, values",
+                f"{memory.key_width or 'none'}, {memory.value_width or 'none'} wide",
+            )
+        shapes = state_shapes(memory) if memory.value_width is not None else ()
+        if memory.init.kind != "learned":  # else its state is told as a parameter
+            yield from ((f"state {shape.name}", _sizes(shape.shape)) for shape in shapes)
+        yield from self._costs(name)
+        numbers = sum(math.prod(shape.shape) for shape in shapes if shape.is_matrix)
+        if numbers and memory.net.kind != "vector":
+            yield "FLOPs a read", f"{2 * numbers:,} (products of matrices)"
+
+    def _flow(self, name: str, node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if node["kind"] in ("op", "norm"):
+            yield "op", op_text(node)
+        if node["kind"] == "read":
+            yield "reads", local(node["memory"])
+            yield "query", local(node["query"] or "none")
+            yield "at", node["at"]
+        for key in ("name", "lr", "vocab", "group"):
+            if key in node and node["kind"] in ("embed", "optimizer", "head"):
+                yield key, str(node[key])
+        fed = dict.fromkeys(local(source) for source, _ in self.graph.in_edges(name))
+        if fed:
+            yield "from", ", ".join(one.rpartition("/")[2] for one in fed)
+        if node.get("width"):
+            yield "output", f"(batch, time, {node['width']})"
+        if node["kind"] == "op":
+            owner = self._owner(name, node)
+            yield from self._costs(owner)
+            matrices = [
+                one for one in self.parameters.get(_dotted(owner), ()) if len(one.shape) > 1
+            ]
+            if matrices:
+                yield "FLOPs a token", f"{2 * sum(one.size for one in matrices):,} (products)"
+        elif node["kind"] in ("embed", "norm", "head"):
+            yield from self._costs(name)
+
+    def _owner(self, name: str, node: Mapping[str, Any]) -> str:
+        return name.removesuffix(node["name"]) + str(node["owner"])
+
+    def _costs(self, owner: str) -> Iterator[tuple[str, str]]:
+        prefix = _dotted(owner)
+        inside = self.parameters.get(prefix, []) + self.parameters.get(f"{prefix}.norm", [])
+        for one in inside:
+            yield one.name.removeprefix(f"{prefix}."), f"{_sizes(one.shape)}, starts {one.init}"
+        if inside:
+            yield "parameters", f"{sum(one.size for one in inside):,}"
+
+
+def _dotted(name: str) -> str:
+    return name.replace("/", ".")
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(f"{size:,}" for size in shape) or "one number"
