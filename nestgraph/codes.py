@@ -129,6 +129,7 @@ _RUNS = {
     "NG753": "Nothing has noted what a layer was fed.",
     "NG761": "A state can't be read, or isn't whole.",
     "NG762": "A state is another model's.",
+    "NG763": "A network of Hugging Face can't be opened, or put on clocks.",
     "NG801": "A name is no pass of the compiler.",
     "NG802": "`--set` isn't `path=value`.",
     "NG803": "`show` is asked for a node that isn't there.",
