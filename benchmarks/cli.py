@@ -53,6 +53,8 @@ def run(wishes: argparse.Namespace) -> int:
             threads=wishes.threads,
         )
         return hold_yardstick(plan)
+    if wishes.benchmark == "zoo":
+        return _fill_zoo(wishes)
     from benchmarks.context_learning import Question, answer
 
     return answer(
@@ -71,6 +73,21 @@ def run(wishes: argparse.Namespace) -> int:
     )
 
 
+def _fill_zoo(wishes: argparse.Namespace) -> int:
+    from benchmarks.zoo import Plan, fill_zoo
+
+    plan = Plan(
+        only=tuple(wishes.only),
+        steps=wishes.steps,
+        data=wishes.data,
+        jobs=wishes.jobs,
+        threads=wishes.threads,
+        out=wishes.out,
+        table_only=wishes.table,
+    )
+    return fill_zoo(plan)
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
     root = argparse.ArgumentParser(prog="benchmarks", description="Measures nestgraph.")
@@ -81,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
         speed.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
         _threads(speed)
     _yardstick(names.add_parser("yardstick", help="train specs in nanoGPT's Shakespeare setting"))
+    _zoo(names.add_parser("zoo", help="train every system of the zoo, and make one table"))
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     return root
 
@@ -91,6 +109,16 @@ def _yardstick(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=_positive, help="in place of the specs' own")
     command.add_argument("--out", type=Path, default=Path("runs/yardstick"), metavar="FOLDER")
     _threads(command)
+
+
+def _zoo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these systems")
+    command.add_argument("--steps", type=_positive, help="in place of the specs' own")
+    command.add_argument("--data", metavar="DATA", help="in place of the specs' own")
+    command.add_argument("--jobs", type=_positive, default=1, help="at a time; default 1")
+    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    command.add_argument("--out", type=Path, default=Path("runs/zoo"), metavar="FOLDER")
+    command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
 
 
 def _context(command: argparse.ArgumentParser) -> None:

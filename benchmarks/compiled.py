@@ -1,4 +1,4 @@
-"""The one layer of a compiled spec, without embedding and head."""
+"""The first layer of a compiled spec, its sequence mixer, without embedding and head."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nestgraph.system import System
 
 
 class CompiledLayer:
-    """What a model with one layer runs between its embedding and its norm.
+    """What a model runs right behind its embedding.
 
     Args:
-        system: of a model with one layer.
+        system: of a model whose first block is the one to run.
 
     Attributes:
         parameters: of the layer, by their names in it.
@@ -25,7 +25,7 @@ class CompiledLayer:
 
     def __init__(self, system: System) -> None:
         model = compile_model(system, seed=0)
-        ((path, function),) = model.program.layers
+        path, function = model.program.layers[0]
         names = load_source(model.source)
         self._prepare, self._initial, self._run = (
             names[f"{part}_{function.name}"] for part in ("prepare", "initial", "run")

@@ -92,8 +92,13 @@ class Result:
         return self.nats / math.log(2)
 
 
-def train(task: Task, out: Path) -> Result:
+def train(task: Task, out: Path, *, tell: bool = True) -> Result:
     """The result of a task below `out`, trained now unless it was before.
+
+    Args:
+        task: what to train.
+        out: the folder of all runs.
+        tell: whether to pass on what the training says; its log has it all.
 
     Raises:
         BenchmarkError: when the training failed.
@@ -108,7 +113,7 @@ def train(task: Task, out: Path) -> Result:
         shutil.rmtree(run)  # begun, but stopped before there was anything to go on from
     run.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    _follow(_command(task, run, resumes=resumes), task, run.with_suffix(".log"))
+    _follow(_command(task, run, resumes=resumes), task, run.with_suffix(".log"), tell=tell)
     result = _result(task.load(), task.seed, run, time.monotonic() - began, resumed=resumes)
     kept.write_text(json.dumps(asdict(result), indent=2) + "\n")
     return result
@@ -125,7 +130,7 @@ def _command(task: Task, run: Path, *, resumes: bool) -> list[str]:
     return [*command, task.spec, *settings, *steps, *place]
 
 
-def _follow(command: list[str], task: Task, log: Path) -> None:
+def _follow(command: list[str], task: Task, log: Path, *, tell: bool) -> None:
     """Runs the command, and passes on what it says up to the sample of its writing."""
     found = [str(Path(entry).resolve()) for entry in sys.path if Path(entry).exists()]
     settings = {"PYTHONPATH": os.pathsep.join(found), "OMP_NUM_THREADS": str(task.threads)}
@@ -141,7 +146,7 @@ def _follow(command: list[str], task: Task, log: Path) -> None:
         ) as process,
     ):
         assert process.stdout is not None
-        telling = True
+        telling = tell
         for line in _until_the_end(process.stdout):
             file.write(line)
             telling = telling and bool(line.strip())

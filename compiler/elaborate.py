@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from nestgraph.compiler.ir import Attr, Function, Op, Program
-from nestgraph.parameters import head_widths, hidden_width
-from nestgraph.system import Coefficient, FlatBlock, Memory, Node, Read, System
-
-COEFFICIENTS = ("rate", "momentum", "retain", "erase_rate")
+from nestgraph.compiler.memory_ops import asks_of, memory_op, one_name, write_name, write_op
+from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
 def elaborate(system: System) -> Program:
@@ -40,10 +38,11 @@ def elaborate(system: System) -> Program:
 
 def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -> Function:
     assert block.output is not None
-    ops = [_memory_op(memory) for memory in block.memories.values()]
-    ops += [_write_op(m) for m in block.memories.values() if not m.is_step_group]
-    ops += [_flow_op(node, block) for node in block.nodes.values()]
     (source,) = block.inputs
+    ops = [memory_op(memory, block) for memory in block.memories.values()]
+    ops += [write_op(m, block) for m in block.memories.values() if not m.is_step_group]
+    ops += [_one_op(m) for m in block.memories.values() if m.net.kind == "vector"]
+    ops += [_flow_op(node, block, source) for node in block.nodes.values()]
     return Function(
         name=name,
         paths=paths,
@@ -52,11 +51,6 @@ def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -
         ops=tuple(in_dependency_order(ops)),
         output=block.output,
     )
-
-
-def write_name(memory: str) -> str:
-    """The name of a memory's write."""
-    return f"{memory}.write"
 
 
 def in_dependency_order(ops: Iterable[Op]) -> Iterator[Op]:
@@ -77,67 +71,17 @@ def in_dependency_order(ops: Iterable[Op]) -> Iterator[Op]:
                 yield op
 
 
-def _memory_op(memory: Memory) -> Op:
-    net, level = memory.net, memory.level
-    attrs: dict[str, Attr] = {
-        "net": net.kind,
-        "heads": memory.heads,
-        "level": level.name,
-        "unit": level.unit,
-        "period": level.period,
-        "key_width": memory.key_width,
-        "value_width": memory.value_width,
-    }
-    if net.kind == "mlp":
-        attrs |= {
-            "layers": net.layers,
-            "hidden": hidden_width(net, head_widths(memory)[0]),
-            "activation": net.activation,
-            "residual": net.residual,
-        }
-    if net.kind != "attention":
-        attrs["init"] = memory.init.kind
-    if net.kind != "attention" and not memory.is_step_group:
-        attrs |= {
-            "objective": memory.objective.kind,
-            "scale": memory.objective.scale,
-            "retain_first": memory.rule.retain_first,
-            "erase": memory.rule.erase.where,
-            "implicit": memory.rule.implicit,
-            "self_values": memory.self_values,
-        }
-    return Op(name=memory.name, kind="memory", attrs=attrs, span=memory.span)
+def _one_op(memory: Memory) -> Op:
+    """The key of a vector, which is a matrix of one column: 1 in every head."""
+    return Op(name=one_name(memory.name), kind="ones", width=memory.heads, span=memory.span)
 
 
-def _write_op(memory: Memory) -> Op:
-    inputs = [memory.name, memory.keys[0], memory.values[0]]
-    roles = ["memory", "key", "value"]
-    attrs: dict[str, Attr] = {}
-    if memory.net.kind != "attention":
-        for role, coefficient in _coefficients(memory):
-            if coefficient.flow is not None:
-                roles.append(role)
-                inputs.append(coefficient.flow)
-            else:
-                attrs[role] = coefficient.numbers or coefficient.number
-    attrs["roles"] = tuple(roles)
-    name = write_name(memory.name)
-    return Op(name=name, kind="write", inputs=tuple(inputs), attrs=attrs, span=memory.span)
-
-
-def _coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
-    rule = memory.rule
-    yield "rate", rule.rate
-    yield "momentum", rule.momentum
-    yield "retain", rule.retain
-    if rule.erase.where != "none" and rule.erase.rate is not None:
-        yield "erase_rate", rule.erase.rate
-
-
-def _flow_op(node: Node | Read, block: FlatBlock) -> Op:
+def _flow_op(node: Node | Read, block: FlatBlock, source: str) -> Op:
     if isinstance(node, Read):
-        return _read_op(node, block.memories[node.memory])
-    attrs: dict[str, Attr] = {"owner": node.owner}
+        return _read_op(node, block, source)
+    attrs: dict[str, Attr] = {"owner": node.tie or node.owner}
+    if node.tie is not None and node.op == "conv":
+        attrs["tail"] = node.owner  # parameters are shared, what it remembers is not
     attrs |= {key: _plain(value) for key, value in node.fields.items()}
     return Op(
         name=node.name,
@@ -149,16 +93,19 @@ def _flow_op(node: Node | Read, block: FlatBlock) -> Op:
     )
 
 
-def _read_op(node: Read, memory: Memory) -> Op:
-    assert node.query is not None
-    inputs = [node.memory, node.query]
+def _read_op(node: Read, block: FlatBlock, source: str) -> Op:
+    memory = block.memories[node.memory]
+    attrs: dict[str, Attr] = {"at": node.at}
+    if node.query is None and memory.net.kind != "vector":
+        attrs["whole"] = True  # the matrix itself; what it would be asked plays no part
+    inputs = [node.memory, node.query or asks_of(memory, source)]
     if node.at == "after" and not memory.is_step_group:
         inputs.append(write_name(node.memory))
     return Op(
         name=node.name,
         kind="read",
         inputs=tuple(inputs),
-        attrs={"at": node.at},
+        attrs=attrs,
         width=node.width,
         span=node.span,
     )

@@ -123,6 +123,9 @@ def _fusions(function: Function) -> Iterator[str]:
         saved = len(owners) - 1
         what = f"{len(owners)} linear maps of `{op.inputs[0]}` in one product"
         yield f"{', '.join(owners)}: {what}, {saved} saved"
+    for op in function.of_kind("write"):
+        if "decay" in op.attrs:
+            yield f"`{op.text('decay')}` into the scan of {op.inputs[0]}, which never keeps it"
     for op in function.of_kind("memory"):
         members = op.texts("members")
         if len(members) > 1:

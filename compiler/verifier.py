@@ -102,7 +102,7 @@ def _known(op: Op) -> bool:
     return op.kind in _KINDS
 
 
-_KINDS = OPS | {"memory", "write", "read", "loop", "linears", "part"}
+_KINDS = OPS | {"memory", "write", "read", "loop", "linears", "part", "ones"}
 
 RULES: tuple[Rule, ...] = (
     _kinds_are_known,

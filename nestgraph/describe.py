@@ -71,6 +71,8 @@ def _objective_parts(objective: Objective) -> Iterator[str]:
         yield f"p {number_text(objective.p)}"
     if objective.delta is not None:
         yield f"delta {coefficient_text(objective.delta)}"
+    if objective.switch != "channel":
+        yield f"by {objective.switch}"
     if objective.scale != 1:
         yield f"scale {number_text(objective.scale)}"
     if objective.window != 1:

@@ -7,20 +7,20 @@ How parameters start. A linear map draws from a normal distribution of standard 
 1/sqrt(3 fan_in), which has the variance of PyTorch's own default; a convolution 1/sqrt(taps),
 which keeps the variance of its input (its last tap is the current token). A memory's matrices
 draw 1/sqrt(fan_in) where `init.std` doesn't say otherwise, embeddings and heads 0.02. Gains
-start at 1, shifts and decays at 0, and n learned sum weights at 1/n.
+start at 1, shifts and decays at 0 or at what `init` says, and n learned sum weights at 1/n.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from nestgraph.system import FlatBlock, Layer, Memory, Model, Net, Node, System
 
-Start = Literal["normal", "zeros", "ones", "constant", "identity", "taylor"]
+Start = Literal["normal", "zeros", "ones", "constant", "spread", "identity", "taylor"]
 Role = Literal["embedding", "head", "matrix", "vector", "state"]
 
 EMBEDDING_STD = 0.02
@@ -33,8 +33,12 @@ class ParameterSpec:
     Attributes:
         name: path of the tensor in a `state_dict`, like `0.hope.a.q.weight`.
         shape: sizes; memories lead with their heads.
-        init: how it starts. `identity` is a unit matrix a head, `taylor` the numbers 1/i!.
-        value: the number of a `constant`.
+        init: how it starts. `identity` is a unit matrix a head, `taylor` the numbers 1/i!,
+            `spread` numbers at equal distances.
+        value: the number of a `constant`, the first one of a `spread`.
+        last: the last number of a `spread`.
+        run: after how many numbers a `spread` begins again.
+        log: whether a `spread` holds the logarithms of its numbers.
         std: standard deviation of a `normal`.
         role: what optimizers choose it by.
         period: it moves every so many outer steps; 1 but for `task` memories on steps.
@@ -46,6 +50,9 @@ class ParameterSpec:
     shape: tuple[int, ...]
     init: Start
     value: float = 0.0
+    last: float = 0.0
+    run: int = 0
+    log: bool = False
     std: float = 0.0
     role: Role = "matrix"
     period: int = 1
@@ -89,7 +96,7 @@ def state_shapes(memory: Memory) -> tuple[StateShape, ...]:
         case "attention":
             return ()
         case "vector":
-            return (StateShape(name="W0", shape=(memory.value_width or 0,), fan_in=1),)
+            return (StateShape(name="W0", shape=(heads, d_v), fan_in=1),)
         case "linear":
             return (StateShape(name="W0", shape=(heads, d_v, d_k), fan_in=d_k),)
         case "mlp":
@@ -154,8 +161,36 @@ def _zeros(name: str, shape: tuple[int, ...]) -> ParameterSpec:
 
 
 def _constant(name: str, shape: tuple[int, ...], value: object) -> ParameterSpec:
+    """A vector of one number, or of numbers between a first and a last one."""
+    if isinstance(value, list | tuple):
+        return _spread(name, shape, value, run=math.prod(shape))
     number = float(value) if isinstance(value, int | float) else 0.0
     return ParameterSpec(name=name, shape=shape, init="constant", value=number, role="vector")
+
+
+def _spread(
+    name: str, shape: tuple[int, ...], ends: Sequence[float], *, run: int, log: bool = False
+) -> ParameterSpec:
+    return ParameterSpec(
+        name=name,
+        shape=shape,
+        init="spread",
+        value=float(ends[0]),
+        last=float(ends[1]),
+        run=run,
+        log=log,
+        role="vector",
+    )
+
+
+def _decay(fields: Mapping[str, object], width: int) -> ParameterSpec:
+    """a of a `decay`: the logarithms of the rates that it starts with."""
+    rates = fields.get("init", 1.0)
+    if isinstance(rates, list | tuple):
+        run = _whole(fields, "states") if fields.get("states") else width
+        return _spread("a", (width,), rates, run=run, log=True)
+    number = float(rates) if isinstance(rates, int | float) else 1.0
+    return _zeros("a", (width,)) if number == 1 else _constant("a", (width,), math.log(number))
 
 
 def _op_parameters(node: Node, width_in: int, width_out: int) -> Iterator[ParameterSpec]:
@@ -179,7 +214,10 @@ def _op_parameters(node: Node, width_in: int, width_out: int) -> Iterator[Parame
             count = _whole(fields, "heads") if fields.get("heads") else width_in
             yield _constant("gain", (count,), fields.get("init", 1.0))
         case "decay":
-            yield _zeros("a", (width_out,))
+            yield _decay(fields, width_out)
+        case "constant":
+            vector = _constant("value", (width_out,), fields.get("init", 0.0))
+            yield replace(vector, trained=bool(fields.get("trained", True)))
         case "sum" if fields.get("weights") == "learned":
             count = len(node.inputs)
             yield _constant("weights", (count,), 1 / count)
@@ -221,7 +259,8 @@ def _start_parameters(memory: Memory) -> Iterator[ParameterSpec]:
     entries = memory.init.entries
     if memory.net.kind == "attention" and entries:
         for side, width in zip(("keys", "values"), head_widths(memory), strict=True):
-            std = 1 / math.sqrt(max(1, width))
+            std = memory.init.std
+            std = 1 / math.sqrt(max(1, width)) if std is None else std
             yield _normal(side, (memory.heads, entries, width), std, role="state")
     if not memory.is_step_group and memory.init.kind not in ("learned", "fixed"):
         return

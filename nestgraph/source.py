@@ -20,6 +20,7 @@ from nestgraph.findings import Findings
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, Value
 
 MAX_DEPTH = 64
+TOO_DEEP, SHALLOWER = f"more than {MAX_DEPTH} levels of nesting", "close some brackets"
 MAX_NODES = 50_000
 MAX_DIGITS = 300
 
@@ -75,6 +76,9 @@ def parse(text: str, file: str, findings: Findings) -> Tree | None:
     except _Stop:
         return None
     except yaml.MarkedYAMLError as error:
+        if "nesting depth" in (error.problem or ""):  # the C scanner runs ahead, with a limit too
+            findings.add("NG110", TOO_DEEP, _mark_span(error, text, file), SHALLOWER)
+            return None
         findings.add("NG101", _sentence(error), _mark_span(error, text, file), _cure(error))
     except yaml.reader.ReaderError as error:
         span = position_span(text, file, error.position)
@@ -231,8 +235,7 @@ class _Builder:
         )
 
     def _too_deep(self, event: Any) -> None:
-        message = f"more than {MAX_DEPTH} levels of nesting"
-        self._stop("NG110", message, event, "close some brackets")
+        self._stop("NG110", TOO_DEEP, event, SHALLOWER)
 
     def _stop(self, code: str, message: str, event: Any, hint: str = "") -> None:
         self.findings.add(code, message, self._span(event), hint)

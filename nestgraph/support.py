@@ -6,18 +6,20 @@ so that nothing accepted is ever ignored. Codes are NG9xx.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nestgraph.errors import Diagnostic, Span, in_file_order
-from nestgraph.shapes.flows import coefficients, reads_by_memory, spot
-from nestgraph.system import Memory, Node, Read, System
+from nestgraph.shapes.flows import spot
+from nestgraph.system import Memory, System
 
 # fmt: off
+# What executors run in a model; the language's other ops belong to optimizers (NG336).
 OPS = frozenset({
     "linear", "conv", "rms_norm", "layer_norm", "l2_norm", "softmax",
     "silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh", "softplus", "exp",
-    "affine", "bias", "gain", "power", "sum", "product", "divide",
-    "mean", "total", "tile", "repeat", "slice", "decay", "rope", "position",
+    "affine", "bias", "gain", "power", "polynomial", "sum", "product", "divide",
+    "mean", "total", "tile", "repeat", "slice", "decay", "rope", "position", "lookup",
+    "constant",
 })
 # fmt: on
 OPTIMIZERS = frozenset({"adamw"})
@@ -55,92 +57,22 @@ def _training(system: System) -> Iterator[Diagnostic]:
 def _blocks(system: System) -> Iterator[Diagnostic]:
     layers = system.model.layers if system.model else ()
     for block in {id(layer.block): layer.block for layer in layers}.values():
-        reads = reads_by_memory(block)
         for memory in block.memories.values():
-            yield from _memory(memory, reads.get(memory.name, ()))
-        for node in block.nodes.values():
-            if isinstance(node, Node):
-                yield from _node(node)
+            yield from _memory(memory)
 
 
-def _node(node: Node) -> Iterator[Diagnostic]:
-    span = node.spans.get("op") or node.span
-    if node.op not in OPS:
-        yield _not_yet("NG910", f"the op `{node.op}`", span)
-    if node.op == "l2_norm" and node.fields.get("over") == "all":
-        yield _not_yet("NG910", "`over: all`", node.spans.get("over") or span)
-    if node.tie is not None:
-        yield _not_yet("NG911", "`tie`", node.spans.get("tie") or span)
-
-
-def _memory(memory: Memory, reads: Iterable[Read]) -> Iterator[Diagnostic]:
-    refusals: Iterable[Refusal] = (
-        *_net(memory),
-        *_objective(memory),
-        *_rule(memory),
-        *_surroundings(memory),
-    )
-    for code, field, what in refusals:
+def _memory(memory: Memory) -> Iterator[Diagnostic]:
+    for code, field, what in (*_objective(memory), *_init(memory)):
         yield _not_yet(code, what, spot(memory, field))
-    for field, coefficient in coefficients(memory):
-        if coefficient.per != "head":
-            span = coefficient.span or spot(memory, field)
-            yield _not_yet("NG905", f"`per: {coefficient.per}`", span)
-    for read in reads:
-        yield from _read(memory, read)
-
-
-def _read(memory: Memory, read: Read) -> Iterator[Diagnostic]:
-    if read.query is None and memory.net.kind != "vector":
-        yield _not_yet("NG913", f"reading `{memory.name}` without a `query`", read.span)
-
-
-def _net(memory: Memory) -> Iterator[Refusal]:
-    net = memory.net
-    if net.kind == "vector":
-        yield "NG902", "net", "a `vector` memory"
-    if net.window is not None:
-        yield "NG902", "net.window", "`window` of attention"
-    if net.out is not None:
-        yield "NG902", "net.out", "`out` of a net"
-    if net.bias:
-        yield "NG902", "net.bias", "`bias` in a net"
-    if net.norm != "none":
-        yield "NG902", "net.norm", f"`norm: {net.norm}` in a net"
 
 
 def _objective(memory: Memory) -> Iterator[Refusal]:
-    objective = memory.objective
-    if objective.kind in ("huber", "lp"):
-        yield "NG903", "objective", f"the objective `{objective.kind}`"
-    if objective.kind == "task" and not memory.is_step_group:
+    if memory.objective.kind == "task" and not memory.is_step_group:
         yield "NG903", "objective", "the objective `task` on a level that doesn't count steps"
-    if objective.window > 1:
-        yield "NG903", "objective.window", "a `window` of several events"
 
 
-def _rule(memory: Memory) -> Iterator[Refusal]:
-    rule = memory.rule
-    if rule.direction != "gradient":
-        yield "NG904", "rule.direction", f"`direction: {rule.direction}`"
-    if rule.step.number != 1:
-        yield "NG904", "rule.step", "a `step` other than 1"
-    if rule.mirror != "none":
-        yield "NG904", "rule.mirror", f"`mirror: {rule.mirror}`"
-    if rule.reduce != "sum" or rule.reduce_is_flow:
-        yield "NG904", "rule.reduce", f"`reduce: {rule.reduce}`"
-    if rule.erase.key is not None:
-        yield "NG904", "rule.erase", "an erase `key` of its own"
-
-
-def _surroundings(memory: Memory) -> Iterator[Refusal]:
-    if memory.init.kind not in ("learned", "zero"):
-        yield "NG906", "init", f"`init: {memory.init.kind}`"
-    if memory.init.entries:
-        yield "NG906", "init.entries", "`entries` of attention"
-    if memory.reset.unit != "never":
-        yield "NG907", "reset", "`reset`"
-    if memory.gradient != "full":
-        yield "NG908", "gradient", f"`gradient: {memory.gradient}`"
-    if len(memory.keys) > 1:
-        yield "NG909", "keys", "several events at one position"
+def _init(memory: Memory) -> Iterator[Refusal]:
+    if memory.init.kind == "checkpoint":
+        yield "NG906", "init", "`init: checkpoint`"
+    if memory.init.kind == "from" and memory.is_step_group:
+        yield "NG906", "init", "`init: from` on a group of the outer optimizer"

@@ -71,6 +71,7 @@ class Objective:
     scale: float = 1.0
     window: int = 1
     delta: Coefficient | None = None  # huber
+    switch: Literal["channel", "norm"] = "channel"  # huber: what passes `delta`
     p: float | None = None  # lp
     through: str | None = None  # task, in optimizers
     span: Span | None = None

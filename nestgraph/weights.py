@@ -53,6 +53,10 @@ def draw(spec: ParameterSpec, seed: int) -> Tensor:
             return torch.ones(spec.shape, dtype=torch.float64)
         case "constant":
             return torch.full(spec.shape, spec.value, dtype=torch.float64)
+        case "spread":
+            numbers = torch.linspace(spec.value, spec.last, spec.run, dtype=torch.float64)
+            numbers = numbers.log() if spec.log else numbers
+            return numbers.repeat(spec.size // spec.run).reshape(spec.shape)
         case "identity":
             *heads, rows, columns = spec.shape
             unit = torch.eye(rows, columns, dtype=torch.float64)

@@ -14,20 +14,19 @@ step that would overshoot, retentions lie within 0.8 and 1. What is normalised n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from hypothesis import strategies as st
-
-Draw = Callable[..., Any]
-Fields = dict[str, Any]
+from rich_blocks import channels, events, rich, vectors
+from sheets import Draw, Fields, Sheet
 
 MAX_LENGTH = 13
 
 ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh")
 LEVELS = ("token", "never", "pair", "chunk", "long")
-CLOCKS = {"pair": "2 tokens", "chunk": "3 tokens", "long": "5 tokens"}
+CLOCKS = {"pair": "2 tokens", "chunk": "3 tokens", "long": "5 tokens", "three": "3 tokens"}
 
 
 def lengths() -> st.SearchStrategy[int]:
@@ -100,51 +99,6 @@ def _stack(draw: Draw, blocks: Fields) -> list[Fields]:
     if form == "repeat":
         items[0]["repeat"] = 2
     return items
-
-
-@dataclass
-class Sheet:
-    """One block while it is drawn."""
-
-    draw: Draw
-    width: int
-    heads: int
-    nodes: Fields = field(default_factory=dict)
-    memories: Fields = field(default_factory=dict)
-
-    def pick(self, *choices: Any) -> Any:
-        """One of the choices; the first is the simplest."""
-        return self.draw(st.sampled_from(choices))
-
-    def chance(self) -> bool:
-        """A coin."""
-        return bool(self.draw(st.booleans()))
-
-    def add(self, prefix: str, **fields: Any) -> str:
-        """A node under a fresh name."""
-        name = f"{prefix}{sum(n.startswith(prefix) for n in self.nodes)}"
-        self.nodes[name] = {("in" if k == "in_" else k): v for k, v in fields.items()}
-        return name
-
-    def normed(self, flow: str) -> str:
-        """The flow behind a norm, and sometimes a short convolution."""
-        op = self.pick("rms_norm", "layer_norm")
-        then: list[Any] = [{"op": "conv", "width": self.pick(1, 2, 4)}] if self.chance() else []
-        return self.add("u", op=op, in_=flow, then=then) if then else self.add("u", op=op, in_=flow)
-
-    def unit(self) -> Fields:
-        """The op that gives every head's run norm 1."""
-        return {"op": "l2_norm", "heads": self.heads}
-
-    def finish(self, flows: Sequence[str]) -> Fields:
-        """Brings flows of any width back to the stream, and closes the block."""
-        parts = [self.add("o", op="linear", in_=flow, out=self.width) for flow in flows]
-        last: Fields = {"op": "sum", "in": ["x", *parts]}
-        if self.chance():
-            last["weights"] = self.pick("learned", [1.0] + [0.5] * len(parts))
-        self.nodes["out"] = last
-        block: Fields = {"nodes": self.nodes}
-        return {"memories": self.memories, **block} if self.memories else block
 
 
 # Memories
@@ -475,6 +429,10 @@ def mixer(sheet: Sheet) -> Fields:
         place = sheet.add("p", op="position", **sheet.pick({}, {"since": "chunk"}))
         slow = sheet.add("s", op="power", in_=place, exponent=-1)
         return sheet.finish([last, slow])
+    if sheet.chance():
+        start = {"init": sheet.pick(0.3, [0.1, -0.2]), "trained": sheet.chance()}
+        same = sheet.add("m", op="constant", out=sheet.width, **start)
+        return sheet.finish([last, same])
     return sheet.finish([last])
 
 
@@ -488,7 +446,7 @@ def _unary(sheet: Sheet) -> list[Any]:
         *ACTIVATIONS,
         "softplus",
         {"op": "affine", "scale": 0.5, "shift": 0.1},
-        {"op": "bias", "init": 0.2},
+        {"op": "bias", "init": [-0.1, 0.2]},
         {"op": "gain", "init": 0.9},
         {"op": "softmax", "heads": heads},
         {"op": "rms_norm", "heads": heads},
@@ -521,4 +479,8 @@ BLOCKS: dict[str, Callable[[Sheet], Fields]] = {
     "group": group,
     "matrix": matrix,
     "mixer": mixer,
+    "rich": rich,
+    "channels": channels,
+    "events": events,
+    "vectors": vectors,
 }

@@ -13,10 +13,10 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from nestgraph.checks.registry import flows_into
-from nestgraph.shapes.flows import memory_flows
+from nestgraph.shapes.flows import coefficients, memory_flows
 from nestgraph.spec import Spec
 from nestgraph.support import unsupported
-from nestgraph.system import FlatBlock, Memory, Read
+from nestgraph.system import FlatBlock, Memory, Node, Read
 
 SLOW_BUT_RIGHT = {"NG401"}  # an mlp on level `token` is drawn on purpose
 
@@ -84,7 +84,7 @@ def test_hardly_any_draw_is_thrown_away():
 def test_draws_reach_every_axis():
     seen: set[str] = set()
 
-    @settings(max_examples=600, derandomize=True)
+    @settings(max_examples=900, derandomize=True)
     @given(strategies.specs())
     def draw(spec: dict[str, Any]) -> None:
         model = load(spec).system.model
@@ -98,12 +98,26 @@ def test_draws_reach_every_axis():
 
 
 EVERY_AXIS = {
+    *("huber", "lp", "switch norm", "windowed", "identity", "fixed", "from", "vector", "bias"),
+    *("norm layer_norm", "norm rms_norm", "step", "newton_schulz", "softmax map", "lq", "mean c"),
+    *("flow c", "value", "key", "cell", "erase key of its own", "events", "reset", "entries"),
+    *("first_order", "none", "bounded attention", "whole", "tie", "polynomial", "lookup", "out"),
     *("linear", "mlp", "attention", "dot", "l2", "task", "scaled", "residual", "deep", "shallow"),
     *("token", "tokens", "steps", "never", "after", "before", "boundary", "self", "heads"),
     *("momentum", "retain", "retain_first", "erase key", "erase layers", "erase rate", "implicit"),
     *("number", "numbers", "flow", "learned", "zero", "narrow", "read feeds its own memory"),
     *("conv", "rope", "decay", "softmax", "gain", "tile", "repeat", "slice", "mean", "total"),
-    *("position", "power", "divide", "product", "layer_norm", "rms_norm", "l2_norm", "linear op"),
+    *(
+        "position",
+        "constant",
+        "power",
+        "divide",
+        "product",
+        "layer_norm",
+        "rms_norm",
+        "l2_norm",
+        "linear op",
+    ),
 }
 
 
@@ -111,6 +125,8 @@ def axes(block: FlatBlock) -> Iterator[str]:
     """The axes of the language on which a block takes a place."""
     for node in block.nodes.values():
         yield node.at if isinstance(node, Read) else f"{node.op}".replace("linear", "linear op")
+        yield "whole" if isinstance(node, Read) and node.query is None else "asked"
+        yield "tie" if isinstance(node, Node) and node.tie else "owned"
     for memory in block.memories.values():
         yield from memory_axes(memory)
         yield from ("read feeds its own memory" for _ in loops(block, memory))
@@ -138,7 +154,30 @@ def memory_axes(memory: Memory) -> Iterator[str]:
         "numbers": rule.rate.numbers is not None,
         "flow": rule.rate.flow is not None,
     }
-    yield from (axis for axis, taken in told.items() if taken)
+    yield from (axis for axis, taken in (told | rich_axes(memory)).items() if taken)
+    yield from (c.per for _, c in coefficients(memory))
+
+
+def rich_axes(memory: Memory) -> dict[str, bool]:
+    net, rule, objective = memory.net, memory.rule, memory.objective
+    return {
+        "switch norm": objective.switch == "norm",
+        "windowed": objective.window > 1,
+        "bias": net.bias,
+        f"norm {net.norm}": True,
+        "out": net.out is not None,
+        "step": rule.step.number != 1,
+        rule.direction: True,
+        f"{rule.mirror} map" if rule.mirror == "softmax" else rule.mirror: True,
+        "mean c": rule.reduce == "mean",
+        "flow c": rule.reduce_is_flow,
+        "erase key of its own": rule.erase.key is not None,
+        "events": len(memory.keys) > 1,
+        "reset": memory.reset.period > 0,
+        "entries": memory.init.entries is not None,
+        memory.gradient: True,
+        "bounded attention": net.window is not None,
+    }
 
 
 def loops(block: FlatBlock, memory: Memory) -> Iterator[Read]:

@@ -79,7 +79,7 @@ def conv(writer: FunctionWriter, op: Op) -> None:
     flow, weight = writer.flow(op.inputs[0]), parameter(writer, op, "weight")
     taps = op.integer("width") - 1
     first = f"x.new_zeros(x.shape[0], {taps}, {op.width})"
-    tail = writer.state(f"{op.text('owner')}.tail", first)
+    tail = writer.state(f"{op.attrs.get('tail', op.text('owner'))}.tail", first)
     variable = writer.fresh(op.name)
     writer.line(f"{variable}, {tail} = ops.causal_conv({flow}, {weight}, {tail})")
     writer.bind(op, variable)
@@ -208,18 +208,42 @@ def decay(writer: FunctionWriter, op: Op) -> None:
 def rope(writer: FunctionWriter, op: Op) -> None:
     """Rotary positions."""
     options = f"{op.integer('heads', 1)}, {op.number('base')!r}, {_since(writer, op)}"
-    writer.assign(op, f"ops.rope({writer.flow(op.inputs[0])}, {_now(writer)}, {options})")
+    writer.assign(op, f"ops.rope({writer.flow(op.inputs[0])}, {writer.now()}, {options})")
 
 
 @emits("position")
 def position(writer: FunctionWriter, op: Op) -> None:
     """1, 2, 3, ...; its input, when it has one, only says how many."""
     flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
-    writer.assign(op, f"ops.position({flow}, {_now(writer)}, {_since(writer, op)})")
+    writer.assign(op, f"ops.position({flow}, {writer.now()}, {_since(writer, op)})")
 
 
-def _now(writer: FunctionWriter) -> str:
-    return "start" if writer.region is writer.outer else "start + begin"
+@emits("lookup")
+def lookup(writer: FunctionWriter, op: Op) -> None:
+    """A learned table at a position."""
+    table = parameter(writer, op, "table")
+    writer.assign(op, f"ops.lookup({writer.flow(op.inputs[0])}, {table})")
+
+
+@emits("polynomial")
+def polynomial(writer: FunctionWriter, op: Op) -> None:
+    """Learned coefficients of a power series, channel by channel."""
+    coefficients = parameter(writer, op, "coefficients")
+    writer.assign(op, f"ops.polynomial({writer.flow(op.inputs[0])}, {coefficients})")
+
+
+@emits("ones")
+def ones(writer: FunctionWriter, op: Op) -> None:
+    """The key of a vector."""
+    flow = writer.flow(writer.function.input)
+    writer.assign(op, f"{flow}.new_ones(*{flow}.shape[:2], {op.width})")
+
+
+@emits("constant")
+def constant(writer: FunctionWriter, op: Op) -> None:
+    """One vector at every position."""
+    flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
+    writer.assign(op, f"{parameter(writer, op, 'value')}.expand(*{flow}.shape[:2], -1)")
 
 
 def _since(writer: FunctionWriter, op: Op) -> int:

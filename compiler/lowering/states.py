@@ -31,7 +31,7 @@ def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tup
             yield f"{name}.k", value[0]
             yield f"{name}.v", value[1]
         else:
-            yield f"{name}.A0", value
+            yield f"{name}.A0", value.squeeze(-1) if memory.flag("vector") else value
 
 
 def _stack_tensors(memory: Op, state: Any) -> Iterator[tuple[str, Tensor]]:
@@ -39,9 +39,29 @@ def _stack_tensors(memory: Op, state: Any) -> Iterator[tuple[str, Tensor]]:
     every_token = memory.text("unit") == "tokens" and memory.integer("period") == 1
     anchor = () if every_token else state.anchor
     kinds = (("A", state.running), ("anchor", anchor), ("S", state.momentum))
+    layers = memory.integer("layers", 1)
     for index, member in enumerate(memory.texts("members")):
         for kind, weights in kinds:
             for layer, weight in enumerate(weights):
-                yield f"{member}.{kind}{layer}", weight[:, :, index]
+                column = memory.flag("vector") or layer >= layers
+                own = weight[:, :, index]
+                yield f"{member}.{kind}{layer}", own.squeeze(-1) if column else own
         if state.kept is not None and not every_token:
             yield f"{member}.kept", state.kept
+        if state.share is not None:
+            yield f"{member}.share", state.share
+        if state.window is not None:
+            yield from _window_tensors(memory, member, index, state.window)
+
+
+def _window_tensors(
+    memory: Op, member: str, index: int, window: Any
+) -> Iterator[tuple[str, Tensor]]:
+    if not memory.flag("vector"):
+        yield f"{member}.window_k", window.keys
+    values = window.values[:, :, 0 if memory.flag("self_values") else index]
+    yield f"{member}.window_v", values
+    rate = window.rate
+    yield f"{member}.window_rate", rate.unsqueeze(-1) if rate.dim() == 3 else rate
+    if window.delta is not None:
+        yield f"{member}.window_delta", window.delta

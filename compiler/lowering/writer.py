@@ -105,6 +105,22 @@ class FunctionWriter:
         self.line(f"{variable} = torch.stack(({', '.join(split)}), 2)")
         return variable
 
+    def events(self, names: list[str], heads: int) -> str:
+        """The variable of several flows as events of one position: (B, H, T·n, d)."""
+        if len(names) == 1:
+            return self.heads(names[0], heads)
+        key = f"{'+'.join(names)}:events{heads}"
+        if key not in self.region.values:
+            split = [self.heads(name, heads) for name in names]
+            variable = self.fresh("events")
+            self.line(f"{variable} = torch.stack(({', '.join(split)}), 3).flatten(2, 3)")
+            self.region.values[key] = variable
+        return self.region.values[key]
+
+    def now(self) -> str:
+        """The absolute position at which the region under way begins."""
+        return "start + begin" if self._inside else "start"
+
     def coefficient(self, name: str, heads: int) -> str:
         """The variable of a flow as a rate: (B, H, T)."""
         return self._derived(name, f"rate{heads}", f"ops.coefficient({{}}, {heads})")

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nestgraph.compiler.dependencies import Graph, graph, reaches
-from nestgraph.compiler.elaborate import in_dependency_order, write_name
+from nestgraph.compiler.elaborate import in_dependency_order
 from nestgraph.compiler.ir import Function, Op, Program
+from nestgraph.compiler.memory_ops import write_name
 
 
 @dataclass(frozen=True, kw_only=True)

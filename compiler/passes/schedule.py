@@ -18,9 +18,10 @@ from typing import ClassVar
 import networkx as nx
 
 from nestgraph.compiler.dependencies import Graph, between, graph, recurrent
-from nestgraph.compiler.elaborate import write_name
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.compiler.passes.select import CHUNK, LOOPED, SCANS
+from nestgraph.compiler.memory_ops import write_name
+from nestgraph.compiler.passes.select import CHUNK, LOOPED, SCANS, WRITTEN_OUT, is_written_out
+from nestgraph.compiler.passes.stack import stack_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,13 @@ class Schedule:
 class _Loop:
     body: frozenset[str]
     periods: frozenset[int]  # ticks, in tokens; empty when no memory inside ever commits
-    scan: bool  # one token at a time
+    longest: int  # tokens at once; 1 for a scan
 
     def joined(self, other: _Loop) -> _Loop:
         return _Loop(
             body=self.body | other.body,
             periods=self.periods | other.periods,
-            scan=self.scan or other.scan,
+            longest=min(self.longest, other.longest),
         )
 
     def closed(self, order: Graph) -> _Loop:
@@ -68,14 +69,31 @@ def _first_loops(function: Function, order: Graph) -> list[_Loop]:
         reads = {op.name for op in function.of_kind("read") if op.inputs[0] == memory.name}
         parts = {op.name for op in function.of_kind("part") if op.inputs[0] in reads}
         body = {write} | reads | parts | components.get(write, frozenset())
-        period = memory.integer("period") if memory.text("kernel") in LOOPED else 0
+        learns = memory.text("kernel") in LOOPED
+        periods = {memory.integer("period"), memory.integer("reset", 0)} if learns else set()
+        longest = WRITTEN_OUT if learns and is_written_out(memory) else CHUNK
         loop = _Loop(
             body=frozenset(body),
-            periods=frozenset({period} if period else ()),
-            scan=memory.text("kernel") in SCANS,
+            periods=frozenset(periods - {0}),
+            longest=1 if memory.text("kernel") in SCANS else longest,
         )
         loops.append(loop.closed(order))
-    return _overlapping_joined(loops, order)
+    return _overlapping_joined(_restarts_joined(loops, function), order)
+
+
+def _restarts_joined(loops: list[_Loop], function: Function) -> list[_Loop]:
+    """A memory that starts again as another one is runs in the other's loop."""
+    for memory in function.of_kind("memory"):
+        other = memory.attrs.get("restart")
+        if other is None:
+            continue
+        names = {write_name(memory.name), write_name(stack_of(function, str(other)).name)}
+        one, *rest = (loop for loop in loops if loop.body & names)
+        loops = [loop for loop in loops if not loop.body & names]
+        for loop in rest:
+            one = one.joined(loop)
+        loops.append(one)
+    return loops
 
 
 def _overlapping_joined(loops: list[_Loop], order: Graph) -> list[_Loop]:
@@ -110,7 +128,7 @@ def _same_clock(loops: list[_Loop], function: Function, order: Graph) -> list[_L
     result: list[_Loop] = []
     for loop in loops:
         for index, other in enumerate(result):
-            if (other.periods, other.scan) != (loop.periods, loop.scan):
+            if (other.periods, other.longest) != (loop.periods, loop.longest):
                 continue
             joined = other.joined(loop).closed(order)
             extra = joined.body - other.body - loop.body
@@ -160,10 +178,10 @@ def _ordered(function: Function, loops: list[_Loop], order: Graph) -> Iterator[O
 
 
 def _loop_ops(index: int, loop: _Loop, body: list[Op]) -> Iterator[Op]:
-    longest = 1 if loop.scan else CHUNK
+    periods = tuple(sorted(loop.periods))
     yield Op(
         name=f"loop{index}",
         kind="loop",
-        attrs={"periods": tuple(sorted(loop.periods)), "longest": longest, "loop": index},
+        attrs={"periods": periods, "longest": loop.longest, "loop": index},
     )
     yield from (op.with_attrs(loop=index) for op in body)

@@ -7,7 +7,9 @@ retention or momentum may be zero or negative. The table looks at axes only, nev
     attention_scan        the same token by token, where events need answers: slow
     static                parameters of the outermost level: a plain net
     chunked_decay         linear, dot, no erase: a decayed product of keys and queries
+    selective_scan        linear, dot, retention by cell or value: a scan inside chunks
     chunked_delta         linear, own answer or erase in the write: the WY form
+    diagonal_delta        the same with rates by key or value, or an erase key: per-channel WY
     anchored_chunk        gradients at an anchor that moves at ticks: dual form, chunk by chunk
     generic_scan          token by token: right for everything, and slow
 """
@@ -19,14 +21,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nestgraph.compiler.dependencies import recurrent
-from nestgraph.compiler.elaborate import write_name
 from nestgraph.compiler.ir import Function, Op, Program
+from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.positivity import is_positive
 
 CHUNK = 64  # tokens: the longest run that a loop takes at once when no tick cuts it
+WRITTEN_OUT = 16  # the same where the state at every token is written out
 LOOPED = frozenset({"anchored_chunk", "generic_scan"})
 SCANS = frozenset({"generic_scan", "attention_scan"})
-CLOSED = frozenset({"chunked_decay", "chunked_delta"})
+CLOSED = frozenset({"chunked_decay", "chunked_delta", "diagonal_delta", "selective_scan"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class Select:
 
 
 def _choose(function: Function) -> Function:
+    function = _with_needs(function)
     by_name = {op.name: op for op in function.ops}
     loops = recurrent(function)
 
@@ -57,6 +61,19 @@ def _choose(function: Function) -> Function:
     return replace(function, ops=tuple(decide(op) for op in function.ops))
 
 
+def _with_needs(function: Function) -> Function:
+    """What others want of a memory, said on it: its whole matrix, or to start like it."""
+    whole = {op.inputs[0] for op in function.of_kind("read") if op.flag("whole")}
+    again = {str(op.attrs.get("restart")) for op in function.of_kind("memory")}
+
+    def told(op: Op) -> Op:
+        needs = {"whole": op.name in whole, "asked_again": op.name in again}
+        return op.with_attrs(**{k: True for k, v in needs.items() if v})
+
+    ops = [told(op) if op.kind == "memory" else op for op in function.ops]
+    return replace(function, ops=tuple(ops))
+
+
 def _kernel(memory: Op, write: Op | None, reads: list[Op], component: list[Op]) -> tuple[str, str]:
     if write is None:
         return "static", "its clock counts optimizer steps, so within a sequence it is a plain net"
@@ -64,29 +81,101 @@ def _kernel(memory: Op, write: Op | None, reads: list[Op], component: list[Op]) 
     why = f"{carried} reads `before` a write that needs the answer: token by token"
     if memory.text("net") == "attention":
         own = any(op.flag("carried") and op.inputs[0] == memory.name for op in component)
-        return ("attention_scan", why) if own else ("attention", "softmax over the events so far")
+        return ("attention_scan", why) if own else ("attention", _why_attention(memory))
     if carried:
         return "generic_scan", why
     if not component and _closed(memory, write, reads):
         return _closed_form(memory)
-    if memory.text("unit") == "tokens" and memory.integer("period") == 1:
+    if _every_token(memory):
         return "generic_scan", _why_scan(memory, write, component)
+    if _gradient_moves(memory):
+        return "generic_scan", "`retain_first` moves the place of its gradients at every token"
     every = _every(memory)
     if component:
         return "anchored_chunk", f"feeds its own keys, values or rates, and commits {every}"
     return "anchored_chunk", f"gradients at an anchor that commits {every}"
 
 
+def _every_token(memory: Op) -> bool:
+    return memory.text("unit") == "tokens" and memory.integer("period") == 1
+
+
+def _why_attention(memory: Op) -> str:
+    parts = ["softmax over the events"]
+    if memory.flag("bounded"):
+        parts.append(f"of the last {memory.integer('window', 1)} positions")
+    if memory.attrs.get("reset"):
+        parts.append(f"since the last tick of {memory.integer('reset')} tokens")
+    return " ".join(parts) if len(parts) > 1 else "softmax over the events so far"
+
+
+def _gradient_moves(memory: Op) -> bool:
+    """Whether the place where gradients are taken is another at every token."""
+    within = (
+        "mirror" in memory.attrs or "window" in memory.attrs or kind(memory, "retain") != "head"
+    )
+    return memory.flag("retain_first") and within
+
+
+def is_written_out(memory: Op) -> bool:
+    """Whether its kernel writes out the state at every token of a segment."""
+    rows = {"rate:value"} if memory.text("erase") == "none" else set()
+    within = set(memory.texts("per")) - rows
+    return bool(within) or any(
+        memory.attrs.get(axis) for axis in ("erase_key", "direction_steps", "mirror", "whole")
+    )
+
+
+def kind(memory: Op, role: str) -> str:
+    """How many numbers one of a memory's coefficients has: one a head, value, key or cell."""
+    return dict(text.split(":", 1) for text in memory.texts("per")).get(role, "head")
+
+
+_LOOPED_AXES = ("window", "direction_steps", "mirror", "reduce", "reset", "whole", "asked_again")
+
+
 def _closed(memory: Op, write: Op, reads: list[Op]) -> bool:
     """Whether a linear memory has a closed chunked form."""
     if memory.text("net") != "linear" or memory.flag("self_values") or has_momentum(write):
         return False
-    if memory.text("unit") == "tokens" and memory.integer("period") == 1:
-        return True
-    return memory.text("objective") == "dot" and all(r.text("at") != "boundary" for r in reads)
+    if memory.text("objective") not in ("dot", "l2") or stepped(write):
+        return False
+    if any(axis in memory.attrs for axis in _LOOPED_AXES):
+        return False
+    dot = memory.text("objective") == "dot"
+    several = memory.integer("events", 1) > 1
+    if several and memory.flag("implicit"):
+        return False
+    if not (_every_token(memory) or (dot and all(r.text("at") != "boundary" for r in reads))):
+        return False
+    return _is_by_head(memory) or _scans(memory) or _is_by_channel(memory)
+
+
+def _is_by_head(memory: Op) -> bool:
+    """Whether one number a head is all that its coefficients have, but for what is written."""
+    writes = memory.text("objective") == "dot" and memory.text("erase") == "none"
+    per = {"rate:value"} if writes else set()
+    return set(memory.texts("per")) <= per and not memory.flag("erase_key")
+
+
+def _is_by_channel(memory: Op) -> bool:
+    """Whether its coefficients differ by key or by value, never by cell."""
+    kinds = dict(text.split(":", 1) for text in memory.texts("per"))
+    return set(kinds) <= {"rate", "retain", "erase_rate"} and "cell" not in kinds.values()
+
+
+def _scans(memory: Op) -> bool:
+    """Whether its cells fade each at its own pace and nothing is erased."""
+    plain = memory.text("objective") == "dot" and memory.text("erase") == "none"
+    per = set(memory.texts("per")) - {"rate:value"}
+    return plain and per in ({"retain:cell"}, {"retain:value"})
 
 
 def _closed_form(memory: Op) -> tuple[str, str]:
+    if _scans(memory):
+        return "selective_scan", "linear with `dot`, whose cells fade each at its own pace"
+    if not _is_by_head(memory):
+        return "diagonal_delta", "linear, with rates by channel or an erase under a key of its own"
     if memory.text("objective") == "dot" and memory.text("erase") == "none":
         return "chunked_decay", "linear with `dot`: writes do not depend on the state"
     return "chunked_delta", "linear, each write corrects the last state: delta rule in WY form"
@@ -99,8 +188,9 @@ def _why_scan(memory: Op, write: Op, component: list[Op]) -> str:
         return "a deep memory that commits at every token has no chunked form; give it a `level`"
     if memory.flag("self_values"):
         return "its own answers are its targets at every token"
-    assert has_momentum(write)
-    return "momentum of gradients that move at every token has no chunked form"
+    if has_momentum(write):
+        return "momentum of gradients that move at every token has no chunked form"
+    return "no chunked form of its rule is known where it commits at every token"
 
 
 def _every(memory: Op) -> str:
@@ -112,6 +202,11 @@ def _every(memory: Op) -> str:
 def has_momentum(write: Op) -> bool:
     """Whether the write's rule keeps a momentum."""
     return "momentum" in write.texts("roles") or write.attrs.get("momentum", 0.0) not in (0, 0.0)
+
+
+def stepped(write: Op) -> bool:
+    """Whether a coefficient stands between momentum and weights."""
+    return "step" in write.texts("roles") or "step" in write.attrs
 
 
 def _signed(write: Op, ops: Mapping[str, Op]) -> bool:

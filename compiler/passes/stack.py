@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nestgraph.compiler.dependencies import Graph, graph, reaches
-from nestgraph.compiler.elaborate import in_dependency_order, write_name
+from nestgraph.compiler.elaborate import in_dependency_order
 from nestgraph.compiler.ir import Attr, Function, Op, Program
+from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.passes.select import LOOPED
 
-_OWN = frozenset({"why", "members", "init"})
+_OWN = frozenset({"why", "members", "init", "start"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,11 @@ def _stack(function: Function) -> Function:
         member.name: (stack_name(group), i) for group in groups for i, member in enumerate(group)
     }
     ops: list[Op] = []
+    writes = {write_name(member): write_name(stack) for member, (stack, _) in renamed.items()}
     for group in groups:
         ops.append(_stacked_memory(group))
-        ops.append(_stacked_write(group, by_name))
+        write = _stacked_write(group, by_name)
+        ops.append(replace(write, inputs=tuple(writes.get(name, name) for name in write.inputs)))
     gone = {name for member in renamed for name in (member, write_name(member))}
     for op in function.ops:
         if op.name in gone:
@@ -57,6 +60,11 @@ def _stack(function: Function) -> Function:
 def stack_name(group: list[Op]) -> str:
     """The name of a stack of memories."""
     return f"{group[0].name}#{len(group)}"
+
+
+def stack_of(function: Function, member: str) -> Op:
+    """The stack that a memory became part of."""
+    return next(op for op in function.of_kind("memory") if member in op.texts("members"))
 
 
 def _groups(function: Function, by_name: dict[str, Op]) -> list[list[Op]]:
@@ -98,10 +106,12 @@ def _stacked_memory(group: list[Op]) -> Op:
     first = group[0]
     members: tuple[Attr, ...] = tuple(member.name for member in group)
     starts: tuple[Attr, ...] = tuple(member.attrs["init"] for member in group)
-    attrs = {key: value for key, value in first.attrs.items() if key != "init"}
-    return replace(
-        first, name=stack_name(group), attrs={**attrs, "members": members, "inits": starts}
-    )
+    attrs = {key: value for key, value in first.attrs.items() if key not in ("init", "start")}
+    own: dict[str, Attr] = {"members": members, "inits": starts}
+    sources: tuple[Attr, ...] = tuple(m.attrs.get("start", m.name) for m in group)
+    if sources != members:
+        own["sources"] = sources
+    return replace(first, name=stack_name(group), attrs={**attrs, **own})
 
 
 def _stacked_write(group: list[Op], by_name: dict[str, Op]) -> Op:
@@ -109,10 +119,11 @@ def _stacked_write(group: list[Op], by_name: dict[str, Op]) -> Op:
     roles, inputs = list(first.texts("roles")), list(first.inputs)
     inputs[0] = stack_name(group)
     if not group[0].flag("self_values"):
-        at = roles.index("value")
-        values = [by_name[write_name(member.name)].inputs[at] for member in group]
-        roles[at : at + 1] = ["value"] * len(values)
-        inputs[at : at + 1] = values
+        at, count = roles.index("value"), roles.count("value")
+        writes = [by_name[write_name(member.name)] for member in group]
+        values = [name for write in writes for name in write.inputs[at : at + count]]
+        roles[at : at + count] = ["value"] * len(values)
+        inputs[at : at + count] = values
     return replace(
         first,
         name=write_name(stack_name(group)),

@@ -14,8 +14,11 @@ from nestgraph.checks import (
     memories,
     numbers,
     optimizers,
+    rules,
     starts,
+    tables,
     unused,
+    vectors,
 )
 from nestgraph.checks.registry import RULES, Finding, Rule, Scope
 from nestgraph.errors import Diagnostic, in_file_order
@@ -31,8 +34,11 @@ MODULES = (
     memories,
     numbers,
     optimizers,
+    rules,
     starts,
+    tables,
     unused,
+    vectors,
 )
 
 

@@ -83,12 +83,6 @@ def some_fields_need_a_matrix(scope: Scope, memory: Memory) -> Iterator[Finding]
                 hint="give one rate a head",
                 span=coefficient.span or spot(memory, field),
             )
-    if kind == "vector" and memory.keys:
-        yield Finding(
-            message="a `vector` memory has no key: its state is its answer",
-            hint="delete `keys`, or use a `linear` net",
-            span=spot(memory, "keys"),
-        )
 
 
 @memory_rule("NG323")

@@ -9,7 +9,7 @@ from nestgraph.system import Node, System
 
 CATCH_ALL = ("all", "rest")
 MATRICES = frozenset({"hidden_matrices", "embeddings", "head"})
-ONLY_IN_OPTIMIZERS = frozenset({"newton_schulz", "debias", "identity"})
+ONLY_IN_OPTIMIZERS = frozenset({"newton_schulz", "debias", "identity", "pool"})
 
 
 @block_rule("NG340")
@@ -63,12 +63,13 @@ def every_group_can_be_reached(system: System) -> Iterator[Finding]:
 
 @node_rule("NG336")
 def matrix_ops_stay_in_optimizers(scope: Scope, node: Node) -> Iterator[Finding]:
-    """Flows of a model are vectors; these ops work on matrices, or count steps."""
+    """A model's flows are vectors at every token; these ops take matrices, or skip steps."""
     over = scope.in_model and node.fields.get("over") == "all"
     if over or (scope.in_model and node.op in ONLY_IN_OPTIMIZERS):
         what = "`over: all`" if over else f"`{node.op}`"
+        why = "have a value at every token" if node.op == "pool" else "are vectors"
         yield Finding(
-            message=f"{what} is for optimizers: a model's flows are vectors",
+            message=f"{what} is for optimizers: a model's flows {why}",
             hint="use another op",
             span=node.spans.get("over") or node.spans.get("op") or node.span,
         )

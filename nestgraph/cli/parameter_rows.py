@@ -37,6 +37,8 @@ def start(spec: ParameterSpec) -> str:
             return f"normal, std {spec.std:.4g}"
         case "constant":
             return f"{spec.value:g}"
+        case "spread":
+            return f"{'log ' if spec.log else ''}{spec.value:g} to {spec.last:g}"
         case _:
             return spec.init
 

@@ -9,8 +9,12 @@ from nestgraph.cli.columns import columns
 
 
 def list_zoo() -> None:
-    """Prints every shipped spec with its line."""
-    typer.echo(columns((entry.name, entry.doc) for entry in zoo.entries()))
+    """Prints every shipped system with the endings of its other sizes and its line."""
+    typer.echo(columns(_row(family) for family in zoo.families()))
+
+
+def _row(family: zoo.Family) -> tuple[str, str, str]:
+    return family.name, " ".join(f"-{size}" for size in family.sizes), family.doc
 
 
 def print_schema() -> None:

@@ -152,6 +152,7 @@ class MemoryBuilder:
             scale=given.scale,
             window=given.window,
             delta=delta,
+            switch=given.switch if isinstance(given, schema.HuberObjective) else "channel",
             p=given.p if isinstance(given, schema.LpObjective) else None,
             span=span,
         )

@@ -7,15 +7,18 @@ M stacked memories, D key width and E value width of a head, C tokens of a segme
 
 from __future__ import annotations
 
-from nestgraph.ops.anchored import Written, advance, read, write
-from nestgraph.ops.attention import attend, recall
+from nestgraph.ops.anchored import Written, advance, read, whole, write
+from nestgraph.ops.attention import attend, forget, recall, remember
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.diagonal_delta import diagonal_delta
+from nestgraph.ops.displacement import displaced
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
     decay,
     mean,
     merge_heads,
+    polynomial,
     repeat_channels,
     slice_heads,
     split_heads,
@@ -26,21 +29,26 @@ from nestgraph.ops.linear_memory import linear_memory
 from nestgraph.ops.members import (
     coefficient,
     constant,
-    first_state,
     implicit_rate,
     members,
     merge_members,
+    standing,
 )
 from nestgraph.ops.nets import answer
 from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
-from nestgraph.ops.positions import position
+from nestgraph.ops.positions import lookup, position
+from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import segments
+from nestgraph.ops.selective_scan import Fading, selective_scan
+from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
 from nestgraph.ops.triangular import unit_lower_inverse
 
 __all__ = [
+    "Fading",
     "Form",
+    "Rates",
     "State",
     "Written",
     "advance",
@@ -50,29 +58,42 @@ __all__ = [
     "coefficient",
     "constant",
     "decay",
+    "diagonal_delta",
+    "displaced",
     "first_state",
+    "forget",
+    "fresh",
     "implicit_rate",
     "l2_norm",
     "layer_norm",
     "linear_memory",
+    "lookup",
     "mean",
+    "mean_share",
     "members",
     "merge_heads",
     "merge_members",
+    "polynomial",
     "position",
     "ratios",
     "read",
     "recall",
+    "remember",
     "repeat_channels",
     "rms_norm",
     "rope",
     "segments",
+    "selective_scan",
     "slice_heads",
     "softmax",
     "split_heads",
+    "standing",
     "static_net",
     "tile",
     "total",
     "unit_lower_inverse",
+    "weights_at_boundary",
+    "weights_before",
+    "whole",
     "write",
 ]

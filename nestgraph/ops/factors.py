@@ -1,110 +1,100 @@
 """Gradients at the anchor as rank-one pairs: each layer's input and its output's gradient.
 
-Legend: B batch, H heads, M stacked memories, T tokens, D key width, E value width; N is 1 where
+Legend: B batch, H heads, M stacked memories, J events, D key width, E value width; N is 1 where
 all members share a tensor, else M.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 
 from nestgraph.ops.form import Form
+from nestgraph.ops.net_norms import Slow, back, normed
 from nestgraph.ops.nets import answer
+from nestgraph.ops.objectives import slope as slope_of
 
 
 class Factors(NamedTuple):
-    """G_t = slopes_t inputs_tᵀ is the gradient of one matrix at token t.
+    """G_j = slopes_j inputs_jᵀ is the gradient of one matrix at event j.
 
     Attributes:
-        inputs: what the layer was fed, (B, H, N, T, in).
-        slopes: gradient of the objective at the layer's output, (B, H, M, T, out).
+        inputs: what the layer was fed, (B, H, N, J, in); ones (1, 1, 1, J, 1) for a bias.
+        slopes: gradient of the objective at the layer's output, (B, H, M, J, out).
     """
 
     inputs: Tensor
     slopes: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a memory is to learn.
+
+    Attributes:
+        keys: (B, H, J, D).
+        values: targets (B, H, M, J, E); None with `own`.
+        own: queries (B, H, J, D) whose answers at the anchor are the targets.
+        delta: of `huber`, (B, H, J).
+    """
+
+    keys: Tensor
+    values: Tensor | None
+    own: Tensor | None
+    delta: Tensor | None = None
+
+
 def layer_factors(
     form: Form,
     anchor: tuple[Tensor, ...],
-    k_BHTD: Tensor,
-    values_BHMTE: Tensor | None,
-    self_values_BHTD: Tensor | None,
-    kept_BHT: Tensor | None,
+    facts: Facts,
+    slow: Slow = (),
+    kept_BHJ: Tensor | None = None,
+    asked: tuple[Tensor, ...] | None = None,
 ) -> list[Factors]:
-    """Forward and backward of the net for every key, all layers.
+    """Forward and backward of the net for every key: all matrices, then all biases.
 
     Args:
         form: what the memories are.
-        anchor: each layer's (B, H, M, out, in).
-        k_BHTD: keys.
-        values_BHMTE: targets; None with `self_values_BHTD`.
-        self_values_BHTD: queries whose answers are the targets.
-        kept_BHT: with `retain_first`, what is left of the anchor at each token.
-
-    Returns:
-        One pair a layer, input side first.
+        anchor: each layer's weights (B, H, M, out, in), then the biases (B, H, M, out, 1).
+        facts: keys and targets.
+        slow: gain and shift of the norm.
+        kept_BHJ: with `retain_first`, what is left of the anchor at each event.
+        asked: the weights that answer own values, where they aren't the anchor.
     """
-    kept = None if kept_BHT is None else kept_BHT[:, :, None, :, None]
-    x = k_BHTD.unsqueeze(2)
-    inputs, outputs = [x], [_fade(x @ anchor[0].mT, kept)]
-    for weight in anchor[1:]:
+    kept = None if kept_BHJ is None else kept_BHJ[:, :, None, :, None]
+    x = facts.keys.unsqueeze(2)
+    inputs, outputs = [x], [_output(form, anchor, 0, x, kept)]
+    for layer in range(1, form.layers):
         inputs.append(form.nonlinearity.value(outputs[-1]))
-        outputs.append(_fade(inputs[-1] @ weight.mT, kept))
-    if self_values_BHTD is not None:
-        values_BHMTE = answer(form, anchor, self_values_BHTD)
-    assert values_BHMTE is not None, "a write needs values or self values"
-    if form.objective == "dot":
-        slope = -form.scale * values_BHMTE
-    else:
-        y = x + outputs[-1] if form.adds_input else outputs[-1]
-        slope = form.scale * (y - values_BHMTE)
-    slopes = [slope]
-    for layer in range(len(anchor) - 1, 0, -1):
-        back = _fade(slope @ anchor[layer], kept)
-        slope = form.nonlinearity.back(back, outputs[layer - 1], inputs[layer])
-        slopes.append(slope)
-    return [Factors(*pair) for pair in zip(inputs, reversed(slopes), strict=True)]
+        outputs.append(_output(form, anchor, layer, inputs[-1], kept))
+    values = facts.values
+    if facts.own is not None:
+        values = answer(form, asked or anchor, facts.own, slow)
+    assert values is not None, "a write needs values or self values"
+    y = normed(form, outputs[-1], slow)
+    top = slope_of(form, x + y if form.adds_input else y, values, facts.delta)
+    slopes = [back(form, top, outputs[-1], slow)]
+    for layer in range(form.layers - 1, 0, -1):
+        under = _fade(slopes[-1] @ anchor[layer], kept)
+        slopes.append(form.nonlinearity.back(under, outputs[layer - 1], inputs[layer]))
+    found = [Factors(*pair) for pair in zip(inputs, reversed(slopes), strict=True)]
+    if form.bias:
+        ones = x.new_ones(1, 1, 1, x.shape[-2], 1)
+        found += [Factors(ones, pair.slopes) for pair in found]
+    return found
 
 
-def _fade(y_BHMTE: Tensor, kept: Tensor | None) -> Tensor:
-    return y_BHMTE if kept is None else y_BHMTE * kept
+def _output(
+    form: Form, anchor: tuple[Tensor, ...], layer: int, a: Tensor, kept: Tensor | None
+) -> Tensor:
+    z = a @ anchor[layer].mT
+    if form.bias:
+        z = z + anchor[form.layers + layer].mT
+    return _fade(z, kept)
 
 
-def rates_of(
-    form: Form,
-    layer: int,
-    inputs_BHNTD: Tensor,
-    rate_BHT: Tensor | None,
-    erase_rate_BHT: Tensor | None,
-    retain_BHT: Tensor | None,
-) -> tuple[Tensor | float, Tensor | None]:
-    """A layer's write rate and erase rate at each token.
-
-    Args:
-        form: what the memories are.
-        layer: 0 is the input side.
-        inputs_BHNTD: the layer's inputs.
-        rate_BHT: step size; None is 1.
-        erase_rate_BHT: None takes the write rate.
-        retain_BHT: retention; the erase acts on what it leaves with `retain_first`.
-
-    Returns:
-        The write rate (B, H, N, T, 1), or the number 1; and the erase rate, or None.
-    """
-    rate: Tensor | float = 1.0 if rate_BHT is None else rate_BHT[:, :, None, :, None]
-    if form.implicit:
-        rate = rate / (1 + rate * inputs_BHNTD.square().sum(-1, keepdim=True))
-    if not form.erases(layer):
-        return rate, None
-    if erase_rate_BHT is not None:
-        erase = erase_rate_BHT[:, :, None, :, None]
-    elif isinstance(rate, float):
-        erase = inputs_BHNTD.new_ones(1, 1, 1, 1, 1)
-    else:
-        erase = rate
-    if form.retain_first and retain_BHT is not None:
-        erase = erase * retain_BHT[:, :, None, :, None]
-    return rate, erase
+def _fade(y_BHMJE: Tensor, kept: Tensor | None) -> Tensor:
+    return y_BHMJE if kept is None else y_BHMJE * kept

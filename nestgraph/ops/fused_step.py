@@ -20,7 +20,17 @@ from nestgraph.ops.layout import innermost, outermost, rows_of
 
 def can_fuse(form: Form) -> bool:
     """Whether a step of this form has a derivative by hand."""
-    return not form.momentum and not form.retain_first
+    return form.is_plain_net and not (
+        form.momentum
+        or form.retain_first
+        or form.is_explicit
+        or form.stepped
+        or form.objective not in ("dot", "l2")
+        or form.mirror != "none"
+        or form.window > 1
+        or form.events > 1
+        or form.per
+    )
 
 
 def fused_step(

@@ -76,3 +76,20 @@ def decay(x_BTW: Tensor, a: Tensor, states: int = 0) -> Tensor:
     if states:
         return torch.exp(-(x_BTW.unsqueeze(-1) * rate.view(-1, states)).flatten(-2))
     return torch.exp(-(x_BTW * rate))
+
+
+def polynomial(x_BTW: Tensor, coefficients_N: Tensor) -> Tensor:
+    """Σ c_i x^i, channel by channel, by Horner's rule (feature map of arXiv 2505.23735).
+
+    Args:
+        x_BTW: (..., W).
+        coefficients_N: c_0 .. c_degree.
+
+    Returns:
+        (..., W).
+    """
+    *rest, y = coefficients_N.unbind()
+    total = y.expand_as(x_BTW)
+    for coefficient in reversed(rest):
+        total = coefficient + x_BTW * total
+    return total

@@ -18,7 +18,11 @@ the WY form of Yang et al. (arXiv 2406.06484, 2412.06464). Everything but A' is 
 all chunks at once; the loop over chunks is one D x D product each. Without c there is no inverse
 and A' = b_C A - wᵀ diag(P_C) K, the chunked form of Mamba-2 (arXiv 2405.21060).
 
-Legend: B batch, H heads, T time, D key width, E value width; G = B·H groups, N chunks of C tokens.
+Several events of one position all meet the state before it, and their writes and erases add up:
+K, w and U then have a row an event, L is zero between events of one position.
+
+Legend: B batch, H heads, T time, n events a position, D key width, E value width; G = B·H groups,
+N chunks of C tokens.
 FLOPs a token and head: 2C(2D + E + D + E) for K Kᵀ, Q Kᵀ and the products with Z, 4(D + E)D for
 A' and Y, 2ED·D/C for the loop, about 4C² log2 C for the inverse. Bytes kept for the backward, a
 token and head: about 4(6D + 4E + 8C + 2ED/C + 2D²/C) in float32.
@@ -27,15 +31,15 @@ token and head: about 4(6D + 4E + 8C + 2ED/C + 2D²/C) in float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from nestgraph.ops.chunks import Cut
 from nestgraph.ops.decay import ratios
-from nestgraph.ops.recurrence import earlier
 from nestgraph.ops.scan import affine_scan
+from nestgraph.ops.transfer import earlier
 from nestgraph.ops.triangular import unit_lower_inverse
 
 At = Literal["after", "before"]
@@ -60,10 +64,11 @@ def linear_memory(
     """Write all events and answer all queries.
 
     Args:
-        k_BHTD: keys.
-        v_BHTE: values.
+        k_BHTD: keys; (B, H, T, n, D) for several events a position, which share its rates.
+        v_BHTE: values; (B, H, T, n, E) for several events.
         first_BHED: the matrix before the first event.
-        rate: η; here and below a number, (H,) or (B, H, T).
+        rate: η; here and below a number, (H,) or (B, H, T). With `dot` it may also differ by
+            value, (B, H, T, E).
         retain: α; None is 1.
         erase: ρ; None is 0.
         reads: queries (B, H, T, D), each with whether its answer knows its own position's event.
@@ -77,8 +82,12 @@ def linear_memory(
         One answer (B, H, T, E) a read, and the matrix after the last event (B, H, E, D).
     """
     batch, heads, time = k_BHTD.shape[:3]
-    cut = _Cut(batch, heads, time, min(chunk, time))
+    if k_BHTD.dim() == 4:
+        k_BHTD, v_BHTE = k_BHTD.unsqueeze(3), v_BHTE.unsqueeze(3)
+    many = k_BHTD.shape[3]
+    cut = Cut(batch, heads, time, min(chunk, time))
     rate = _broadcast(rate, k_BHTD)
+    assert rate.dim() == 3 or objective == "dot", "rates by value have no closed form with `l2`"
     pull = rate * scale if objective == "l2" else None
     if erase is not None:
         erase = _broadcast(erase, k_BHTD)
@@ -86,10 +95,11 @@ def linear_memory(
     if retain is not None:
         retain = _broadcast(retain, k_BHTD)
         pull = pull * retain if pull is not None and retain_first else pull
-    keys = cut.split(k_BHTD)
-    events, whole = _left(cut, retain, keys, signed)
-    writes = cut.split(v_BHTE * (-scale * rate).unsqueeze(-1))
-    mixed = writes if pull is None else _solve(keys, writes, cut.split(pull), events, whole)
+    keys = cut.split(k_BHTD).flatten(2, 3)
+    events, whole = _left(cut, retain, keys, signed, many)
+    by_value = rate.unsqueeze(-1) if rate.dim() == 3 else rate
+    writes = cut.split(v_BHTE * (-scale * by_value).unsqueeze(3)).flatten(2, 3)
+    mixed = writes if pull is None else _solve(keys, writes, cut.split(pull), events, whole, many)
     states, last = _states(cut, first_BHED, keys, mixed, events, whole)
     answers = [
         cut.join(_answer(cut.split(q_BHTD), keys, mixed, states, events, whole, at))
@@ -98,59 +108,51 @@ def linear_memory(
     return answers, last.view(batch, heads, *last.shape[1:])
 
 
-class _Cut(NamedTuple):
-    """How a sequence falls into chunks; the last one is filled with events that do nothing."""
-
-    batch: int
-    heads: int
-    time: int
-    size: int
-
-    def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
-        """(B, H, T, ...) to (G, N, C, ...)."""
-        missing = -self.time % self.size
-        if missing:
-            x = F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=fill)
-        return x.reshape(self.batch * self.heads, -1, self.size, *x.shape[3:])
-
-    def join(self, y_GNCE: Tensor) -> Tensor:
-        """(G, N, C, E) to (B, H, T, E)."""
-        y = y_GNCE.reshape(self.batch, self.heads, -1, y_GNCE.shape[-1])
-        return y[:, :, : self.time]
-
-
 def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:
     if not isinstance(value, Tensor):
         value = k_BHTD.new_tensor(value)
+    if value.dim() > 3:
+        return value
     value = value.unsqueeze(-1) if value.dim() == 1 else value
     return value.expand(k_BHTD.shape[:3])
 
 
 def _left(
-    cut: _Cut, retain_BHT: Tensor | None, keys: Tensor, signed: bool
+    cut: Cut, retain_BHT: Tensor | None, keys: Tensor, signed: bool, many: int
 ) -> tuple[Tensor, Tensor | None]:
-    """P (G, N, C, C) and b (G, N, C, 1) within chunks; b is None if nothing decays."""
+    """P (G, N, C, C·n) and b (G, N, C, 1) within chunks; b is None if nothing decays."""
     if retain_BHT is None:
-        return torch.ones(cut.size, cut.size, dtype=keys.dtype, device=keys.device).tril(), None
+        ones = torch.ones(cut.size, cut.size, dtype=keys.dtype, device=keys.device)
+        return _copies(ones.tril(), many, -1), None
     events, whole = ratios(cut.split(retain_BHT, 1.0), signed)
-    return events, whole.unsqueeze(-1)
+    return _copies(events, many, -1), whole.unsqueeze(-1)
+
+
+def _copies(x: Tensor, many: int, axis: int) -> Tensor:
+    """A position's entry for each of its events."""
+    return x if many == 1 else x.repeat_interleave(many, axis)
 
 
 def _solve(
-    keys: Tensor, writes: Tensor, pull: Tensor, events: Tensor, whole: Tensor | None
+    keys: Tensor,
+    writes: Tensor,
+    pull: Tensor,
+    events: Tensor,
+    whole: Tensor | None,
+    many: int,
 ) -> Tensor:
-    """[Z_k | Z_w], (G, N, C, D + E)."""
+    """[Z_k | Z_w], (G, N, C·n, D + E)."""
     pull = pull.unsqueeze(-1)
     met = pull if whole is None else pull * earlier(whole, 1.0)
-    right = torch.cat((met * keys, writes), -1)
-    if keys.shape[-2] == 1:
+    right = torch.cat((_copies(met, many, -2) * keys, writes), -1)
+    if keys.shape[-2] == many:
         return right
-    lower = (keys @ keys.mT) * earlier(events, 0.0) * pull
+    lower = (keys @ keys.mT) * _copies(earlier(events, 0.0) * pull, many, -2)
     return unit_lower_inverse(lower) @ right
 
 
 def _states(
-    cut: _Cut,
+    cut: Cut,
     first_BHED: Tensor,
     keys: Tensor,
     mixed: Tensor,

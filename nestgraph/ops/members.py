@@ -5,10 +5,7 @@ Legend: B batch, T time, H heads, M stacked memories, E value width of a head.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-
-from nestgraph.ops.anchored import State
 
 
 def coefficient(flow_BTH: Tensor, heads: int) -> Tensor:
@@ -37,9 +34,7 @@ def merge_members(y_BHMTE: Tensor) -> Tensor:
     return y_BHMTE.permute(0, 3, 2, 1, 4).flatten(2)
 
 
-def first_state(weights: tuple[Tensor, ...], batch: int, *, momentum: bool, kept: bool) -> State:
-    """The state before the first event: `weights` (H, M, out, in) for every row."""
-    running = tuple(weight.expand(batch, *weight.shape) for weight in weights)
-    speeds = tuple(torch.zeros_like(weight) for weight in running) if momentum else ()
-    heads = weights[0].shape[0]
-    return State(running, running, speeds, running[0].new_ones(batch, heads) if kept else None)
+def standing(weights_BHMED: Tensor, time: int) -> Tensor:
+    """Matrices as one flow that stands still for `time` tokens, (B, T, M·H·E·D)."""
+    flow = weights_BHMED.transpose(1, 2).flatten(1)
+    return flow.unsqueeze(1).expand(-1, time, -1)

@@ -16,22 +16,37 @@ from torch.autograd.function import once_differentiable
 
 from nestgraph.ops.form import Form
 from nestgraph.ops.layout import innermost, outermost, rows_of
+from nestgraph.ops.net_norms import Slow, normed
 
 
-def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor) -> Tensor:
-    """W_L s(... s(W_0 x)), plus x if the net is residual.
+def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow = ()) -> Tensor:
+    """norm(W_L s(... s(W_0 x + b_0)) + b_L), plus x if the net is residual.
 
     Args:
         form: what the memories are.
-        weights: each layer's (B, H, M, out, in), input side first.
+        weights: each layer's (B, H, M, out, in), input side first, then the biases.
         x: queries (B, H, T, D) shared by the members, or (B, H, M, T, D).
+        slow: gain and shift of the norm.
 
     Returns:
         (B, H, M, T, E). 2 FLOPs a weight and token, 4 more backward; keeps every layer's
         output but the last.
     """
+    if not form.is_plain_net:
+        return _general(form, weights, x, slow)
     y: Tensor = _Answer.apply(form, x, *weights)  # type: ignore[no-untyped-call]
     return y
+
+
+def _general(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow) -> Tensor:
+    rows = a = x.unsqueeze(2) if x.dim() == 4 else x
+    biases = weights[form.layers :]
+    for layer, weight in enumerate(weights[: form.layers]):
+        a = form.nonlinearity.value(a) if layer else a
+        a = a @ weight.mT
+        a = a + biases[layer].mT if form.bias else a
+    y = normed(form, a, slow)
+    return rows + y if form.adds_input else y
 
 
 class _Answer(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Where a token stands: 1, 2, 3, ...
+"""Where a token stands: 1, 2, 3, ...; and a learned table over it.
 
 Legend: B batch, T time, W width.
 """
@@ -24,3 +24,17 @@ def position(x_BTW: Tensor, start: int, period: int = 0) -> Tensor:
     index = torch.arange(start, start + time, device=x_BTW.device)
     index = index % period if period else index
     return (index + 1).to(x_BTW.dtype).view(1, time, 1).expand(batch, time, 1)
+
+
+def lookup(position_BT1: Tensor, table_N: Tensor) -> Tensor:
+    """The table's entry at a position, counted from 1; positions beyond it take the last one.
+
+    Args:
+        position_BT1: (B, T, 1).
+        table_N: (N,).
+
+    Returns:
+        (B, T, 1).
+    """
+    index = position_BT1.long().clamp(1, table_N.shape[0]) - 1
+    return table_N[index]

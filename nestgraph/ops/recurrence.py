@@ -1,20 +1,19 @@
-"""One matrix under a segment of rank-one events: delta rule with decay and momentum.
+"""One matrix under a segment of rank-one events: delta rule with decay, momentum and window.
 
-    S_t = β_t S_{t-1} - w_t a_tᵀ
-    A_t = α_t A_{t-1} - ρ_t (A_{t-1} a_t) a_tᵀ + S_t
+    S_t = β_t S_{t-1} - Σ_{j counts at t} w_j a_jᵀ
+    A_t = α_t A_{t-1} - Σ_{j new at t} ρ_j (A_{t-1} a_j) a_jᵀ + γ_t S_t
 
-Unrolled, with P[t, i] the product of α over i < s <= t, b[t] that of all α up to t, Q and q the
-same for β, D = P Q, c = P q, and e_t = ρ_t A_{t-1} a_t what an event erases:
+Unrolled, with b, P, c and D of `transfer.py` and e_j = ρ_j A_{t-1} a_j what an event erases:
 
-    A_t = b_t A_0 + c_t S_0 - Σ_{i<=t} (P_ti e_i + D_ti w_i) a_iᵀ
+    A_t = b_t A_0 + c_t S_0 - Σ_j D_tj w_j a_jᵀ - Σ_j P_tj e_j a_jᵀ
     (I + L) e = ρ (b_prev A_0 a + c_prev S_0 a - (D_prev ∘ a aᵀ) w),  L = ρ (P_prev ∘ a aᵀ)
 
-`_prev` means one token earlier. Without momentum D = P and c = 0, so e + w come from one solve:
+`_prev` means one token earlier. Where D = P and c = 0, e + w come from one solve:
 (I + L)(e + w) = w + ρ b_prev A_0 a. That is the WY form of the (gated) delta rule (Yang et al.,
 arXiv 2406.06484 and 2412.06464) with given keys and writes. Without erase there is no solve.
 
-Legend: B batch, H heads, M stacked memories, T tokens, D input width, E output width of a layer;
-N is 1 where all members share a tensor, else M. Shared inputs make one solve for all members.
+Legend: B batch, H heads, M stacked memories, T positions, J events, D input width, E output width
+of a layer; N is 1 where all members share a tensor, else M. Shared inputs make one solve for all.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nestgraph.ops.decay import ratios
+from nestgraph.ops.transfer import Transfer, earlier
 from nestgraph.ops.triangular import unit_lower_inverse
 
 
@@ -33,67 +32,14 @@ class Pairs:
     """Events of one matrix.
 
     Attributes:
-        inputs: keys a, (B, H, N, T, D).
-        writes: rate times gradient w, (B, H, M, T, E).
-        erase: ρ (B, H, N or 1, T, 1), or None.
+        inputs: keys a, (B, H, N, J, D).
+        writes: rate times gradient w, (B, H, M, J, E).
+        erase: ρ of the new events, (B, H, N or 1, T·count or 1, 1), or None.
     """
 
     inputs: Tensor
     writes: Tensor
     erase: Tensor | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transfer:
-    """What is left at token t of the start and of each event, (B or 1, H or 1, 1, T, ...).
-
-    Attributes:
-        whole_B1T: b as (B, H, T), or 1 if nothing decays.
-        start: b, (..., T, 1); None if nothing decays.
-        events: P, (..., T, T).
-        speed_start: c; None without momentum.
-        speed_events: D; equals `events` without momentum.
-        speed_end: (q_T, Q_T): the last rows of momentum alone; None without momentum.
-    """
-
-    whole_B1T: Tensor
-    start: Tensor | None
-    events: Tensor
-    speed_start: Tensor | None
-    speed_events: Tensor
-    speed_end: tuple[Tensor, Tensor] | None
-
-
-def transfer(
-    k_BHTD: Tensor, retain_BHT: Tensor | None, momentum_BHT: Tensor | None, *, signed: bool
-) -> Transfer:
-    """Work out what retention and momentum leave of each event."""
-    time = k_BHTD.shape[2]
-    if retain_BHT is None:
-        events = torch.ones(time, time, dtype=k_BHTD.dtype, device=k_BHTD.device).tril()
-        whole, start = k_BHTD.new_ones(1, 1, 1), None
-    else:
-        events, whole = ratios(retain_BHT, signed)
-        events, start = events.unsqueeze(2), whole[:, :, None, :, None]
-    if momentum_BHT is None:
-        return Transfer(
-            whole_B1T=whole,
-            start=start,
-            events=events,
-            speed_start=None,
-            speed_events=events,
-            speed_end=None,
-        )
-    speeds, speed = ratios(momentum_BHT, signed)
-    speeds, speed = speeds.unsqueeze(2), speed[:, :, None, :, None]
-    return Transfer(
-        whole_B1T=whole,
-        start=start,
-        events=events,
-        speed_start=events @ speed,
-        speed_events=events @ speeds,
-        speed_end=(speed[..., -1:, :], speeds[..., -1, :, None]),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,90 +49,115 @@ class Layer:
     Attributes:
         weights: A_0, (B, H, M, E, D).
         speed: S_0, or None.
-        inputs: a, (B, H, N, T, D).
-        writes: w with momentum, else e + w, (B, H, M, T, E).
-        erased: e with momentum and erase, else None.
+        transfer: what is left of the start and of events.
+        inputs: a, (B, H, N, J, D).
+        writes: w, or e + w where both fade alike, (B, H, M, J, E).
+        erased: e of the new events where it isn't in the writes, else None.
     """
 
     weights: Tensor
     speed: Tensor | None
+    transfer: Transfer
     inputs: Tensor
     writes: Tensor
     erased: Tensor | None
 
-    def read(self, x_BHNTD: Tensor, transfer: Transfer, *, before: bool) -> Tensor:
+    def read(self, x_BHNTD: Tensor, *, before: bool) -> Tensor:
         """x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
-        shift = earlier if before else _same
+        shift, fades = earlier if before else _same, self.transfer
         y = x_BHNTD @ self.weights.mT
-        if transfer.start is not None:
-            y = y * shift(transfer.start, 1.0)
-        if self.speed is not None and transfer.speed_start is not None:
-            y = y + shift(transfer.speed_start, 0.0) * (x_BHNTD @ self.speed.mT)
+        if fades.start is not None:
+            y = y * shift(fades.start, 1.0)
+        if self.speed is not None and fades.speed_start is not None:
+            y = y + shift(fades.speed_start, 0.0) * (x_BHNTD @ self.speed.mT)
         scores = x_BHNTD @ self.inputs.mT
-        y = y - (scores * shift(transfer.speed_events, 0.0)) @ self.writes
+        y = y - (scores * shift(fades.speed_events, 0.0)) @ self.writes
         if self.erased is not None:
-            y = y - (scores * shift(transfer.events, 0.0)) @ self.erased
+            new = scores[..., -self.erased.shape[-2] :]
+            y = y - (new * shift(fades.erasures, 0.0)) @ self.erased
         return y
 
-    def advance(self, transfer: Transfer) -> tuple[Tensor, Tensor | None]:
-        """A and S after the last token."""
-        moved = self.writes * transfer.speed_events[..., -1, :, None]
+    def states(self) -> Tensor:
+        """A_1 .. A_T, (B, H, M, T, E, D); 2·J·E·D FLOPs a token."""
+        fades = self.transfer
+        moved = _outer_sums(fades.speed_events, self.writes, self.inputs)
         if self.erased is not None:
-            moved = moved + self.erased * transfer.events[..., -1, :, None]
+            new = self.inputs[..., -self.erased.shape[-2] :, :]
+            moved = moved + _outer_sums(fades.erasures, self.erased, new)
+        first = self.weights.unsqueeze(-3)
+        if fades.start is not None:
+            first = first * fades.start.unsqueeze(-1)
+        if self.speed is not None and fades.speed_start is not None:
+            first = first + fades.speed_start.unsqueeze(-1) * self.speed.unsqueeze(-3)
+        return first - moved
+
+    def advance(self) -> tuple[Tensor, Tensor | None]:
+        """A and S after the last token."""
+        fades = self.transfer
+        moved = (self.writes * fades.speed_events[..., -1, :, None]).mT @ self.inputs
+        if self.erased is not None:
+            left = self.erased * fades.erasures[..., -1, :, None]
+            moved = moved + left.mT @ self.inputs[..., -left.shape[-2] :, :]
         weights = self.weights
-        if transfer.start is not None:
-            weights = weights * transfer.start[..., -1:, :]
-        weights = weights - moved.mT @ self.inputs
-        if self.speed is None or transfer.speed_start is None or transfer.speed_end is None:
+        if fades.start is not None:
+            weights = weights * fades.start[..., -1:, :]
+        weights = weights - moved
+        if self.speed is None or fades.speed_start is None or fades.speed_end is None:
             return weights, None
-        whole, events = transfer.speed_end
-        weights = weights + transfer.speed_start[..., -1:, :] * self.speed
+        whole, events = fades.speed_end
+        weights = weights + fades.speed_start[..., -1:, :] * self.speed
         return weights, whole * self.speed - (self.writes * events).mT @ self.inputs
 
 
-def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, transfer: Transfer) -> Layer:
+def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, fades: Transfer) -> Layer:
     """Solve for what the events erase.
 
     Args:
         weights: A_0, (B, H, M, E, D).
         speed: S_0, or None.
         pairs: the events.
-        transfer: what retention and momentum leave of them.
+        fades: what is left of them.
 
     Returns:
         The matrix with its events.
     """
     plain = Layer(
-        weights=weights, speed=speed, inputs=pairs.inputs, writes=pairs.writes, erased=None
+        weights=weights,
+        speed=speed,
+        transfer=fades,
+        inputs=pairs.inputs,
+        writes=pairs.writes,
+        erased=None,
     )
     if pairs.erase is None:
         return plain
-    met = pairs.inputs @ weights.mT
-    if transfer.start is not None:
-        met = met * earlier(transfer.start, 1.0)
-    if speed is None or transfer.speed_start is None:
-        whole = _solve(pairs, transfer, torch.addcmul(pairs.writes, pairs.erase, met))
+    new = pairs.inputs[..., -fades.events.shape[-1] * fades.count :, :]
+    met = new @ weights.mT
+    if fades.start is not None:
+        met = met * fades.spread(earlier(fades.start, 1.0))
+    if fades.is_joint:
+        whole = _solve(new, pairs.erase, fades, torch.addcmul(pairs.writes, pairs.erase, met))
         return replace(plain, writes=whole)
-    met = met + earlier(transfer.speed_start, 0.0) * (pairs.inputs @ speed.mT)
-    grams = pairs.inputs @ pairs.inputs.mT
-    met = met - (grams * earlier(transfer.speed_events, 0.0)) @ pairs.writes
-    return replace(plain, erased=_solve(pairs, transfer, pairs.erase * met))
+    if speed is not None and fades.speed_start is not None:
+        met = met + fades.spread(earlier(fades.speed_start, 0.0)) * (new @ speed.mT)
+    grams = (new @ pairs.inputs.mT) * fades.spread(earlier(fades.speed_events, 0.0))
+    met = met - grams @ pairs.writes
+    return replace(plain, erased=_solve(new, pairs.erase, fades, pairs.erase * met))
 
 
-def _solve(pairs: Pairs, transfer: Transfer, right: Tensor) -> Tensor:
-    """(I + L)^-1 right."""
-    if pairs.inputs.shape[-2] == 1:
+def _solve(inputs: Tensor, erase: Tensor, fades: Transfer, right: Tensor) -> Tensor:
+    """(I + L)^-1 right; events of one position see the same state."""
+    if fades.events.shape[-1] == 1:
         return right
-    assert pairs.erase is not None
-    grams = pairs.inputs @ pairs.inputs.mT
-    lower = grams * earlier(transfer.events, 0.0) * pairs.erase
+    grams = inputs @ inputs.mT
+    lower = grams * fades.spread(earlier(fades.erasures, 0.0)) * erase
     return unit_lower_inverse(lower) @ right
 
 
-def earlier(rows: Tensor, first: float) -> Tensor:
-    """Rows along the second last axis, one token later; the first one is a constant."""
-    head = rows.new_full((1,), first).expand(*rows.shape[:-2], 1, rows.shape[-1])
-    return torch.cat((head, rows[..., :-1, :]), -2)
+def _outer_sums(left_TJ: Tensor, writes_BHMJE: Tensor, inputs_BHNJD: Tensor) -> Tensor:
+    """Σ_j left[t, j] w_j a_jᵀ for every t, (B, H, M, T, E, D)."""
+    pairs = writes_BHMJE.unsqueeze(-1) * inputs_BHNJD.unsqueeze(-2)
+    return (left_TJ @ pairs.flatten(-2)).view(*pairs.shape[:-3], -1, *pairs.shape[-2:])
 
 
 def _same(rows: Tensor, first: float) -> Tensor:

@@ -20,12 +20,12 @@ def affine_scan(
 ) -> tuple[Tensor, Tensor]:
     """States before each chunk, and the last one.
 
-    2·E·D·D FLOPs a chunk and group with matrices, 2·E·D with numbers; twice that and as much
-    again for M backward. Keeps the states and M.
+    2·E·D·D FLOPs a chunk and group with matrices, else 2·E·D; twice that and as much again for M
+    backward. Keeps the states and M.
 
     Args:
         first_GED: X_0.
-        factors: M, a matrix (G, N, D, D) or a number (G, N) a chunk.
+        factors: M, a matrix (G, N, D, D), its diagonal (G, N, D) or a number (G, N) a chunk.
         additions_GNED: Y.
 
     Returns:
@@ -65,6 +65,8 @@ class _AffineScan(torch.autograd.Function):
             _advance(source, step, addition, target)
         if factors.dim() == 4:
             return d_first, states.mT @ d_after, d_after
+        if factors.dim() == 3:
+            return d_first, (states * d_after).sum(-2), d_after
         return d_first, (states * d_after).sum((-1, -2)), d_after
 
 
@@ -73,4 +75,4 @@ def _advance(source: Tensor, step: Tensor, addition: Tensor, target: Tensor) -> 
     if step.dim() == 3:
         torch.baddbmm(addition, source, step, out=target)
     else:
-        torch.addcmul(addition, source, step[:, None, None], out=target)
+        torch.addcmul(addition, source, step.view(len(step), 1, -1), out=target)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.ops.activations import ACTIVATIONS
 from nestgraph.ops.heads import merge_heads, split_heads
+from nestgraph.ops.norms import layer_norm, rms_norm
 
 
 def static_net(
@@ -17,6 +19,9 @@ def static_net(
     activation: str,
     *,
     residual: bool,
+    biases: tuple[Tensor, ...] = (),
+    norm: Literal["none", "layer_norm", "rms_norm"] = "none",
+    slow: tuple[Tensor, ...] = (),
 ) -> Tensor:
     """The net's answer (B, T, H·E).
 
@@ -25,22 +30,33 @@ def static_net(
         weights: (H, out, in) for every layer, input side first.
         activation: name of the function between layers; see `nestgraph.ops.activations`.
         residual: whether the query is added to the answer.
+        biases: (H, out) for every layer, or none at all.
+        norm: what the last layer's output goes through, in each head.
+        slow: its gain (H, E), and shift for `layer_norm`.
     """
     heads, function = weights[0].shape[0], ACTIVATIONS[activation].value
     if heads == 1:
-        y = _chain(x_BTW, weights, function, lambda x, w: F.linear(x, w[0]))
+        vectors = [bias[0] for bias in biases]
+        y = _chain(x_BTW, weights, vectors, function, lambda x, w: F.linear(x, w[0]))
     else:
+        vectors = [bias.unsqueeze(1) for bias in biases]
         split = split_heads(x_BTW, heads)
-        y = merge_heads(_chain(split, weights, function, lambda x, w: x @ w.mT))
+        y = merge_heads(_chain(split, weights, vectors, function, lambda x, w: x @ w.mT))
+    if norm == "layer_norm":
+        y = layer_norm(y, slow[0].flatten(), slow[1].flatten(), heads)
+    elif norm == "rms_norm":
+        y = rms_norm(y, slow[0].flatten(), heads)
     return x_BTW + y if residual else y
 
 
 def _chain(
     x: Tensor,
     weights: tuple[Tensor, ...],
+    biases: list[Tensor],
     activation: Callable[[Tensor], Tensor],
     apply: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    for weight in weights[:-1]:
-        x = activation(apply(x, weight))
-    return apply(x, weights[-1])
+    for index, weight in enumerate(weights):
+        x = apply(activation(x) if index else x, weight)
+        x = x + biases[index] if biases else x
+    return x

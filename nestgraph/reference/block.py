@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from nestgraph.reference import attention, memory, ops
-from nestgraph.reference.nets import forward
+from nestgraph.reference import asked, attention, memory, ops, starts
+from nestgraph.reference.nets import Function
 from nestgraph.reference.order import Job, Write, in_order
+from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Events, Learned, MemoryState
-from nestgraph.system import Clock, Coefficient, FlatBlock, Memory, Node, Read
+from nestgraph.system import Clock, FlatBlock, Memory, Node, Read
 
-Parameters = Mapping[str, Mapping[str, Tensor]]  # by owner, then by short name
 NONE: Mapping[str, Tensor] = {}
 
 
@@ -43,7 +43,7 @@ class Program:
         for job in self.jobs:
             now.do(job)
         assert self.block.output is not None, "blocks of a model have an output"
-        return now.flows[self.block.output], now.end()
+        return now.flows[self.block.output], now.end(len(x))
 
 
 @dataclass
@@ -64,76 +64,66 @@ class _Position:
             case Write():
                 self.written[job.memory.name] = self._write(job.memory)
             case Read():
-                self.flows[job.name] = self._read(job)
+                batch = len(self.flows[self.program.block.inputs[0]])
+                self.flows[job.name] = self._read(job).flatten(-2).expand(batch, -1)
             case Node():
                 self.flows[job.name] = self._op(job)
 
-    def end(self) -> LayerState:
-        """The state behind this position, with the ticks that are due."""
-        memories = {
-            name: memory.tick(self.program.block.memories[name], state, self.position)
+    def end(self, batch: int) -> LayerState:
+        """The state behind this position, with the ticks and then the resets that are due."""
+        block = self.program.block
+        ticked = {
+            name: memory.tick(block.memories[name], state, self.position)
             if isinstance(state, Learned)
             else state
             for name, state in self.written.items()
         }
-        return LayerState(memories=memories, tails=self.tails)
+        now = starts.started_over(block, self.parameters, ticked, self.position, batch)
+        return LayerState(memories=now, tails=self.tails)
 
     def _op(self, node: Node) -> Tensor:
         # `position` asks for no flow; the block's input lends it batch and type.
         inputs = tuple(self.flows[name] for name in node.inputs or self.program.block.inputs)
         if node.op == "conv":
-            inputs = (self._window(node, *inputs),)
+            inputs = (self._conv_window(node, *inputs),)
         since = node.fields.get("since")
         call = ops.Call(
             node=node,
             inputs=inputs,
-            parameters=self.parameters.get(node.owner, NONE),
+            parameters=self.parameters.get(node.tie or node.owner, NONE),
             position=self.position,
             period=self.program.clocks[since].period if isinstance(since, str) else 0,
         )
         return ops.run(call)
 
-    def _window(self, node: Node, x: Tensor) -> Tensor:
+    def _conv_window(self, node: Node, x: Tensor) -> Tensor:
         window = torch.cat((self.before.tails[node.owner], x[:, None]), 1)
         self.tails[node.owner] = window[:, 1:]
         return window
 
+    def _function(self, of: Memory) -> Function:
+        return Function(of.net, self.parameters.get(f"{of.name}.norm", NONE))
+
     def _read(self, node: Read) -> Tensor:
-        asked = self.program.block.memories[node.memory]
-        assert node.query is not None, "reads without a query are refused"
-        query = ops.in_runs(self.flows[node.query], asked.heads)
-        if asked.is_step_group:
+        source, query = self.program.block.memories[node.memory], None
+        if node.query is not None:
+            query = ops.in_runs(self.flows[node.query], source.heads)
+        if source.is_step_group:
             # Its one state is a parameter of the outer level, whatever `at` says.
-            weights = tuple(self.parameters[asked.name].values())
-            return forward(asked.net, weights, query).answer.flatten(-2)
-        before, after = self.before.memories[asked.name], self.written.get(asked.name)
+            weights = tuple(part[None] for part in self.parameters[source.name].values())
+            return memory.answer(self._function(source), weights, query)
+        before, after = self.before.memories[source.name], self.written.get(source.name)
         if isinstance(before, Events):
             events = after if node.at == "after" else before
             assert isinstance(events, Events)
-            return attention.attend(events, query).flatten(-2)
+            assert query is not None, "attention is asked with a query: the checks see to it"
+            return attention.attend(events, self.parameters.get(source.name, NONE), query)
         assert after is None or isinstance(after, Learned)
-        return memory.read(asked, before, after, query, node.at).flatten(-2)
+        return memory.read(source, self._function(source), before, after, query, node.at)
 
     def _write(self, written: Memory) -> MemoryState:
-        (key,) = (ops.in_runs(self.flows[name], written.heads) for name in written.keys)
-        (value,) = (ops.in_runs(self.flows[name], written.heads) for name in written.values)
         state = self.before.memories[written.name]
         if isinstance(state, Events):
-            return attention.append(state, key, value)
-        rule, erase = written.rule, written.rule.erase.rate
-        event = memory.Event(
-            key=key,
-            value=value,
-            rate=self._coefficient(rule.rate, key),
-            retain=self._coefficient(rule.retain, key),
-            momentum=self._coefficient(rule.momentum, key),
-            erase_rate=None if erase is None else self._coefficient(erase, key),
-        )
-        return memory.write(written, state, event)
-
-    def _coefficient(self, coefficient: Coefficient, like: Tensor) -> Tensor:
-        """A number, a list with one a head, or a flow of width 1 or heads, as (batch, heads)."""
-        if coefficient.flow is not None:
-            return self.flows[coefficient.flow]
-        numbers = coefficient.numbers or (coefficient.number,)
-        return like.new_tensor([numbers])
+            return attention.append(written, state, asked.pairs(written, self.flows))
+        now = asked.position(written, self.flows, self.position)
+        return memory.write(written, self._function(written), state, now)

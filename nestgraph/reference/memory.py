@@ -1,91 +1,129 @@
 """Memories that learn: one write (§5), one read (§6), one tick (§3).
 
-Coefficients are (batch, heads), with 1 where they don't vary; everything else leads with both.
+Everything leads with (batch, heads); coefficients are factors as in `coefficients`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from nestgraph.reference.nets import Matrices, apply, forward, gradient, outer
+from nestgraph.reference import mirror, window
+from nestgraph.reference.coefficients import on, scaled
+from nestgraph.reference.nets import Event, Function, Matrices, forward, gradient
+from nestgraph.reference.rule import Lesson, Rates, changed, pushed
 from nestgraph.reference.state import Learned
 from nestgraph.system import At, Memory
 
 
-class Event(NamedTuple):
+class Position(NamedTuple):
     """What one position gives a memory to learn from.
 
     Attributes:
-        key: (batch, heads, d_k).
-        value: (batch, heads, d_v); with `values: {self: v}` what the memory is asked for it.
-        rate: η.
-        retain: α.
-        momentum: β.
-        erase_rate: ρ; None where the erase follows η.
+        events: this position's own, in the order of the spec.
+        rates: all coefficients but η and c.
+        share: c of θ = Θ + c (A − Θ), (batch, heads); None where `reduce` is `sum`.
     """
 
-    key: Tensor
-    value: Tensor
-    rate: Tensor
-    retain: Tensor
-    momentum: Tensor
-    erase_rate: Tensor | None
+    events: tuple[Event, ...]
+    rates: Rates
+    share: Tensor | None
 
 
-def write(memory: Memory, state: Learned, event: Event) -> Learned:
-    """The state after one event (§5). The anchor stays: only `tick` moves it."""
-    rule, net = memory.rule, memory.net
-    kept = event.retain if state.kept is None else state.kept * event.retain
-    # Θ̄ = (Π α) Θ if retain_first else Θ: where the gradient is taken.
-    anchor = scaled(state.anchor, kept) if rule.retain_first else state.anchor
-    # A memory's own answer is a target, read at Θ as a `boundary` read would.
-    value = event.value
-    if memory.self_values:
-        value = forward(net, state.anchor, value).answer
-    slopes, layer_inputs = gradient(net, memory.objective, anchor, event.key, value)
+def write(memory: Memory, function: Function, state: Learned, now: Position) -> Learned:
+    """The state behind one position (§5). The anchor stays: only a tick moves it."""
+    # With `first_order` and `none`, nothing of a write is differentiated.
+    with torch.set_grad_enabled(torch.is_grad_enabled() and memory.gradient == "full"):
+        if now.share is not None and memory.gradient != "full":
+            now = now._replace(share=now.share.detach())
+        return _write(memory, function, state, now)
 
+
+def _write(memory: Memory, function: Function, state: Learned, now: Position) -> Learned:
+    rule, rates = memory.rule, now.rates
+    kept = rates.retain if state.kept is None else state.kept * rates.retain
+    # Θ̄ = (Π α) Θ if retain_first else Θ: where the gradient is taken, as weights.
+    anchor = scaled(kept, state.anchor) if rule.retain_first else state.anchor
+    at = mirror.weights(rule, anchor)
+
+    def lesson(event: Event) -> Lesson:
+        asked = event
+        if memory.self_values:
+            # Its own answer is the target, read at Θ as a `boundary` read would.
+            own = forward(function, mirror.weights(rule, state.anchor), event.value)
+            asked = event._replace(value=own.answer)
+        return Lesson(event, gradient(function, memory.objective, at, asked))
+
+    new = [lesson(event) for event in now.events]
+    counted = [lesson(event) for event in window.past(memory, state.window, now.events)] + new
     running: list[Tensor] = []
     momentum: list[Tensor] = []
-    for layer, (slope, a) in enumerate(zip(slopes, layer_inputs, strict=True)):
-        # r = η / (1 + η‖a‖²) if implicit else η
-        rate = event.rate
-        if rule.implicit:
-            rate = rate / (1 + rate * a.square().sum(-1))
-        # S ← β S − r G
-        push = -_on(rate, slope)
-        if state.momentum:
-            push = _on(event.momentum, state.momentum[layer]) + push
-            momentum.append(push)
-        # A ← α A − ρ (R a) aᵀ + S, where R = α A if retain_first else A
-        retained = _on(event.retain, state.running[layer])
-        new = retained + push
-        if _erases(memory, layer):
-            erased_from = retained if rule.retain_first else state.running[layer]
-            erase_rate = rate if event.erase_rate is None else event.erase_rate
-            new = new - _on(erase_rate, outer(apply(erased_from, a), a))
-        running.append(new)
+    for part, old in enumerate(state.running):
+        before = state.momentum[part] if state.momentum else None
+        push = pushed(rule, part, before, rates.momentum, counted)
+        running.append(changed(memory, part, old, push, rates, new))
+        momentum.append(push)
     return Learned(
         running=tuple(running),
         anchor=state.anchor,
-        momentum=tuple(momentum),
+        momentum=tuple(momentum) if state.momentum else (),
+        window=window.moved(state.window, now.events),
         kept=None if state.kept is None else kept,
+        share=now.share,
     )
 
 
-def read(memory: Memory, before: Learned, after: Learned | None, query: Tensor, at: At) -> Tensor:
-    """The answer to a query (§6): by θ_{t−1}, by θ_t, or by Θ."""
-    if at == "after":
-        assert after is not None, "the order puts the write before an `after` read"
-        weights = after.running
+def read(
+    memory: Memory,
+    function: Function,
+    before: Learned,
+    after: Learned | None,
+    query: Tensor | None,
+    at: At,
+) -> Tensor:
+    """The answer (§6) by θ_{t−1}, θ_t or Θ, as (batch, heads, width).
+
+    Without a query, a `linear` memory answers its matrix row by row, (batch, heads, d_v · d_k);
+    a `vector` its numbers, which is the same.
+    """
+    if at == "boundary":
+        state = before.anchor
+    elif at == "before":
+        state = present(memory, before)
     else:
-        weights = before.running if at == "before" else before.anchor
-    return forward(memory.net, weights, query).answer
+        assert after is not None, "the order puts the write before an `after` read"
+        state = present(memory, after)
+    return answer(function, mirror.weights(memory.rule, state), query)
+
+
+def answer(function: Function, weights: Matrices, query: Tensor | None) -> Tensor:
+    """What a net answers to a query, or without one its only matrix, row by row."""
+    if query is None:
+        (matrix,) = weights
+        return matrix.flatten(-2)
+    return forward(function, weights, query).answer
+
+
+def present(memory: Memory, state: Learned) -> Matrices:
+    """θ = Θ + c (A − Θ), which is A where c = 1 (§3).
+
+    Where writes aren't differentiated it is Θ + stop(θ − Θ): slower levels see the anchor.
+    """
+    now = state.running
+    if state.share is not None:
+        share = state.share[..., None, None]
+        moved = ((start, a - start) for start, a in zip(state.anchor, now, strict=True))
+        now = tuple(start + on(share, way) for start, way in moved)
+    if memory.gradient == "full":
+        return now
+    pairs = zip(state.anchor, now, strict=True)
+    return tuple(start + (theta - start).detach() for start, theta in pairs)
 
 
 def tick(memory: Memory, state: Learned, position: int) -> Learned:
-    """Commits Θ ← A behind the last position of each period; momentum lives on.
+    """Commits Θ, A ← θ behind the last position of each period; momentum lives on.
 
     A tick lies between two positions (§3). Done at the end of the first of them, it is in the
     state that leaves the model there.
@@ -93,20 +131,12 @@ def tick(memory: Memory, state: Learned, position: int) -> Learned:
     period = memory.level.period  # 0: never
     if not period or position % period:
         return state
-    kept = None if state.kept is None else state.kept.new_ones(state.kept.shape)
-    return state._replace(anchor=state.running, kept=kept)
-
-
-def scaled(matrices: Matrices, factor: Tensor) -> Matrices:
-    """Every matrix times its head's factor."""
-    return tuple(_on(factor, matrix) for matrix in matrices)
-
-
-def _on(coefficient: Tensor, matrix: Tensor) -> Tensor:
-    return coefficient[..., None, None] * matrix
-
-
-def _erases(memory: Memory, layer: int) -> bool:
-    """`key` erases in the layer that sees the key, `layers` in each under its own input."""
-    where = memory.rule.erase.where
-    return where == "layers" or (where == "key" and layer == 0)
+    now = present(memory, state)
+    if memory.gradient == "none":
+        now = tuple(theta.detach() for theta in now)
+    return state._replace(
+        running=now,
+        anchor=now,
+        kept=None if state.kept is None else torch.ones_like(state.kept),
+        share=None if state.share is None else torch.ones_like(state.share),
+    )

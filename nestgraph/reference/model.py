@@ -12,8 +12,9 @@ from nestgraph.errors import SpecError
 from nestgraph.output import Output
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import ops
-from nestgraph.reference.block import NONE, LayerState, Parameters, Program
-from nestgraph.reference.state import first, pack, unpack
+from nestgraph.reference.block import LayerState, Program
+from nestgraph.reference.starts import Parameters, States, first
+from nestgraph.reference.state import pack, unpack
 from nestgraph.support import unsupported
 from nestgraph.system import Layer, Node, System
 from nestgraph.weights import Weights
@@ -58,12 +59,10 @@ class Reference(nn.Module):
         parameters, like = self._parameters_by_layer(), self._embedding
         flat = {"position": torch.zeros((), dtype=torch.int64, device=like.device)}
         for layer, _ in self._layers:
-            for name, memory in layer.block.memories.items():
-                if not memory.is_step_group:
-                    learned = parameters[layer.path].get(name, NONE)
-                    flat |= pack(f"{layer.path}.{name}", first(memory, learned, batch, like))
+            own = parameters[layer.path]
+            flat |= _packed(layer, first(layer.block, own, batch, like))
             for node in _convolutions(layer):
-                width, taps = parameters[layer.path][node.owner]["weight"].shape
+                width, taps = own[node.tie or node.owner]["weight"].shape
                 flat[f"{layer.path}.{node.owner}.tail"] = like.new_zeros(batch, taps - 1, width)
         return flat
 
@@ -95,8 +94,10 @@ class Reference(nn.Module):
                 )
             logits.append((self._norm(x) @ self._head.mT)[:, None])
         after = {"position": flat["position"] + time}
-        for path, layer_state in states.items():
-            after |= _pack(path, layer_state)
+        for layer, _ in self._layers:
+            after |= _packed(layer, states[layer.path].memories)
+            for owner, tail in states[layer.path].tails.items():
+                after[f"{layer.path}.{owner}.tail"] = tail
         return Output(torch.cat(logits, 1), after)
 
     def _fitting(self, state: Mapping[str, Any], batch: int) -> Mapping[str, Any]:
@@ -158,8 +159,8 @@ def _unpack(layer: Layer, flat: Mapping[str, Tensor]) -> LayerState:
     return LayerState(memories=memories, tails=tails)
 
 
-def _pack(path: str, state: LayerState) -> dict[str, Tensor]:
-    flat = {f"{path}.{owner}.tail": tail for owner, tail in state.tails.items()}
-    for name, memory in state.memories.items():
-        flat |= pack(f"{path}.{name}", memory)
+def _packed(layer: Layer, states: States) -> dict[str, Tensor]:
+    flat: dict[str, Tensor] = {}
+    for name, state in states.items():
+        flat |= pack(f"{layer.path}.{name}", layer.block.memories[name], state)
     return flat

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -135,13 +135,27 @@ def _power(call: Call) -> Tensor:
     return call.x ** call.number("exponent", 1.0)
 
 
+def _polynomial(call: Call) -> Tensor:
+    return sum_of(c * call.x**i for i, c in enumerate(call.parameters["coefficients"]))
+
+
+def _lookup(call: Call) -> Tensor:
+    table = call.parameters["table"]
+    index = call.x.long() - 1  # positions count from 1; those beyond the table take its last entry
+    return table[index.clamp(max=len(table) - 1)]
+
+
+def sum_of(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more flows."""
+    return functools.reduce(operator.add, terms)
+
+
 def _sum(call: Call) -> Tensor:
     weights = call.node.fields.get("weights")
     if weights is None:
-        return functools.reduce(operator.add, call.inputs)
+        return sum_of(call.inputs)
     factors = call.parameters["weights"] if weights == "learned" else numbers(weights)
-    terms = [factors[i] * flow for i, flow in enumerate(call.inputs)]
-    return functools.reduce(operator.add, terms)
+    return sum_of(factors[i] * flow for i, flow in enumerate(call.inputs))
 
 
 def _product(call: Call) -> Tensor:
@@ -199,6 +213,11 @@ def _position(call: Call) -> Tensor:
     return call.x.new_full((call.x.shape[0], 1), call.elapsed + 1)
 
 
+def _constant(call: Call) -> Tensor:
+    value = call.parameters["value"]
+    return value.expand(call.x.shape[0], value.shape[0])
+
+
 def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[[Call], Tensor]:
     return lambda call: function(call.x)
 
@@ -232,6 +251,8 @@ OPS: Mapping[str, Callable[[Call], Tensor]] = {
     "bias": _bias,
     "gain": _gain,
     "power": _power,
+    "polynomial": _polynomial,
+    "lookup": _lookup,
     "sum": _sum,
     "product": _product,
     "divide": _divide,
@@ -243,4 +264,5 @@ OPS: Mapping[str, Callable[[Call], Tensor]] = {
     "decay": _decay,
     "rope": _rope,
     "position": _position,
+    "constant": _constant,
 }

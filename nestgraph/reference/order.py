@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nestgraph.system import Coefficient, FlatBlock, Memory, Node, Read
+from nestgraph.shapes.flows import memory_flows
+from nestgraph.system import FlatBlock, Memory, Node, Read
 
 
 class Write(NamedTuple):
@@ -53,21 +54,9 @@ def _asks(block: FlatBlock, job: Job) -> Iterator[str]:
         case Node():
             yield from job.inputs
         case Read():
-            assert job.query is not None, "reads without a query are refused"
-            yield job.query
+            if job.query is not None:
+                yield job.query
             if job.at == "after":
                 yield _write(job.memory)
         case Write():
-            yield from (*job.memory.keys, *job.memory.values)
-            for coefficient in coefficients(job.memory):
-                if coefficient.flow is not None:
-                    yield coefficient.flow
-
-
-def coefficients(memory: Memory) -> Iterator[Coefficient]:
-    """Every rate that a write asks for; attention has none."""
-    rule = memory.rule
-    if memory.net.kind != "attention":
-        yield from (rule.rate, rule.retain, rule.momentum)
-        if rule.erase.rate is not None:
-            yield rule.erase.rate
+            yield from (flow for _, flow in memory_flows(job.memory))

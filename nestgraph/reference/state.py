@@ -3,21 +3,25 @@
 Outside, a state is one flat mapping from names to tensors: it goes into `torch.save` or
 safetensors as it is. Inside, each memory has one of the two tuples below.
 
-Names: `position` (how many tokens were read), `{layer}.{memory}.A0` the running matrix of the
-first net layer, `.anchor0` its anchor, `.S0` its momentum where the rule has one, `.kept` the
-retention since the last tick where a gradient needs it; `.k` and `.v` the events of attention;
-`{layer}.{owner}.tail` the last inputs of a convolution.
+Names: `position` (how many tokens were read), `{layer}.{memory}.A0` the running state's first
+part (matrices, input side first, then biases), `.anchor0` its anchor, `.S0` its momentum where
+the rule has one, `.kept` the retention since the last tick where a gradient needs it, `.share`
+the factor of `reduce`, `.window_k`, `.window_v`, `.window_rate`, `.window_delta` the events that
+an objective still counts; `.k` and `.v` the events of attention; `{layer}.{owner}.tail` the last
+inputs of a convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
-from nestgraph.parameters import head_widths, state_shapes
+from nestgraph.parameters import state_shapes
+from nestgraph.reference import coefficients, window
 from nestgraph.reference.nets import Matrices
+from nestgraph.reference.window import Window
 from nestgraph.system import Memory
 
 
@@ -28,13 +32,18 @@ class Learned(NamedTuple):
         running: A, moved by every event.
         anchor: Θ, where gradients are taken; moved at the ticks of the level.
         momentum: S; empty for a rule without momentum.
-        kept: Π α since the last tick, for `retain_first` on a level slower than `token`.
+        window: past events that the objective still counts; None if it counts none.
+        kept: Π α since the last tick, a factor as in `coefficients`, for `retain_first` on a
+            level slower than `token`.
+        share: c of the last position, (batch, heads); None where `reduce` is `sum`.
     """
 
     running: Matrices
     anchor: Matrices
     momentum: Matrices
+    window: Window | None
     kept: Tensor | None
+    share: Tensor | None
 
 
 class Events(NamedTuple):
@@ -57,60 +66,75 @@ def has_momentum(memory: Memory) -> bool:
     return memory.rule.momentum.number != 0
 
 
-def first(memory: Memory, learned: Mapping[str, Tensor], batch: int, like: Tensor) -> MemoryState:
-    """State at t = 0: A and Θ as `init` says, S zero, no events.
-
-    Args:
-        memory: whose state it is.
-        learned: its parameters, by short name.
-        batch: rows of the batch; each starts alike.
-        like: a tensor of the wanted type and device.
-    """
-    if memory.net.kind == "attention":
-        keys, values = (
-            like.new_zeros(batch, memory.heads, 0, width) for width in head_widths(memory)
-        )
-        return Events(keys, values)
-    shapes = state_shapes(memory)
-    zeros = tuple(like.new_zeros(batch, *s.shape) for s in shapes)
-    if memory.init.kind == "learned":
-        start = tuple(learned[s.name].expand(batch, *s.shape).clone() for s in shapes)
-    else:
-        start = zeros
-    return Learned(
-        running=start,
-        anchor=start,
-        momentum=zeros if has_momentum(memory) else (),
-        kept=like.new_ones(batch, memory.heads) if _keeps_retention(memory) else None,
-    )
+def has_share(memory: Memory) -> bool:
+    """Whether θ is more than A."""
+    return memory.rule.reduce_is_flow or memory.rule.reduce != "sum"
 
 
-def _keeps_retention(memory: Memory) -> bool:
+def keeps_retention(memory: Memory) -> bool:
     """With a tick at every position there is nothing to keep from one to the next."""
     return memory.rule.retain_first and memory.level.period != 1
 
 
-def pack(prefix: str, state: MemoryState) -> dict[str, Tensor]:
+def pack(prefix: str, memory: Memory, state: MemoryState) -> dict[str, Tensor]:
     """One memory's state under its public names."""
     if isinstance(state, Events):
         return {f"{prefix}.k": state.keys, f"{prefix}.v": state.values}
-    parts = {"A": state.running, "anchor": state.anchor, "S": state.momentum}
-    named = {
-        f"{prefix}.{part}{layer}": matrix
-        for part, matrices in parts.items()
-        for layer, matrix in enumerate(matrices)
-    }
-    return named if state.kept is None else {**named, f"{prefix}.kept": state.kept}
+    return {f"{prefix}.{name}": tensor for name, tensor in _parts(memory, state)}
+
+
+def _parts(memory: Memory, state: Learned) -> Iterator[tuple[str, Tensor]]:
+    vector = memory.net.kind == "vector"
+    for part, tensors in (("A", state.running), ("anchor", state.anchor), ("S", state.momentum)):
+        for index, tensor in enumerate(tensors):
+            yield f"{part}{index}", tensor[..., 0] if vector else tensor
+    if state.kept is not None:
+        kept = state.kept.flatten(-2)
+        yield "kept", kept[..., 0] if memory.rule.retain.per == "head" else kept
+    if state.share is not None:
+        yield "share", state.share
+    if state.window is None:
+        return
+    if not vector:
+        yield "window_k", state.window.keys
+    yield "window_v", state.window.values
+    yield "window_rate", state.window.rates
+    if state.window.deltas is not None:
+        yield "window_delta", state.window.deltas
 
 
 def unpack(prefix: str, memory: Memory, state: Mapping[str, Tensor]) -> MemoryState:
     """The inverse of `pack`."""
     if memory.net.kind == "attention":
         return Events(state[f"{prefix}.k"], state[f"{prefix}.v"])
-    layers = range(len(state_shapes(memory)))
+
+    def parts(name: str) -> Matrices:
+        found = tuple(state[f"{prefix}.{name}{i}"] for i, _ in enumerate(state_shapes(memory)))
+        return tuple(x[..., None] for x in found) if memory.net.kind == "vector" else found
+
     return Learned(
-        running=tuple(state[f"{prefix}.A{i}"] for i in layers),
-        anchor=tuple(state[f"{prefix}.anchor{i}"] for i in layers),
-        momentum=tuple(state[f"{prefix}.S{i}"] for i in layers if has_momentum(memory)),
-        kept=state[f"{prefix}.kept"] if _keeps_retention(memory) else None,
+        running=parts("A"),
+        anchor=parts("anchor"),
+        momentum=parts("S") if has_momentum(memory) else (),
+        window=_window(prefix, memory, state),
+        kept=_kept(memory, state[f"{prefix}.kept"]) if keeps_retention(memory) else None,
+        share=state[f"{prefix}.share"] if has_share(memory) else None,
+    )
+
+
+def _kept(memory: Memory, kept: Tensor) -> Tensor:
+    retain = memory.rule.retain
+    return coefficients.spread(memory, retain, kept[..., None] if retain.per == "head" else kept)
+
+
+def _window(prefix: str, memory: Memory, state: Mapping[str, Tensor]) -> Window | None:
+    if memory.objective.window == 1:
+        return None
+    values = state[f"{prefix}.window_v"]
+    vector = memory.net.kind == "vector"
+    return Window(
+        keys=values.new_ones(*values.shape[:-1], 1) if vector else state[f"{prefix}.window_k"],
+        values=values,
+        rates=state[f"{prefix}.window_rate"],
+        deltas=state[f"{prefix}.window_delta"] if window.keeps_deltas(memory) else None,
     )

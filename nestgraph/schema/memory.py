@@ -92,6 +92,10 @@ class HuberObjective(Loss):
 
     kind: Literal["huber"] = Field(description="Quadratic within `delta`, linear beyond.")
     delta: Coefficient = Field(description="Where it turns linear: a number or a flow.")
+    switch: Literal["channel", "norm"] = Field(
+        "channel",
+        description="Each channel turns by itself, or a head as a whole, by the norm of its error.",
+    )
 
 
 class LpObjective(Loss):

@@ -13,6 +13,18 @@ from pydantic import Field, Tag
 from nestgraph.schema.base import Closed, Size, Text, shapes
 
 Arity: TypeAlias = Literal["none", "one", "two", "many"]
+Start: TypeAlias = Annotated[
+    Annotated[float, Tag("number")]
+    | Annotated[list[float], Field(min_length=2, max_length=2), Tag("list")],
+    shapes("a number, or `[first, last]`"),
+]
+Above: TypeAlias = Annotated[float, Field(gt=0)]
+Rates: TypeAlias = Annotated[
+    Annotated[Above, Tag("number")]
+    | Annotated[list[Above], Field(min_length=2, max_length=2), Tag("list")],
+    shapes("a number above 0, or `[first, last]`"),
+]
+SPACED = "`[first, last]` spaces them evenly"
 
 
 class Op(Closed):
@@ -137,7 +149,7 @@ class Bias(Op):
 
     learns: ClassVar[bool] = True
     op: Literal["bias"] = Field(description="A learned shift.")
-    init: float = Field(0, description="Value before training.")
+    init: Start = Field(0.0, description=f"Values before training; {SPACED}.")
 
 
 class Gain(Op):
@@ -145,7 +157,7 @@ class Gain(Op):
 
     learns: ClassVar[bool] = True
     op: Literal["gain"] = Field(description="A learned factor, one a channel or one a head.")
-    init: float = Field(1, description="Value before training.")
+    init: Start = Field(1.0, description=f"Values before training; {SPACED}.")
     heads: Size | None = Field(None, description="If given, one factor a head.")
 
 
@@ -236,6 +248,9 @@ class Decay(Op):
     learns: ClassVar[bool] = True
     op: Literal["decay"] = Field(description="exp(−exp(a)·x), a learned")
     states: Size | None = Field(None, description="If given, so many decays for each channel.")
+    init: Rates = Field(
+        1.0, description=f"exp(a) before training; {SPACED} over the states, or the channels."
+    )
 
 
 class Rope(Headed):
@@ -252,6 +267,17 @@ class Position(Op):
     arity: ClassVar[Arity] = "none"
     op: Literal["position"] = Field(description="1, 2, … from the level's tick.")
     since: Text | None = Field(None, description="A level; else from the first position.")
+
+
+class Constant(Op):
+    """The same vector at every position."""
+
+    arity: ClassVar[Arity] = "none"
+    learns: ClassVar[bool] = True
+    op: Literal["constant"] = Field(description="The same vector at every position.")
+    out: Size = Field(description="Its width.")
+    init: Start = Field(0.0, description=f"Values before training; {SPACED}.")
+    trained: bool = Field(True, description="Whether training moves it.")
 
 
 class Lookup(Op):

@@ -26,7 +26,7 @@ def op_width(node: Node, inputs: Widths) -> Answer:
 def fixed_width(node: Node) -> int | None:
     """Width of a flow whose op alone decides it; None where it depends on the inputs."""
     match node.op:
-        case "linear":
+        case "linear" | "constant":
             out = node.fields.get("out")
             return out if isinstance(out, int) else None
         case "mean" | "total":
@@ -143,6 +143,10 @@ def _one(node: Node, inputs: Widths) -> Answer:
     return 1
 
 
+def _given(node: Node, inputs: Widths) -> Answer:
+    return number(node, "out", 1)
+
+
 RULES: Mapping[str, Rule] = {
     "linear": _out,
     "rms_norm": _per_head,
@@ -161,4 +165,5 @@ RULES: Mapping[str, Rule] = {
     "slice": _slice,
     "decay": _decay,
     "position": _one,
+    "constant": _given,
 }

@@ -19,7 +19,8 @@ from nestgraph.compiler.verification import verify
 from nestgraph.spec import load
 from nestgraph.system import System
 
-SMALL = {"width": 16, "heads": 2, "depth": 2, "vocab": 24}
+SMALL = {"width": 16, "heads": 4, "depth": 1, "vocab": 24}
+COMPILED = tuple(family.name for family in zoo.families())
 CLOSE = 1e-10
 LENGTH = 21
 
@@ -74,14 +75,14 @@ def streamed(
     return torch.cat(logits, 1), model.flat_state(state)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", COMPILED)
 def test_a_zoo_spec_compiles_to_what_the_reference_computes(name: str) -> None:
     found = verify(zoo_system(name), tokens=LENGTH, spread=0.05)
 
     assert found.agrees, str(found)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("cuts", [list(range(1, LENGTH)), [7], [3, 4, 12]], ids=str)
 def test_a_streamed_sequence_gives_the_numbers_of_the_whole(name: str, cuts: list[int]) -> None:
     model = lively(zoo_system(name))
@@ -95,7 +96,7 @@ def test_a_streamed_sequence_gives_the_numbers_of_the_whole(name: str, cuts: lis
         torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", COMPILED)
 def test_an_output_never_sees_a_later_token(name: str) -> None:
     model = lively(zoo_system(name))
     inputs = tokens(model)
@@ -108,7 +109,7 @@ def test_an_output_never_sees_a_later_token(name: str) -> None:
     assert not torch.allclose(one[:, 12:], other[:, 12:])
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", COMPILED)
 def test_rows_of_a_batch_never_mix(name: str) -> None:
     model = lively(zoo_system(name))
     inputs = tokens(model, batch=3)

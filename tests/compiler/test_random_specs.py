@@ -18,6 +18,8 @@ KERNELS = {
     "static",
     "chunked_decay",
     "chunked_delta",
+    "diagonal_delta",
+    "selective_scan",
     "anchored_chunk",
     "generic_scan",
 }

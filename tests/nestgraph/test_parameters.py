@@ -7,6 +7,7 @@ import math
 import pytest
 from building import SGD, model_of, system_of
 
+from nestgraph.errors import SpecError
 from nestgraph.parameters import ParameterSpec, hidden_width, parameter_table, state_shapes
 from nestgraph.system import Net
 
@@ -244,3 +245,34 @@ def test_state_shapes_tell_matrices_from_biases():
         ("b0", False),
         ("b1", False),
     ]
+
+
+def test_starts_of_vectors_are_numbers_or_evenly_spaced():
+    table = {
+        name.removeprefix("0.b."): spec
+        for name, spec in table_of("""
+        nodes:
+          b: {op: bias, in: x, init: [-6, 1]}
+          g: {op: gain, in: b, heads: 2, init: [1, 2]}
+          d: {op: decay, in: g, init: 4}
+          s: {op: decay, in: d, states: 3, init: [1, 9]}
+          m: {op: linear, in: s, out: 8}
+          c: {op: constant, out: 8, init: [0.5, 4], trained: false}
+          out: {op: sum, in: [m, c]}
+    """).items()
+    }
+
+    assert (table["b.bias"].value, table["b.bias"].last, table["b.bias"].run) == (-6, 1, 8)
+    assert (table["g.gain"].value, table["g.gain"].last, table["g.gain"].run) == (1, 2, 2)
+    assert table["d.a"].value == pytest.approx(math.log(4))
+    assert (table["s.a"].value, table["s.a"].last, table["s.a"].run) == (1, 9, 3)
+    assert table["s.a"].log
+    assert table["s.a"].shape == (24,)
+    assert table["c.value"].init == "spread"
+    assert not table["c.value"].trained
+    assert table["b.bias"].trained
+
+
+def test_a_decay_starts_at_rates_above_zero():
+    with pytest.raises(SpecError, match=r"`init\.0` of node `out` is 0; expected more than 0"):
+        table_of("nodes: {out: {op: decay, in: x, init: [0, 2]}}")

@@ -13,12 +13,13 @@ def test_everything_the_executors_run_is_let_through():
     system = model_of("""
         memories:
           M:
-            net: {kind: mlp, layers: 3, activation: gelu_tanh, residual: true}
+            net: {kind: mlp, layers: 3, activation: gelu_tanh, residual: true, bias: true,
+                  norm: layer_norm}
             heads: 2
             level: chunk
-            keys: x
-            values: {self: x}
-            objective: {kind: l2, scale: 2}
+            keys: [x, x]
+            values: [x, x]
+            objective: {kind: huber, delta: 0.5, switch: norm, window: 3}
             rule:
               rate: r
               momentum: 0.5
@@ -26,16 +27,32 @@ def test_everything_the_executors_run_is_let_through():
               retain_first: true
               erase: {where: layers, rate: 0.1}
               implicit: true
+              direction: newton_schulz
+              step: 0.1
+              mirror: {kind: lq, q: 3}
+              reduce: mean
+            gradient: first_order
+            reset: chunk
           N: {level: never, keys: x, values: x, objective: dot, init: zero}
-          A: {net: attention, keys: x, values: x}
+          L: {keys: x, values: {self: x}, rule: {rate: {flow: x, per: key}, erase: {key: x}}}
+          A: {net: {kind: attention, window: 8}, keys: x, values: x, reset: chunk,
+              init: {kind: learned, entries: 2}}
+          V: {net: vector, values: x}
           F: {net: mlp, level: slow, objective: task}
         nodes:
           r: {op: linear, in: x, out: 2, then: [sigmoid]}
           m: {read: M, query: x, at: boundary}
           n: {read: N, query: x, at: before}
+          l: {read: L}
+          o: {op: linear, in: l, out: 8, then: [{op: polynomial, degree: 2}]}
+          p: {op: position, since: chunk}
+          t: {op: lookup, in: p, size: 16, then: [{op: tile, times: 8}]}
           a: {read: A, query: x}
+          v: {read: V}
           f: {read: F, query: x}
-          out: {op: sum, in: [m, n, a, f]}
+          g: {op: linear, in: x}
+          h: {op: linear, in: x, tie: g}
+          out: {op: sum, in: [m, n, o, t, a, v, f, g, h]}
     """)
 
     assert unsupported(system) == ()
@@ -48,13 +65,13 @@ def test_every_refusal_is_at_its_field_and_comes_once_for_a_repeated_block():
         blocks:
           b:
             memories:
-              M: {keys: x, values: x, gradient: none}
+              M: {keys: x, values: x, init: {kind: checkpoint, path: a, key: b}}
             nodes:
-              y: {read: M, query: x}
-              out: {op: polynomial, in: y, degree: 2}
+              out: {read: M, query: x}
         model: {embed: {vocab: 5, width: 8}, stack: [{block: b, repeat: 3}]}
+        training: {optimizer: m3}
     """)
 
     refusals = unsupported(spec.system)
 
-    assert [(d.code, d.span.line) for d in refusals if d.span] == [("NG908", 7), ("NG910", 10)]
+    assert [(d.code, d.span.line) for d in refusals if d.span] == [("NG906", 7), ("NG912", 11)]

@@ -18,6 +18,8 @@ TABLE = (
     ParameterSpec(name="0.hope.b.bias", shape=(3,), init="constant", value=8.0),
     ParameterSpec(name="0.hope.M.W0", shape=(2, 3, 4), init="identity", role="state"),
     ParameterSpec(name="0.hope.p.coefficients", shape=(4,), init="taylor"),
+    ParameterSpec(name="0.hope.c.value", shape=(5,), init="spread", value=-1, last=3, run=5),
+    ParameterSpec(name="0.hope.d.a", shape=(6,), init="spread", value=1, last=9, run=3, log=True),
 )
 
 
@@ -46,6 +48,8 @@ def test_every_kind_of_start_is_drawn_as_said():
     assert named["0.hope.b.bias"].eq(8).all()
     assert torch.equal(named["0.hope.M.W0"], torch.eye(3, 4).double().expand(2, 3, 4))
     assert named["0.hope.p.coefficients"].tolist() == [1 / math.factorial(i) for i in range(4)]
+    assert named["0.hope.c.value"].tolist() == [-1, 0, 1, 2, 3]
+    assert named["0.hope.d.a"].exp().tolist() == pytest.approx([1, 5, 9, 1, 5, 9])
 
 
 def test_a_parameter_depends_on_its_own_name_and_the_seed_alone():

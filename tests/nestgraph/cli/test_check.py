@@ -50,7 +50,9 @@ def test_github_gets_workflow_commands(run, write) -> None:
 
 
 def test_what_no_executor_runs_yet_is_a_note_and_no_error(run, write) -> None:
-    result = run("check", write("net: linear", "net: linear, gradient: none"))
+    result = run(
+        "check", write("net: linear", "net: linear, init: {kind: checkpoint, path: w.pt, key: M}")
+    )
     assert result.exit_code == 0
     assert "note: " in result.stdout
     assert "NG9" in result.stdout

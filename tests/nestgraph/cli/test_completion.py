@@ -19,7 +19,7 @@ def completed(words: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_specs_by_name_and_by_file(write, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write()
-    assert completed("nestgraph check hope", monkeypatch) == ["hope", "hope-tiny"]
+    assert completed("nestgraph check hope-t", monkeypatch) == ["hope-tiny"]
     assert completed("nestgraph draw sm", monkeypatch) == ["small.yaml"]
     assert set(zoo.names()) <= set(completed("nestgraph show ", monkeypatch))
 

@@ -7,10 +7,15 @@ import json
 from nestgraph import zoo
 
 
-def test_every_shipped_spec_is_listed_with_its_line(run) -> None:
+def test_every_shipped_system_is_listed_once_with_its_sizes_and_line(run) -> None:
     lines = run("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(zoo.names())
-    assert all(len(line.split()) > 3 for line in lines)
+    assert [line.split()[0] for line in lines] == [family.name for family in zoo.families()]
+    for line, family in zip(lines, zoo.families(), strict=True):
+        assert line.endswith(family.doc)
+        sizes = line.removesuffix(family.doc).split()[1:]
+        assert [f"{family.name}{size}" for size in sizes] == [
+            f"{family.name}-{size}" for size in family.sizes
+        ]
 
 
 def test_the_schema_is_the_one_beside_the_specs(run) -> None:

@@ -10,7 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import Form, State, advance, answer, first_state, read, write
+from nestgraph.ops import (
+    Form,
+    Rates,
+    State,
+    Written,
+    advance,
+    answer,
+    first_state,
+    read,
+    weights_at_boundary,
+    write,
+)
 
 ACTIVATIONS = ["silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh"]
 B, H, D = 2, 2, 3
@@ -21,75 +32,116 @@ class Case:
     """A form with random events for it."""
 
     form: Form
-    weights: list[Tensor]  # (H, M, out, in)
+    weights: list[Tensor]  # (H, M, out, in), then biases (H, M, out, 1)
+    slow: tuple[Tensor, ...]
     keys: Tensor
     query: Tensor
     values: Tensor | None
     own: Tensor | None
-    rate: Tensor | None
-    retain: Tensor | None
-    momentum: Tensor | None
-    erase_rate: Tensor | None
+    erase_key: Tensor | None
+    rates: dict[str, Tensor]  # (B, H, T) or (B, H, T, n)
+
+    @property
+    def time(self) -> int:
+        return self.query.shape[2]
 
     def inputs(self) -> list[Tensor]:
-        flows = [self.keys, self.query, self.values, self.own]
-        flows += [self.rate, self.retain, self.momentum, self.erase_rate]
+        flows = [self.keys, self.query, self.values, self.own, self.erase_key]
+        flows += [*self.slow, *self.rates.values()]
         return self.weights + [x for x in flows if x is not None]
 
-    def piece(self, begin: int, end: int) -> dict[str, Tensor | None]:
-        def cut(x: Tensor | None, axis: int = 2) -> Tensor | None:
-            return None if x is None else x.narrow(axis, begin, end - begin)
+    def written(self, state: State, begin: int, end: int) -> Written:
+        count = self.form.events
 
-        return {
-            "k": cut(self.keys),
-            "values": cut(self.values, 3),
-            "own": cut(self.own),
-            "rate": cut(self.rate),
-            "retain": cut(self.retain),
-            "momentum": cut(self.momentum),
-            "erase_rate": cut(self.erase_rate),
-        }
+        def cut(x: Tensor | None, axis: int = 2, size: int = 1) -> Tensor | None:
+            return None if x is None else x.narrow(axis, begin * size, (end - begin) * size)
+
+        rates = Rates(**{name: cut(x) for name, x in self.rates.items()})
+        flows = (cut(self.keys, 2, count), cut(self.values, 3, count), cut(self.own, 2, count))
+        options = {"slow": self.slow, "erase_key_BHTD": cut(self.erase_key)}
+        return write(self.form, state, *flows, rates, **options)
+
+    def position(self, t: int) -> tuple[list[tuple[Tensor, ...]], dict[str, Tensor | None]]:
+        count = self.form.events
+        events = [
+            (
+                self.keys[:, :, i],
+                None if self.values is None else self.values[:, :, :, i],
+                None if self.own is None else self.own[:, :, i],
+            )
+            for i in range(t * count, (t + 1) * count)
+        ]
+        roles = ("rate", "retain", "momentum", "step", "erase", "share", "delta")
+        rates = {role: self.rates[role][:, :, t] if role in self.rates else None for role in roles}
+        key = None if self.erase_key is None else self.erase_key[:, :, t]
+        return events, {**rates, "erase_key": key}
 
 
 def make_case(form: Form, time: int, *, members: int = 2, **given: bool) -> Case:
     """Random events; `given` leaves coefficients out, or asks for values of its own."""
+    out = D if form.residual or given.get("own") else D + 2
+    sizes = [D, *[4] * (form.layers - 1), out]
 
     def unit(*shape: int, width: int = D) -> Tensor:
         x = torch.randn(*shape, width, dtype=torch.float64)
         return (x / x.norm(dim=-1, keepdim=True)).requires_grad_()
 
-    def gate(name: str, low: float, high: float) -> Tensor | None:
-        if not given.get(name, True):
-            return None
-        x = torch.rand(B, H, time, dtype=torch.float64) * (high - low) + low
-        if form.signed and name in ("retain", "momentum"):
+    def gate(role: str, low: float, high: float) -> Tensor:
+        numbers = {"head": (), "value": (out,), "key": (D,), "cell": (out * D,)}
+        shape = numbers[form.kind("erase_rate" if role == "erase" else role)]
+        x = torch.rand(B, H, time, *shape, dtype=torch.float64) * (high - low) + low
+        if form.signed and role in ("retain", "momentum"):
             x = (x * torch.randint(-1, 2, x.shape)).contiguous()
         return x.requires_grad_()
 
-    out = D if form.residual else D + 2
-    sizes = [D, *[4] * (form.layers - 1), out]
     weights = [
         (torch.randn(H, members, o, i, dtype=torch.float64) / i**0.5).requires_grad_()
         for i, o in pairwise(sizes)
     ]
-    own = given.get("own", False)
+    if form.bias:
+        weights += [
+            (0.3 * torch.randn(H, members, o, 1, dtype=torch.float64)).requires_grad_()
+            for o in sizes[1:]
+        ]
+    slow = (
+        ()
+        if form.norm == "none"
+        else tuple(
+            (x + 0.2 * torch.randn(H, members, out, dtype=torch.float64)).requires_grad_()
+            for x in ((1.0, 0.0) if form.norm == "layer_norm" else (1.0,))
+        )
+    )
+    asked = {
+        "rate": (given.get("rate", True), 0.05, 0.2 if form.objective == "lp" else 0.4),
+        "retain": (given.get("retain", True), 0.5, 1.0),
+        "momentum": (form.momentum, 0.2, 0.9),
+        "step": (form.stepped, 0.1, 0.7),
+        "erase": (given.get("erase_rate", False), 0.0, 0.5),
+        "share": (form.reduces, 0.2, 0.9),
+        "delta": (form.objective == "huber", 0.3, 1.0),
+    }
+    own, events = given.get("own", False), time * form.events
     return Case(
         form=form,
         weights=weights,
-        keys=unit(B, H, time),
+        slow=slow,
+        keys=unit(B, H, events),
         query=unit(B, H, time),
-        values=None if own else unit(B, H, members, time, width=out),
-        own=unit(B, H, time) if own else None,
-        rate=gate("rate", 0.05, 0.4),
-        retain=gate("retain", 0.5, 1.0),
-        momentum=gate("momentum", 0.2, 0.9) if form.momentum else None,
-        erase_rate=gate("erase_rate", 0.0, 0.5) if given.get("erase_rate") else None,
+        values=None if own else unit(B, H, members, events, width=out),
+        own=unit(B, H, events) if own else None,
+        erase_key=unit(B, H, time) if form.erase_key else None,
+        rates={role: gate(role, low, high) for role, (yes, low, high) in asked.items() if yes},
     )
 
 
 def start(case: Case) -> State:
-    form = case.form
-    return first_state(tuple(case.weights), B, momentum=form.momentum, kept=form.retain_first)
+    form, rates = case.form, case.rates
+    count = rates["rate"].shape[3] if "rate" in rates and rates["rate"].dim() == 4 else 0
+    kept = None
+    if form.retain_first:
+        kept = rates["retain"].shape[3] if "retain" in rates and rates["retain"].dim() == 4 else 0
+    options = {"rate": count, "delta": "delta" in rates, "kept": kept}
+    return first_state(form, tuple(case.weights), B, **options)
 
 
 def run_ops(
@@ -101,42 +153,43 @@ def run_ops(
     """
     state, answers = start(case), []
     for begin, end in pairwise([0, *cuts]):
-        events, query = case.piece(begin, end), case.query[:, :, begin:end]
-        written = write(case.form, state, *events.values())
-        row = [read(case.form, state, written, query, at) for at in moments]
-        row.append(answer(case.form, state.anchor, query))
+        query = case.query[:, :, begin:end]
+        written = case.written(state, begin, end)
+        row = [read(case.form, written, query, at, case.slow) for at in moments]
+        row.append(answer(case.form, weights_at_boundary(case.form, state), query, case.slow))
         answers.append(torch.stack(row))
-        state = advance(case.form, state, written, commit=end in ticks)
+        state = advance(written, commit=end in ticks)
     return [torch.cat(answers, -2)], state
 
 
 def run_naive(case: Case, ticks: set[int], token_by_token) -> tuple[list[Tensor], State]:
-    state = start(case)
-    memory = token_by_token(form=case.form, running=list(state.running))
+    form, state = case.form, start(case)
+    memory = token_by_token(form=form, running=list(state.running), slow=case.slow)
     answers = []
-    for t in range(case.keys.shape[2]):
-        if t in ticks:
-            memory.commit()
+    for t in range(case.time):
         query = case.query[:, :, t].unsqueeze(2)
-        before = memory.net(memory.running, query)
-        boundary = memory.net(memory.anchor, query)
-        events = {
-            name: None if x is None else x.select(3 if name == "values" else 2, 0)
-            for name, x in case.piece(t, t + 1).items()
-        }
-        memory.step(*events.values())
-        after = memory.net(memory.running, query)
+        before = memory.net(memory.mapped(memory.theta()), query)
+        boundary = memory.net(memory.mapped(memory.anchor), query)
+        events, rates = case.position(t)
+        memory.step(events, **rates)
+        after = memory.net(memory.mapped(memory.theta()), query)
         answers.append(torch.stack([after, before, boundary]))
-    speeds = tuple(memory.speeds) if case.form.momentum else ()
-    kept = memory.kept if case.form.retain_first else None
+        if t + 1 in ticks:
+            memory.commit()
+    speeds = tuple(memory.speeds) if form.momentum else ()
+    kept = memory.kept.flatten(2).squeeze(2) if form.retain_first else None
     return [torch.stack(answers, -2)], State(
-        tuple(memory.running), tuple(memory.anchor), speeds, kept
+        tuple(memory.running),
+        tuple(memory.anchor),
+        speeds,
+        kept,
+        memory.share if form.reduces else None,
     )
 
 
 def tensors(state: State) -> list[Tensor]:
-    kept = [] if state.kept is None else [state.kept]
-    return [*state.running, *state.anchor, *state.momentum, *kept]
+    rest = [x for x in (state.kept, state.share) if x is not None]
+    return [*state.running, *state.anchor, *state.momentum, *rest]
 
 
 def check(case: Case, cuts: list[int], ticks: set[int], tools) -> None:
@@ -186,6 +239,62 @@ def test_random_forms_equal_the_recurrence_in_answers_states_and_gradients(seed,
     check(case, cuts, ticks, tools)
 
 
+def rich_form(draw: random.Random) -> Form:
+    """Any form that the language has."""
+    linear = draw.random() < 0.4
+    form = Form(
+        layers=1 if linear else draw.choice([1, 2, 3]),
+        activation=draw.choice(["silu", "gelu_tanh"]),
+        residual=draw.random() < 0.5,
+        linear=linear,
+        bias=not linear and draw.random() < 0.5,
+        norm="none" if linear else draw.choice(["none", "layer_norm", "rms_norm"]),
+        objective=draw.choice(["l2", "dot", "huber", "lp"]),
+        power=draw.choice([2.0, 3.0, 2.5]),
+        switch=draw.choice(["channel", "norm"]),
+        scale=draw.choice([1.0, 0.7]),
+        window=draw.choice([1, 1, 2, 4]),
+        events=draw.choice([1, 1, 2]),
+        retain_first=draw.random() < 0.3,
+        erase=draw.choice(["none", "key", "layers"]),
+        implicit=draw.random() < 0.3,
+        momentum=draw.random() < 0.5,
+        stepped=draw.random() < 0.5,
+        direction_steps=draw.choice([0, 0, 3]),
+        mirror=draw.choice(["none", "none", "softmax", "lq"]),
+        mirror_power=draw.choice([4.0, 3.0]),
+        reduces=draw.random() < 0.4,
+        gradient=draw.choice(["full", "full", "first_order", "none"]),
+    )
+    if not linear or draw.random() < 0.5:
+        return form
+    roles = ("rate", "momentum", "retain", "step", "erase_rate")
+    per = tuple((role, draw.choice(["head", "value", "key", "cell"])) for role in roles)
+    key = form.erase == "key" and draw.random() < 0.5
+    return replace(form, per=per, erase_key=key, implicit=False)
+
+
+def is_scan(form: Form) -> bool:
+    """Whether the place of the gradient differs from token to token."""
+    within = form.mirror != "none" or form.window > 1 or form.kind("retain") != "head"
+    return form.retain_first and within
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_rich_forms_equal_the_recurrence_in_answers_states_and_gradients(seed, tools):
+    draw = random.Random(seed)
+    torch.manual_seed(seed)
+    form = rich_form(draw)
+    given = {name: draw.random() < 0.8 for name in ("rate", "retain")}
+    given |= {"own": draw.random() < 0.3, "erase_rate": draw.random() < 0.4}
+    form = replace(form, self_values=given["own"])
+    case = make_case(form, 6, members=1 if form.per else draw.choice([1, 2]), **given)
+    period = draw.choice([1, 2, 3, 20])
+    ticks = set(range(period, 6, period))
+    cuts = sorted({6, *ticks, *draw.sample(range(1, 6), draw.randint(0, 2))})
+    check(case, list(range(1, 7)) if is_scan(form) else cuts, ticks, tools)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_learns_through_a_write(activation, tools):
     torch.manual_seed(0)
@@ -219,13 +328,14 @@ def test_two_heads_are_two_memories_and_rows_never_mix(assert_alike):
     whole, _ = run_ops(case, [5], set())
     for row in range(B):
         for head in range(H):
-            one = {
-                name: getattr(case, name)[row : row + 1, head : head + 1].expand(B, H, *shape)
-                for name in ("keys", "query", "values", "rate", "retain")
-                for shape in [getattr(case, name).shape[2:]]
-            }
+
+            def alone_in(x: Tensor, row: int = row, head: int = head) -> Tensor:
+                return x[row : row + 1, head : head + 1].expand(B, H, *x.shape[2:])
+
+            flows = {name: alone_in(getattr(case, name)) for name in ("keys", "query", "values")}
+            rates = {role: alone_in(x) for role, x in case.rates.items()}
             weights = [w[head : head + 1].expand(H, *w.shape[1:]) for w in case.weights]
-            alone, _ = run_ops(replace(case, weights=weights, **one), [5], set())
+            alone, _ = run_ops(replace(case, weights=weights, rates=rates, **flows), [5], set())
             assert_alike([alone[0][:, 0, 0]], [whole[0][:, row, head]])
 
 
@@ -244,11 +354,11 @@ def test_queries_may_differ_by_member(assert_alike):
     form = Form(layers=2, residual=True, erase="key")
     case = make_case(form, 4, members=2)
     state = start(case)
-    written = write(form, state, *case.piece(0, 4).values())
+    written = case.written(state, 0, 4)
     other = torch.randn_like(case.query)
     both = torch.stack((case.query, other), 2)
     for ask in (
-        lambda q: read(form, state, written, q),
+        lambda q: read(form, written, q),
         lambda q: answer(form, state.anchor, q),
     ):
         first, second = ask(case.query)[:, :, 0], ask(other)[:, :, 1]
@@ -260,8 +370,8 @@ def test_a_commit_moves_the_anchor_and_nothing_else(assert_alike):
     form = Form(layers=2, retain_first=True, momentum=True)
     case = make_case(form, 4)
     state = start(case)
-    written = write(form, state, *case.piece(0, 4).values())
-    ticked, open_ = (advance(form, state, written, commit=commit) for commit in (True, False))
+    written = case.written(state, 0, 4)
+    ticked, open_ = (advance(written, commit=commit) for commit in (True, False))
     assert_alike([*ticked.running, *ticked.momentum], [*open_.running, *open_.momentum])
     assert_alike(ticked.anchor, ticked.running)
     assert_alike(open_.anchor, state.anchor)

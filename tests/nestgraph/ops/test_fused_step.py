@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from nestgraph.ops import Form, State, advance, answer, write
+from nestgraph.ops import Form, Rates, State, advance, answer, write
 
 B, H, M, T, D = 1, 2, 2, 3, 2
 FORMS = [
@@ -37,8 +37,8 @@ def test_gradients_are_exact(form, own, ticked):
         state = State(tuple(weights[form.layers :]) or anchor, anchor)
         state = state._replace(running=anchor) if ticked else state
         values = (None, v) if own else (v, None)
-        written = write(form, state, k, *values, rate, retain, None, erase)
-        return advance(form, state, written, commit=True).running
+        rates = Rates(rate=rate, retain=retain, erase=erase)
+        return advance(write(form, state, k, *values, rates), commit=True).running
 
     assert torch.autograd.gradcheck(run, (*flows, *rates, *weights))
 
@@ -59,6 +59,6 @@ def test_weights_are_never_copied_from_one_segment_to_the_next():
     with torch.no_grad():
         for _ in range(2):
             flow = torch.randn(B, H, T, D)
-            state = advance(form, state, write(form, state, flow, None, flow), commit=True)
+            state = advance(write(form, state, flow, None, flow), commit=True)
     members_first = state.running[0].permute(2, 0, 1, 3, 4)
     assert members_first.is_contiguous()

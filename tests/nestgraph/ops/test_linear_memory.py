@@ -54,7 +54,8 @@ def run_naive(flows, token_by_token, *, objective, scale, retain_first):
         events_now = {name: x for name, x in flows.items() if name != "first"}
         now = {name: None if x is None else x[:, :, t] for name, x in events_now.items()}
         value = now["v"].unsqueeze(2)
-        memory.step(now["k"], value, None, now["rate"], now["retain"], None, now["erase"])
+        rates = {role: now[role] for role in ("rate", "retain", "erase")}
+        memory.step([(now["k"], value, None)], **rates)
         after.append(memory.net(memory.running, query))
     stacked = [torch.stack(answers, -2)[:, :, 0] for answers in (after, before)]
     return [*stacked, memory.running[0][:, :, 0]]
@@ -142,3 +143,57 @@ def test_a_long_gentle_memory_stays_exact_in_float32():
     rounded = run_ops({n: None if x is None else x.float() for n, x in flows.items()})
     for a, b in zip(rounded, exact, strict=True):
         assert float((a - b).norm() / b.norm()) < 1e-5
+
+
+def loop(flows, *, objective, scale, retain_first):
+    """Several events a position, all of which meet the state before it."""
+    state, after, before = flows["first"], [], []
+    for t in range(flows["q"].shape[2]):
+        k, v, q = (flows[name][:, :, t] for name in ("k", "v", "q"))
+        retain = flows["retain"][:, :, t, None, None]
+        rate = flows["rate"][:, :, t].reshape(B, H, 1, -1)
+        met = k @ (state * (retain if retain_first else 1.0)).mT
+        write = rate * scale * (v - met if objective == "l2" else v)
+        if flows["erase"] is not None:
+            write = write - flows["erase"][:, :, t, None, None] * met
+        before.append((state @ q.unsqueeze(-1)).squeeze(-1))
+        state = state * retain + write.mT @ k
+        after.append((state @ q.unsqueeze(-1)).squeeze(-1))
+    return [torch.stack(after, 2), torch.stack(before, 2), state]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_events_of_one_position_all_meet_the_state_before_it(seed, assert_alike, loss_gradients):
+    draw = random.Random(seed)
+    torch.manual_seed(seed)
+    time, many, signed = draw.choice([1, 5, 8]), draw.choice([2, 3]), draw.random() < 0.3
+    flows = events(time, signed=signed, erase=draw.random() < 0.5)
+    flows["k"] = torch.randn(B, H, time, many, D, dtype=torch.float64, requires_grad=True)
+    flows["v"] = torch.randn(B, H, time, many, E, dtype=torch.float64, requires_grad=True)
+    rule = {
+        "objective": draw.choice(["l2", "dot"]),
+        "scale": draw.choice([1.0, 2.0]),
+        "retain_first": draw.random() < 0.5,
+    }
+    ours = run_ops(flows, **rule, signed=signed, chunk=draw.choice([1, 3, 32]))
+    theirs = loop(flows, **rule)
+    assert_alike(ours, theirs)
+    inputs = [x for x in flows.values() if x is not None]
+    assert_alike(loss_gradients(ours, inputs), loss_gradients(theirs, inputs))
+
+
+@pytest.mark.parametrize("erase", [False, True])
+def test_sums_take_rates_by_value(erase, assert_alike, loss_gradients):
+    torch.manual_seed(5)
+    flows = events(7, erase=erase)
+    flows["rate"] = torch.rand(B, H, 7, E, dtype=torch.float64, requires_grad=True)
+    rule = {"objective": "dot", "scale": 2.0, "retain_first": False}
+    ours, theirs = run_ops(flows, **rule, chunk=3), loop(unsqueezed(flows), **rule)
+    assert_alike(ours, theirs)
+    inputs = [x for x in flows.values() if x is not None]
+    assert_alike(loss_gradients(ours, inputs), loss_gradients(theirs, inputs))
+
+
+def unsqueezed(flows):
+    """One event a position, as a list of one."""
+    return {**flows, "k": flows["k"].unsqueeze(3), "v": flows["v"].unsqueeze(3)}

@@ -8,10 +8,10 @@ import torch
 from nestgraph.ops.scan import affine_scan
 
 
-@pytest.mark.parametrize("matrices", [True, False])
+@pytest.mark.parametrize("axes", [(), (3,), (3, 3)])
 @pytest.mark.parametrize("chunks", [1, 4])
-def test_states_follow_the_recurrence(matrices, chunks):
-    shape = (2, chunks, 3, 3) if matrices else (2, chunks)
+def test_states_follow_the_recurrence(axes, chunks):
+    shape = (2, chunks, *axes)
     first = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
     factors = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     additions = torch.randn(2, chunks, 2, 3, dtype=torch.float64, requires_grad=True)
@@ -19,7 +19,7 @@ def test_states_follow_the_recurrence(matrices, chunks):
     now = first
     for n in range(chunks):
         torch.testing.assert_close(states[:, n], now)
-        now = now @ factors[:, n] if matrices else now * factors[:, n, None, None]
+        now = now @ factors[:, n] if len(axes) == 2 else now * factors[:, n].view(2, 1, -1)
         now = now + additions[:, n]
     torch.testing.assert_close(last, now)
     assert torch.autograd.gradcheck(affine_scan, (first, factors, additions))

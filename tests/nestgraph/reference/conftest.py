@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -69,19 +69,30 @@ class Bench:
 
     def with_state(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The output and the state behind it."""
+        y, state = self.attached(x)
+        return y.detach(), {k: v.detach() for k, v in state.items()}
+
+    def attached(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same, with their way back to the parameters."""
         batch, time, width = x.shape
         table = torch.zeros(VOCAB, width, dtype=torch.float64)
         table[: batch * time] = x.reshape(-1, width)
         self.reference.weights.get_parameter("embed.weight").data = table
         tokens = torch.arange(batch * time).reshape(batch, time)
         logits, state = self.reference(tokens)
-        return logits[..., :width].detach(), {k: v.detach() for k, v in state.items()}
+        return logits[..., :width], state
 
 
 @pytest.fixture
 def bench(seed: int) -> Callable[..., Bench]:
     """`bench(block, width, levels)` builds a block of random weights."""
     return lambda *args, **kwargs: Bench(system_of(*args, **kwargs))
+
+
+@pytest.fixture
+def bench_of(seed: int) -> Callable[..., Bench]:
+    """`bench_of(system)`: the bench of a system of one layer, whose head is its own."""
+    return Bench
 
 
 @pytest.fixture
@@ -140,3 +151,38 @@ def each_head() -> Callable[..., Tensor]:
         return torch.stack(rows)
 
     return run
+
+
+Hand = Callable[[Mapping[str, Tensor], Tensor], Tensor | tuple[Tensor, Mapping[str, Tensor]]]
+
+
+@pytest.fixture
+def held(agree: Callable[..., None]) -> Callable[..., None]:
+    """`held(bench, by_hand, x)`: outputs, final state and all gradients against a recurrence.
+
+    `by_hand(w, x)` is given the block's parameters by name and the flow, and answers the block's
+    output, or that and parts of the final state by name.
+    """
+
+    def compare(bench: Bench, by_hand: Hand, x: Tensor, path: str = "0.b") -> None:
+        ours, state = bench.attached(x)
+        named = bench.reference.weights.named()
+        table = named["embed.weight"]
+        w = {n.removeprefix(f"{path}."): p for n, p in named.items() if n.startswith(path)}
+        answer = by_hand(w, table[: x.shape[0] * x.shape[1]].reshape(x.shape))
+        theirs, parts = answer if isinstance(answer, tuple) else (answer, {})
+        agree(ours, theirs)
+        for name, tensor in parts.items():
+            agree(state[f"{path}.{name}"], tensor)
+        leaves = [p for p in (*w.values(), table) if p.requires_grad]
+        mix = torch.randn_like(ours)
+        slopes = torch.autograd.grad((ours * mix).sum(), leaves, allow_unused=True)
+        expected = torch.autograd.grad((theirs * mix).sum(), leaves, allow_unused=True)
+        for one, other in zip(slopes, expected, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None and other.norm() > 1e-9:
+                agree(one, other, 1e-9)
+            elif one is not None:
+                assert one.norm() < 1e-8
+
+    return compare

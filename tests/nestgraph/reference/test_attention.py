@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -89,3 +90,65 @@ def test_the_state_keeps_every_key_and_value(bench, flow, agree):
     assert state["0.b.A.k"].shape == (2, HEADS, 7, 4)
     agree(state["0.b.A.v"], split(b.project(x, "v")))
     agree(state["0.b.A.k"], split(rotation()(b.project(x, "k"))))
+
+
+SEGMENTS = """
+memories:
+  A: {net: {kind: attention, WINDOW}, heads: 2, keys: [k, k2], values: [v, v2], REST}
+nodes:
+  q: {op: linear, in: x}
+  k: {op: linear, in: x}
+  v: {op: linear, in: x, out: 6}
+  k2: {op: linear, in: x}
+  v2: {op: linear, in: x, out: 6}
+  y: {read: A, query: q, at: AT}
+  out: {op: linear, in: y, out: 8}
+"""
+
+
+@pytest.mark.parametrize("at", ["after", "before"])
+@pytest.mark.parametrize("entries", [0, 3])
+@pytest.mark.parametrize("window", [None, 1, 3])
+@pytest.mark.parametrize("reset", [None, 4])
+def test_attention_sees_its_window_its_segment_and_its_entries(
+    bench, flow, held, reset, window, entries, at
+):
+    """Which positions i are seen from t; each has two events, entries are always seen."""
+    rest = ["reset: segment" if reset else "", f"init: {{kind: learned, entries: {entries}}}"]
+    text = SEGMENTS.replace("REST", ", ".join(r for r in rest if r and "entries: 0" not in r))
+    text = text.replace("WINDOW", f"window: {window}" if window else "").replace("AT", at)
+
+    def by_hand(w, x):
+        time = x.shape[1]
+        q, k, k2, v, v2 = (split(x @ w[f"{n}.weight"].T) for n in ("q", "k", "k2", "v", "v2"))
+        if entries:
+            first = [w[f"A.{n}"].expand(2, -1, -1, -1) for n in ("keys", "values")]
+        else:
+            first = [k[:, :, :0], v[:, :, :0]]
+        answers = []
+        for t in range(time):
+            last = t if at == "after" else t - 1
+            seen = [i for i in range(last + 1) if not window or i > last - window]
+            seen = [i for i in seen if not reset or i // reset == t // reset]
+            keys = torch.cat((first[0], k[:, :, seen], k2[:, :, seen]), 2)
+            values = torch.cat((first[1], v[:, :, seen], v2[:, :, seen]), 2)
+            if keys.shape[2]:
+                y = F.scaled_dot_product_attention(q[:, :, t : t + 1], keys, values)
+            else:
+                y = torch.zeros_like(v[:, :, :1])
+            answers.append(y.transpose(1, 2).flatten(2))
+        kept = [i for i in range(time) if not window or i > time - 1 - window]
+        kept = [i for i in kept if not reset or i // reset == time // reset]
+        state = torch.stack((k[:, :, kept], k2[:, :, kept]), 3).flatten(2, 3)
+        return torch.cat(answers, 1) @ w["out.weight"].T, {"A.k": state}
+
+    held(bench(text, WIDTH, "{segment: 4 tokens}"), by_hand, flow(2, 7, WIDTH))
+
+
+def test_entries_are_no_part_of_the_state_and_survive_a_reset(bench, flow):
+    text = SEGMENTS.replace("WINDOW", "window: 2").replace("AT", "after")
+    text = text.replace("REST", "reset: segment, init: {kind: learned, entries: 3}")
+    b = bench(text, WIDTH, "{segment: 4 tokens}")
+    _, state = b.with_state(flow(2, 4, WIDTH))
+    assert state["0.b.A.k"].shape == (2, HEADS, 0, 4)
+    assert b.weight("A.values").shape == (HEADS, 3, 3)

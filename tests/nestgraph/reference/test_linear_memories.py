@@ -94,7 +94,9 @@ def test_retain_first_is_the_gated_delta_rule(bench, flow, agree, each_head):
         return torch.stack(answers)
 
     y = each_head(gated_delta_rule, HEADS, b.project(x, "q"), k, b.project(x, "v"), beta, alpha)
-    agree(b(x), b.project(y, "out"))
+    ours, state = b.with_state(x)
+    agree(ours, b.project(y, "out"))
+    assert "0.b.M.kept" not in state  # nothing outlives a position whose tick comes at once
 
 
 CHUNK = 3

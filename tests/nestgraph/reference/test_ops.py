@@ -170,7 +170,74 @@ def test_position_counts_from_one(bench, flow, agree, since, period):
     agree(y, expected[None, :, None].expand(2, 7, WIDTH))
 
 
+def test_a_constant_is_one_vector_at_every_position(bench, flow, agree):
+    block = f"""
+    nodes:
+      c: {{op: constant, out: {WIDTH}, init: [-1, 2]}}
+      out: {{op: product, in: [x, c]}}
+    """
+    b, x = bench(block, WIDTH), flow(2, 3, WIDTH)
+    agree(b(x), x * b.weight("c.value"))
+
+
 def test_a_chain_runs_from_left_to_right(bench, flow, agree):
     block = "nodes: {out: {op: linear, in: x, then: [exp, {op: affine, shift: 1}, tanh]}}"
     b, x = bench(block, WIDTH), flow(2, 3, WIDTH)
     agree(b(x), torch.tanh(b.project(x, "out").exp() + 1))
+
+
+@pytest.mark.parametrize("degree", [1, 2, 4])
+def test_a_polynomial_has_learned_coefficients(bench, flow, held, degree):
+    b, x = bench(node(f"polynomial, in: x, degree: {degree}"), WIDTH), flow(2, 3, WIDTH)
+
+    def by_hand(w, x):
+        y = w["out.coefficients"][degree]
+        for c in reversed(w["out.coefficients"][:degree]):  # Horner
+            y = y * x + c
+        return y
+
+    held(b, by_hand, x)
+
+
+@pytest.mark.parametrize(("since", "period"), [("", 100), (", since: chunk", 3)])
+def test_a_lookup_asks_its_table_by_position_and_its_last_entry_beyond(
+    bench, flow, held, since, period
+):
+    block = f"""
+    nodes:
+      p: {{op: position{since}}}
+      t: {{op: lookup, in: p, size: 4, init: 0.5}}
+      wide: {{op: tile, in: t, times: 6}}
+      out: {{op: product, in: [wide, x]}}
+    """
+
+    def by_hand(w, x):
+        index = [min(t % period, 3) for t in range(x.shape[1])]
+        return w["t.table"][index][None, :, None] * x
+
+    held(bench(block, WIDTH, "{chunk: 3 tokens}"), by_hand, flow(2, 7, WIDTH))
+
+
+def test_tied_ops_share_parameters_and_keep_their_own_inputs(bench, flow, held):
+    block = """
+    nodes:
+      a: {op: conv, in: x, width: 3}
+      y: {op: exp, in: a}
+      b: {op: conv, in: y, width: 3, tie: a}
+      c: {op: linear, in: b, bias: true}
+      out: {op: linear, in: c, bias: true, tie: c}
+    """
+
+    def by_hand(w, x):
+        def conv(x):
+            return F.conv1d(F.pad(x.mT, (2, 0)), w["a.weight"][:, None], groups=WIDTH).mT
+
+        y = conv(conv(x).exp())
+        for _ in range(2):
+            y = F.linear(y, w["c.weight"], w["c.bias"])
+        assert set(w) == {"a.weight", "c.weight", "c.bias"}
+        return y
+
+    b = bench(block, WIDTH)
+    held(b, by_hand, 0.3 * flow(2, 5, WIDTH))
+    assert {"0.b.a.tail", "0.b.b.tail"} < set(b.with_state(flow(1, 2, WIDTH))[1])

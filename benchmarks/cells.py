@@ -1,0 +1,123 @@
+"""What is known of one system of the zoo after one training: a cell of the table, a line of a file.
+
+A finished cell is one line of JSON, added to the file by a single write: whoever is interrupted
+loses the cell that was under way, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.training import Result, Task
+from nestgraph.compiler import compile_model
+from nestgraph.spec import Spec
+
+TIMED, WARM = 5, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One system, trained once.
+
+    Attributes:
+        key: the folder of its run, which other settings or an edited spec don't share.
+        spec: name of the spec.
+        seed: of first weights and batches.
+        steps: that it took.
+        whole: steps that the spec itself asks for.
+        parameters: trained numbers.
+        nats: loss a byte over the whole validation text after the last step.
+        tokens_per_second: read and learned from by forward and backward, in the spec's own batches.
+        state_bytes: what one row leaves in memory, besides the parameters.
+        minutes: on the wall, all of the training.
+        threads: that PyTorch might use.
+    """
+
+    key: str
+    spec: str
+    seed: int
+    steps: int
+    whole: int
+    parameters: int
+    nats: float
+    tokens_per_second: float
+    state_bytes: int
+    minutes: float
+    threads: int
+
+
+def cell_of(task: Task, result: Result, whole: int) -> Cell:
+    """The cell of a finished training; measures what trainings don't tell."""
+    spec = task.load()
+    torch.set_num_threads(task.threads)
+    return Cell(
+        key=task.folder(),
+        spec=spec.system.name,
+        seed=task.seed,
+        steps=result.steps,
+        whole=whole,
+        parameters=result.parameters,
+        nats=result.nats,
+        tokens_per_second=tokens_per_second(spec),
+        state_bytes=state_bytes(spec),
+        minutes=result.seconds / 60,
+        threads=task.threads,
+    )
+
+
+def tokens_per_second(spec: Spec) -> float:
+    """Forward and backward of the spec's own batches of random tokens; a median of `TIMED`."""
+    training, model = spec.system.training, compile_model(spec.system, seed=0)
+    tokens = torch.randint(model.program.vocab, (training.batch, training.context + 1))
+    seconds = [_seconds(model, tokens) for _ in range(WARM + TIMED)]
+    return training.batch * training.context / statistics.median(seconds[WARM:])
+
+
+def _seconds(model: torch.nn.Module, tokens: torch.Tensor) -> float:
+    began = time.perf_counter()
+    logits = model(tokens[:, :-1]).logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+    loss.backward()
+    seconds = time.perf_counter() - began
+    model.zero_grad()
+    return seconds
+
+
+def state_bytes(spec: Spec) -> int:
+    """What a model keeps of one row of the spec's own context."""
+    model = compile_model(spec.system, seed=0)
+    tokens = torch.randint(model.program.vocab, (1, spec.system.training.context))
+    with torch.no_grad():
+        state = model.flat_state(model(tokens).state)
+    return sum(tensor.nbytes for tensor in state.values())
+
+
+def add(file: Path, cell: Cell) -> None:
+    """Adds a line, whole or not at all."""
+    line = json.dumps(asdict(cell)).encode() + b"\n"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, line)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def kept(file: Path) -> Iterator[Cell]:
+    """The cells of a file, in the order in which they were finished; a torn line is skipped."""
+    if not file.is_file():
+        return
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            yield Cell(**json.loads(line))
+        except (ValueError, TypeError):
+            continue

@@ -1,0 +1,190 @@
+"""Trains every system of the zoo in nanoGPT's CPU setting for Shakespeare, and makes one table.
+
+Each system's `-tiny` spec is a cell, or three with three seeds; what is finished is never trained
+again, so the command may be stopped and given again until the table is full.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from benchmarks import cells, environment
+from benchmarks.cells import Cell
+from benchmarks.failure import BenchmarkError
+from benchmarks.training import Task, train
+from nestgraph import zoo
+from nestgraph.errors import SpecError
+from nestgraph.spec import load
+
+THREE_SEEDS = (
+    *("hope", "hope-attention", "transformer", "titans-lmm", "gated-deltanet", "ttt-linear"),
+)
+CELLS = "cells.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to train.
+
+    Attributes:
+        only: names of systems; all of them if empty.
+        steps: in place of the specs' own.
+        data: in place of the specs' own.
+        jobs: trainings at a time.
+        threads: that PyTorch may use in each.
+        out: the folder that keeps runs and cells.
+        table_only: whether to print what is finished and train nothing.
+    """
+
+    only: tuple[str, ...]
+    steps: int | None
+    data: str | None
+    jobs: int
+    threads: int
+    out: Path
+    table_only: bool
+
+    def systems(self) -> tuple[str, ...]:
+        """Names of the systems that have a tiny size.
+
+        Raises:
+            BenchmarkError: when a name that was asked for isn't among them.
+        """
+        known = tuple(family.name for family in zoo.families() if "tiny" in family.sizes)
+        wanted = tuple(name.removesuffix("-tiny") for name in self.only)
+        for name in wanted:
+            if name not in known:
+                raise BenchmarkError(f"no system of the zoo is called `{name}`: `nestgraph list`")
+        return tuple(name for name in known if not wanted or name in wanted)
+
+    def tasks(self) -> list[Task]:
+        """All trainings; each system's first seed before anybody's second one."""
+        systems = self.systems()
+        return [
+            self.task(name, seed)
+            for seed in range(3)
+            for name in systems
+            if seed == 0 or name in THREE_SEEDS
+        ]
+
+    def task(self, name: str, seed: int, steps: int | None = None) -> Task:
+        """One training."""
+        settings = {} if self.data is None else {"training.data": self.data}
+        return Task(
+            spec=f"{name}-tiny",
+            seed=seed,
+            threads=self.threads,
+            settings=settings,
+            steps=steps or self.steps,
+        )
+
+
+def fill_zoo(plan: Plan) -> int:
+    """Trains what isn't trained yet and prints the table; 1 if a training failed."""
+    file = plan.out / CELLS
+    print(environment.sentence(environment.describe(plan.threads)), flush=True)
+    done = {cell.key for cell in cells.kept(file)}
+    tasks = [] if plan.table_only else [t for t in plan.tasks() if t.folder() not in done]
+    failures = _train_all(plan, tasks, file)
+    print(f"\n{table(current(plan, cells.kept(file)))}")
+    for name, why in failures.items():
+        print(f"\n{name} failed: {why}")
+    return 1 if failures else 0
+
+
+def current(plan: Plan, found: Iterable[Cell]) -> list[Cell]:
+    """The cells of the specs as they are now; of one seed only that with the most steps."""
+    best: dict[tuple[str, int], Cell] = {}
+    systems = plan.systems()
+    for cell in found:
+        name, place = zoo.split(cell.spec)[0], (cell.spec, cell.seed)
+        if name not in systems or cell.key != plan.task(name, cell.seed, cell.steps).folder():
+            continue
+        if place not in best or cell.steps > best[place].steps:
+            best[place] = cell
+    return list(best.values())
+
+
+def table(found: list[Cell]) -> str:
+    """Systems by loss, as Markdown; a star where a spec asks for more steps."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in found:
+        groups.setdefault(cell.spec, []).append(cell)
+    rows = sorted(
+        groups.values(), key=lambda group: (group[0].steps < group[0].whole, _nats(group))
+    )
+    head = ("", "parameters", "nats", "seeds", "tokens/s", "state bytes", "steps", "minutes")
+    lines = [_line(head), _line(("---", *["---:"] * (len(head) - 1)))]
+    lines += [_line(_row(group)) for group in rows]
+    if any(cell.steps < cell.whole for cell in found):
+        lines += ["", "\\* fewer steps than the spec asks for; not to be compared with the others"]
+    return "\n".join(lines)
+
+
+def _row(group: list[Cell]) -> tuple[str, ...]:
+    first = group[0]
+    nats = [f"{cell.nats:.4f}" for cell in sorted(group, key=lambda cell: cell.seed)]
+    star = "\\*" if first.steps < first.whole else ""
+    return (
+        f"`{first.spec}`",
+        f"{first.parameters:,}",
+        f"{_nats(group):.4f}{star}",
+        ", ".join(nats) if len(nats) > 1 else "",
+        f"{statistics.median(cell.tokens_per_second for cell in group):,.0f}",
+        f"{first.state_bytes:,}",
+        f"{first.steps:,}{star}",
+        f"{statistics.fmean(cell.minutes for cell in group):.1f}",
+    )
+
+
+def _nats(group: list[Cell]) -> float:
+    return statistics.fmean(cell.nats for cell in group)
+
+
+def _line(values: Iterable[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _train_all(plan: Plan, tasks: list[Task], file: Path) -> dict[str, str]:
+    """Trains, several at a time; why those failed that did."""
+    failures: dict[str, str] = {}
+    measuring = Lock()  # one at a time, so that speeds don't disturb each other
+    with ThreadPoolExecutor(plan.jobs) as pool:
+        running = {pool.submit(_fill, plan, task, file, measuring): task for task in tasks}
+        try:
+            for number, future in enumerate(as_completed(running), start=1):
+                task = running[future]
+                name = f"{task.spec}, seed {task.seed}"
+                why = _failure(future)
+                failures |= {name: why} if why else {}
+                said = "failed" if why else "done"
+                print(f"{number} of {len(tasks)}: {name}: {said}", flush=True)
+        except KeyboardInterrupt:
+            for future in running:
+                future.cancel()
+            raise
+    return failures
+
+
+def _fill(plan: Plan, task: Task, file: Path, measuring: Lock) -> None:
+    result = train(task, plan.out, tell=plan.jobs == 1)
+    whole = load(task.spec).system.training.steps
+    with measuring:
+        cells.add(file, cells.cell_of(task, result, whole))
+
+
+def _failure(future: Future[None]) -> str:
+    """Why a training failed; empty if it didn't.
+
+    Raises:
+        KeyboardInterrupt: when it was interrupted.
+    """
+    error = future.exception()
+    if error is None or isinstance(error, BenchmarkError | SpecError):
+        return "" if error is None else str(error)
+    raise error

@@ -1,0 +1,271 @@
+"""How memories that a loop walks segment by segment become lines of Python."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from nestgraph.compiler.ir import Op
+from nestgraph.compiler.lowering.memory_parts import head_widths, heads_of, is_given, memory_of
+from nestgraph.compiler.lowering.memory_parts import rate as rate_of
+from nestgraph.compiler.lowering.writer import FunctionWriter
+from nestgraph.compiler.memory_ops import write_name
+from nestgraph.compiler.passes.select import has_momentum, kind, stepped
+from nestgraph.compiler.passes.stack import stack_of
+
+RATES = {"rate": 1.0, "retain": 1.0, "momentum": 0.0, "step": 1.0, "erase_rate": ..., "delta": ...}
+
+
+def looped_write(writer: FunctionWriter, write: Op) -> None:
+    """Take in the events of a segment."""
+    memory = memory_of(writer, write)
+    heads, roles, count = heads_of(memory), write.texts("roles"), memory.integer("events", 1)
+    form, state = form_of(writer, memory, write), stack_state(writer, memory)
+    named = list(zip(roles, write.inputs, strict=True))
+    key = writer.events([name for role, name in named if role == "key"], heads)
+    flows = [name for role, name in named if role == "value"]
+    own = memory.flag("self_values")
+    groups = [flows[i : i + count] for i in range(0, len(flows), count)]
+    values = [writer.events(group, heads) for group in groups]
+    targets = f"None, {values[0]}" if own else f"torch.stack(({', '.join(values)},), 2), None"
+    call = [form, state, key, targets, *_rates(writer, memory, write)]
+    slow = slow_of(writer, memory)
+    call += [f"slow={slow}"] if slow else []
+    if "erase_key" in roles:
+        erase_key = writer.heads(write.inputs[roles.index("erase_key")], heads)
+        call.append(f"erase_key_BHTD={erase_key}")
+    writer.assign(write, f"ops.write({', '.join(call)})")
+
+
+def looped_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
+    """Ask the state at the boundary, before the segment, or at every token of it."""
+    write = writer.ops[write_name(memory.name)]
+    form, state = form_of(writer, memory, write), stack_state(writer, memory)
+    chosen, at = op.attrs["member"], op.text("at")
+    assert isinstance(chosen, tuple)
+    if op.flag("whole"):
+        _whole_read(writer, op, memory, chosen)
+        return
+    slow, query = slow_of(writer, memory), _queries(writer, op, heads_of(memory))
+    behind = f", {slow}" if slow else ""
+    some = _chosen_answers(chosen, len(memory.texts("members")))
+    if at == "boundary" or op.flag("carried"):
+        weights = _standing(memory, form, state, at)
+        if not slow:
+            weights, some = _chosen_weights(weights, chosen, len(memory.texts("members"))), ""
+        answer = f"ops.answer({form}, {weights}, {query}{behind}){some}"
+    else:
+        pending = writer.region.values[write.name]
+        answer = f"ops.read({form}, {pending}, {query}, {at!r}{behind}){some}"
+    writer.assign(op, f"ops.merge_members({answer})")
+
+
+def advance_lines(writer: FunctionWriter, write: Op, periods: tuple[object, ...]) -> list[str]:
+    """What ends a segment: a stack moves past it, and commits when due."""
+    memory = memory_of(writer, write)
+    period = memory.attrs["period"]
+    commit = f"due[{periods.index(period)}]" if period in periods else "False"
+    state, pending = stack_state(writer, memory), writer.region.values[write.name]
+    return [f"{state} = ops.advance({pending}, commit={commit})"]
+
+
+def reset_lines(writer: FunctionWriter, write: Op, periods: tuple[object, ...]) -> list[str]:
+    """What follows all commits: a stack starts again when its reset is due."""
+    memory = memory_of(writer, write)
+    if "reset" not in memory.attrs:
+        return []
+    state = stack_state(writer, memory)
+    due = f"due[{periods.index(memory.attrs['reset'])}]"
+    return [f"if {due}:", f"    {state} = {_restart(writer, memory)}"]
+
+
+def _restart(writer: FunctionWriter, memory: Op) -> str:
+    other = memory.attrs.get("restart")
+    if other is None:
+        return writer.states[memory.name][1]
+    source = stack_of(writer.function, str(other))
+    index = source.texts("members").index(str(other))
+    weights = f"ops.members({stack_state(writer, source)}.anchor, {index}, {index + 1})"
+    form = form_of(writer, memory, writer.ops[write_name(memory.name)])
+    count = len(memory.texts("members"))
+    if count > 1:
+        weights = f"tuple(w.expand(-1, -1, {count}, -1, -1) for w in {weights})"
+    return f"ops.fresh({form}, {weights}{_state_options(writer, memory)})"
+
+
+def _whole_read(writer: FunctionWriter, op: Op, memory: Op, chosen: tuple[object, ...]) -> None:
+    """The matrix itself."""
+    write = writer.ops[write_name(memory.name)]
+    some = _chosen_answers(chosen, len(memory.texts("members")))
+    if op.text("at") == "boundary" or op.flag("carried"):
+        form, state = form_of(writer, memory, write), stack_state(writer, memory)
+        weights = _standing(memory, form, state, op.text("at"))
+        writer.assign(op, f"ops.standing({weights}[0]{some}, end - begin)")
+        return
+    pending = writer.region.values[write.name]
+    answer = f"ops.whole({pending}, {op.text('at')!r}){some}"
+    writer.assign(op, f"ops.merge_members({answer})")
+
+
+def _standing(memory: Op, form: str, state: str, at: str) -> str:
+    """Weights that no event of the segment has moved yet."""
+    plain = not any(axis in memory.attrs for axis in ("mirror", "reduce", "gradient"))
+    if at == "boundary":
+        return f"{state}.anchor" if plain else f"ops.weights_at_boundary({form}, {state})"
+    return f"{state}.running" if plain else f"ops.weights_before({form}, {state})"
+
+
+def form_of(writer: FunctionWriter, memory: Op, write: Op) -> str:
+    """The constant that says what a stack of memories is."""
+    linear = memory.text("net") == "linear"
+    fields: dict[str, object] = {
+        "layers": 1 if linear else memory.integer("layers"),
+        "activation": str(memory.attrs.get("activation", "silu")),
+        "residual": memory.flag("residual"),
+        "linear": linear,
+        "objective": memory.text("objective"),
+        "scale": memory.number("scale"),
+        "retain_first": memory.flag("retain_first"),
+        "erase": memory.text("erase"),
+        "implicit": memory.flag("implicit"),
+        "momentum": has_momentum(write),
+        "signed": memory.flag("signed"),
+    }
+    given = ("bias", "norm", "power", "switch", "window", "events", "erase_key", "direction_steps")
+    for axis in (*given, "mirror", "mirror_power", "gradient"):
+        if axis in memory.attrs:
+            fields[axis] = memory.attrs[axis]
+    if memory.flag("self_values"):
+        fields["self_values"] = True
+    if stepped(write):
+        fields["stepped"] = True
+    if "reduce" in memory.attrs:
+        fields["reduces"] = True
+    if "per" in memory.attrs:
+        fields["per"] = tuple(tuple(text.split(":", 1)) for text in memory.texts("per"))
+    text = f"ops.Form({', '.join(f'{key}={value!r}' for key, value in fields.items())})"
+    return writer.forms.setdefault(text, writer.fresh(f"{writer.function.name.upper()}_FORM"))
+
+
+def layer_shapes(memory: Op) -> list[tuple[int, int]]:
+    """(out, in) of every matrix of a memory's net, for one head, input side first."""
+    key, value = head_widths(memory)
+    if memory.text("net") == "linear":
+        return [(value, key)]
+    sizes = [key, *[memory.integer("hidden")] * (memory.integer("layers") - 1), value]
+    return [(out, in_) for in_, out in pairwise(sizes)]
+
+
+def stack_state(writer: FunctionWriter, memory: Op) -> str:
+    """The variable of a stack's state."""
+    write = writer.ops[write_name(memory.name)]
+    shapes = layer_shapes(memory)
+    parts = [_stacked(writer, memory, f"W{i}", shape) for i, shape in enumerate(shapes)]
+    if memory.flag("bias"):
+        parts += [_stacked(writer, memory, f"b{i}", (out, 1)) for i, (out, _) in enumerate(shapes)]
+    form = form_of(writer, memory, write)
+    options = _state_options(writer, memory)
+    first = f"ops.first_state({form}, ({', '.join(parts)},), x.shape[0]{options})"
+    return writer.state(memory.name, first)
+
+
+def _state_options(writer: FunctionWriter, memory: Op) -> str:
+    write = writer.ops[write_name(memory.name)]
+    options = {}
+    if "window" in memory.attrs and kind(memory, "rate") != "head":
+        options["rate"] = _numbers(memory, "rate")
+    if "window" in memory.attrs and memory.text("objective") == "huber":
+        options["delta"] = int("delta" in write.texts("roles"))
+    if memory.flag("retain_first"):
+        options["kept"] = _numbers(memory, "retain")
+    return "".join(f", {key}={value!r}" for key, value in options.items())
+
+
+def _numbers(memory: Op, role: str) -> int:
+    """How many numbers a head's coefficient has; 0 for one alone."""
+    columns, rows = head_widths(memory)
+    return {"head": 0, "value": rows, "key": columns, "cell": rows * columns}[kind(memory, role)]
+
+
+def _stacked(writer: FunctionWriter, memory: Op, name: str, shape: tuple[int, int]) -> str:
+    """First weights of one layer of all members: (H, M, out, in)."""
+    heads, parts = heads_of(memory), []
+    members = memory.texts("members")
+    sources = memory.texts("sources") or members
+    for source, init in zip(sources, memory.texts("inits"), strict=True):
+        parts.append(_first(memory, f"{source}.{name}", init, (heads, *shape)))
+    return writer.weight(f"torch.stack(({', '.join(parts)},), 1)", f"{memory.name}.{name}")
+
+
+def _first(memory: Op, key: str, init: str, shape: tuple[int, int, int]) -> str:
+    heads, rows, columns = shape
+    bias = key.rpartition(".")[2].startswith("b")
+    if init == "zero" or (init == "identity" and bias):
+        return f"like.new_zeros({heads}, {rows}, {columns})"
+    if init == "identity":
+        return f"torch.eye({rows}, {columns}).to(like).expand({heads}, -1, -1)"
+    column = bias or memory.flag("vector")
+    return f"p[{key!r}].view({heads}, {rows}, 1)" if column else f"p[{key!r}]"
+
+
+def slow_of(writer: FunctionWriter, memory: Op) -> str:
+    """Gain and shift of a net's norm, (H, M, E) each; empty without a norm."""
+    norm = str(memory.attrs.get("norm", "none"))
+    names = {"none": (), "rms_norm": ("gain",), "layer_norm": ("gain", "shift")}[norm]
+    parts = []
+    for name in names:
+        each = [f"p[{f'{member}.norm.{name}'!r}]" for member in memory.texts("members")]
+        parts.append(f"torch.stack(({', '.join(each)},), 1)")
+    if not parts:
+        return ""
+    return writer.weight(f"({', '.join(parts)},)", f"{memory.name}.norm")
+
+
+def _rates(writer: FunctionWriter, memory: Op, write: Op) -> list[str]:
+    """The coefficients that are not at their defaults."""
+    like = writer.heads(write.inputs[1], heads_of(memory))
+    given = []
+    for role, default in RATES.items():
+        known = role in write.attrs if default is ... else is_given(write, role, float(default))  # type: ignore[arg-type]
+        if role in write.texts("roles") or known:
+            name = "erase" if role == "erase_rate" else role
+            given.append(f"{name}={rate_of(writer, memory, write, role, like)}")
+    if "reduce" in memory.attrs:
+        given.append(f"share={_share(writer, memory, write, like)}")
+    return [f"ops.Rates({', '.join(given)})"]
+
+
+def _share(writer: FunctionWriter, memory: Op, write: Op, like: str) -> str:
+    if memory.text("reduce") == "mean":
+        periods = {memory.integer("period"), memory.integer("reset", 0)} - {0}
+        return f"ops.mean_share({like}, {writer.now()}, {tuple(sorted(periods))!r})"
+    flow = write.inputs[write.texts("roles").index("share")]
+    return writer.coefficient(flow, heads_of(memory))
+
+
+def _queries(writer: FunctionWriter, op: Op, heads: int) -> str:
+    """One query for all members (B, H, T, D), or one for each (B, H, M, T, D)."""
+    order = op.attrs.get("query")
+    if not isinstance(order, tuple):
+        return writer.heads(op.inputs[1], heads)
+    return writer.stacked_heads([op.inputs[1 + int(str(i))] for i in order], heads)
+
+
+def _chosen_weights(weights: str, chosen: tuple[object, ...], total: int) -> str:
+    if len(chosen) == total:
+        return weights
+    if _is_run(chosen):
+        return f"ops.members({weights}, {chosen[0]}, {int(str(chosen[-1])) + 1})"
+    return f"tuple(weight[:, :, {list(chosen)!r}] for weight in {weights})"
+
+
+def _chosen_answers(chosen: tuple[object, ...], total: int) -> str:
+    if len(chosen) == total:
+        return ""
+    if _is_run(chosen):
+        return f"[:, :, {chosen[0]}:{int(str(chosen[-1])) + 1}]"
+    return f"[:, :, {list(chosen)!r}]"
+
+
+def _is_run(chosen: tuple[object, ...]) -> bool:
+    first = int(str(chosen[0]))
+    return list(chosen) == list(range(first, first + len(chosen)))

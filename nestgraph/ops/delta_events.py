@@ -1,0 +1,123 @@
+"""The events of a `diagonal_delta` memory, sorted into pulls and writes.
+
+Legend: B batch, H heads, T time, n events a position, p pulls, f writes, D key width,
+E value width, e = E or 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """What every position does to the matrix; pulls come first wherever both stand in one axis.
+
+    Attributes:
+        pulled: x of the pulls, (B, H, T, p, D).
+        rates: c of the pulls, (B, H, T, p, e).
+        keys: y of the pulls, then z of the writes, (B, H, T, p + f, D).
+        values: w of the same, (B, H, T, p + f, E).
+    """
+
+    pulled: Tensor
+    rates: Tensor
+    keys: Tensor
+    values: Tensor
+
+    @property
+    def by_value(self) -> bool:
+        """Whether rows of the matrix are pulled at paces of their own."""
+        return self.pulled.shape[3] > 0 and self.rates.shape[4] > 1
+
+    @property
+    def pulls(self) -> int:
+        """p."""
+        return self.pulled.shape[3]
+
+
+def gather(
+    k: Tensor,
+    v: Tensor,
+    rate: Tensor,
+    erase: Tensor | None,
+    first_kept: Tensor | None,
+    *,
+    erase_key: Tensor | None,
+    pulling: bool,
+    alike: bool,
+) -> Events:
+    """Sort the events.
+
+    Args:
+        k: keys (B, H, T, D) or (B, H, T, n, D).
+        v: values.
+        rate: η times scale, spread over the matrix.
+        erase: ρ, spread over the matrix.
+        first_kept: α where pulls see what it left, else None; spread over the matrix.
+        erase_key: (B, H, T, D).
+        pulling: whether the objective's gradient pulls.
+        alike: ρ is η.
+
+    Returns:
+        As few events as the rates allow: an erase under the write's own key is one with it.
+    """
+    if k.dim() == 4:
+        k, v = k.unsqueeze(3), v.unsqueeze(3)
+    write_key, write_rate = _split(rate, k)
+    values = write_rate * v
+    none = values.new_zeros(1).expand_as(values)
+    pulls: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    writes: list[tuple[Tensor, Tensor]] = []
+    if erase is None:
+        if pulling:
+            pulls.append((k, write_rate, write_key, values))
+        else:
+            writes.append((write_key, values))
+    else:
+        other = k if erase_key is None else erase_key.unsqueeze(3)
+        key, pace = _split(erase, other)
+        plain = rate.shape[4] == 1 and erase.shape[4] == 1
+        if erase_key is None and (alike or plain):
+            pulls.append((k, pace + write_rate if pulling else pace, write_key, values))
+        elif pulling:
+            pulls.append((k, write_rate, write_key, values))
+            pulls.append((other, pace, key, none[:, :, :, : other.shape[3]]))
+        else:
+            pulls.append((other, pace, key, none[:, :, :, : other.shape[3]]))
+            writes.append((write_key, values))
+    return _joined(pulls, writes, first_kept)
+
+
+def _split(rate: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    """The key with what differs by key on it, and what is left of the rate, (B, H, T, 1, e)."""
+    assert 1 in rate.shape[3:], "rates by cell have no form in chunks"
+    if rate.shape[4] > 1:
+        return key * rate[..., 0, :].unsqueeze(3), rate.new_ones(1, 1, 1, 1, 1)
+    return key, rate[..., 0].unsqueeze(3)
+
+
+def _joined(
+    pulls: list[tuple[Tensor, Tensor, Tensor, Tensor]],
+    writes: list[tuple[Tensor, Tensor]],
+    first_kept: Tensor | None,
+) -> Events:
+    keys = torch.cat([y for *_, y, _ in pulls] + [z for z, _ in writes], 3)
+    values = torch.cat([w for *_, w in pulls] + [w for _, w in writes], 3)
+    if not pulls:
+        return Events(
+            pulled=keys[:, :, :, :0], rates=keys[:, :, :, :0, :1], keys=keys, values=values
+        )
+    wide = max(c.shape[4] for _, c, *_ in pulls)
+    spread = [c.expand(*x.shape[:4], wide) for x, c, *_ in pulls]
+    pulled, rates = torch.cat([x for x, *_ in pulls], 3), torch.cat(spread, 3)
+    if first_kept is None:
+        return Events(pulled=pulled, rates=rates, keys=keys, values=values)
+    if first_kept.shape[3] > 1:
+        rates = rates * first_kept[..., 0].unsqueeze(3)
+    else:
+        pulled = pulled * first_kept[..., 0, :].unsqueeze(3)
+    return Events(pulled=pulled, rates=rates, keys=keys, values=values)

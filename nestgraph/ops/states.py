@@ -1,0 +1,114 @@
+"""States of anchored memories: the first, one without a way back, and what reads see of one.
+
+Legend: B batch, H heads, M stacked memories, J events that a window keeps, D and E widths.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nestgraph.ops.form import Form, State, Window
+from nestgraph.ops.mirrors import mirrored
+
+
+def first_state(
+    form: Form,
+    weights: tuple[Tensor, ...],
+    batch: int,
+    *,
+    rate: int = 0,
+    delta: bool = False,
+    kept: int | None = None,
+) -> State:
+    """The state before the first event.
+
+    Args:
+        form: what the memories are.
+        weights: (H, M, out, in) of every layer, then (H, M, out, 1) of every bias.
+        batch: rows, which all start alike.
+        rate: how many numbers the rate of an event has; 0 for one a head.
+        delta: whether `huber` has a flow of them.
+        kept: how many numbers a retention has, 0 for one a head; None where none is kept.
+    """
+    running = tuple(weight.expand(batch, *weight.shape) for weight in weights)
+    return fresh(form, running, rate=rate, delta=delta, kept=kept)
+
+
+def fresh(
+    form: Form,
+    weights: tuple[Tensor, ...],
+    *,
+    rate: int = 0,
+    delta: bool = False,
+    kept: int | None = None,
+) -> State:
+    """A state that starts at weights (B, H, M, out, in), with nothing else remembered."""
+    like = weights[0]
+    batch, heads, members = like.shape[:3]
+    width, out = weights[0].shape[-1], weights[form.layers - 1].shape[-2]
+    window = None
+    if form.window > 1:
+        events = form.past
+        targets = (1, events, width) if form.self_values else (members, events, out)
+        window = Window(
+            like.new_zeros(batch, heads, events, width),
+            like.new_zeros(batch, heads, *targets),
+            like.new_zeros(batch, heads, events, *((rate,) if rate else ())),
+            like.new_zeros(batch, heads, events) if delta else None,
+        )
+    return State(
+        weights,
+        weights,
+        tuple(torch.zeros_like(weight) for weight in weights) if form.momentum else (),
+        None if kept is None else like.new_ones(batch, heads, *((kept,) if kept else ())),
+        like.new_ones(batch, heads) if form.reduces else None,
+        window,
+    )
+
+
+def detached(state: State) -> State:
+    """The same numbers, without a way back."""
+    window = state.window
+    if window is not None:
+        window = Window(*(None if x is None else x.detach() for x in window))  # type: ignore[arg-type]
+    anchor = tuple(x.detach() for x in state.anchor)
+    just_ticked = state.running is state.anchor
+    return State(
+        anchor if just_ticked else tuple(x.detach() for x in state.running),
+        anchor,
+        tuple(x.detach() for x in state.momentum),
+        None if state.kept is None else state.kept.detach(),
+        None if state.share is None else state.share.detach(),
+        window,
+    )
+
+
+def seen(form: Form, state: State) -> tuple[Tensor, ...]:
+    """θ: the weights before any mirror, as reads behind the last event see them."""
+    if not form.reduces and form.gradient == "full":
+        return state.running
+    return tuple(
+        _seen(form, anchor, running, state.share)
+        for anchor, running in zip(state.anchor, state.running, strict=True)
+    )
+
+
+def _seen(form: Form, anchor: Tensor, running: Tensor, share: Tensor | None) -> Tensor:
+    if running is anchor:
+        return anchor
+    moved = running - anchor
+    if form.reduces:
+        assert share is not None
+        moved = share[:, :, None, None, None] * moved
+    return anchor + (moved if form.gradient == "full" else moved.detach())
+
+
+def weights_before(form: Form, state: State) -> tuple[Tensor, ...]:
+    """What a read `before` the next event asks."""
+    return mirrored(form, seen(form, state))
+
+
+def weights_at_boundary(form: Form, state: State) -> tuple[Tensor, ...]:
+    """What a read at the boundary asks."""
+    return mirrored(form, state.anchor)

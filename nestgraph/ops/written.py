@@ -1,0 +1,224 @@
+"""The events of one segment of an anchored memory, and what they do to its weights.
+
+Legend: B batch, H heads, M stacked memories, T positions of the segment, J events of the write,
+D key width, E value width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nestgraph.ops import recurrence
+from nestgraph.ops.explicit import Explicit, explicit_layer, shifted, through
+from nestgraph.ops.factors import Factors, Facts, layer_factors
+from nestgraph.ops.form import Form, State, Window
+from nestgraph.ops.fused_step import fused_step
+from nestgraph.ops.mirrors import mirror, mirrored
+from nestgraph.ops.net_norms import Slow
+from nestgraph.ops.rates import Rates, by_event, erase_rate, spread, write_rate
+from nestgraph.ops.recurrence import Pairs
+from nestgraph.ops.transfer import Transfer, transfer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The events of one segment; what they do to the weights is worked out when asked for.
+
+    Attributes:
+        form: what the memories are.
+        state: before the segment; without a way back unless learning sees the writes.
+        anchor: Θ, with its way back.
+        new: keys and values of the segment.
+        rates: its coefficients.
+        slow: gain and shift of the net's norm.
+        erase_key_BHTD: where the erase has a key of its own.
+    """
+
+    form: Form
+    state: State
+    anchor: tuple[Tensor, ...]
+    new: Facts
+    rates: Rates
+    slow: Slow
+    erase_key_BHTD: Tensor | None
+
+    @property
+    def time(self) -> int:
+        """T."""
+        return self.new.keys.shape[2] // self.form.events
+
+    @cached_property
+    def transfer(self) -> Transfer:
+        """What retention and momentum leave of each event at each later token."""
+        return transfer(self.form, self.rates, self.new.keys, self.time)
+
+    @cached_property
+    def kept(self) -> Tensor | None:
+        """With `retain_first`: the product of retentions from the tick up to each token."""
+        if self.state.kept is None:
+            return None
+        kept, retain = self.state.kept.unsqueeze(2), self.rates.retain
+        if retain is None:
+            return kept.expand(-1, -1, self.time, *kept.shape[3:])
+        return kept * retain.cumprod(2)
+
+    @cached_property
+    def facts(self) -> tuple[Facts, Tensor | None]:
+        """Events that the window kept, then the new ones; and the rate of each."""
+        new, rate = self.new, self.rates.rate
+        rate = None if rate is None else by_event(rate, self.form.events)
+        delta = None if self.rates.delta is None else by_event(self.rates.delta, self.form.events)
+        new = Facts(keys=new.keys, values=new.values, own=new.own, delta=delta)
+        if self.state.window is None:
+            return new, rate
+        return _with_past(self.state.window, new, rate)
+
+    @cached_property
+    def layers(self) -> tuple[recurrence.Layer | Explicit, ...]:
+        """For each matrix, and each bias, its way through the segment."""
+        facts, rate = self.facts
+        at, kept = self._where()
+        asked = mirrored(self.form, self.state.anchor)
+        factors = layer_factors(self.form, at, facts, self.slow, kept, asked)
+        return tuple(self._layer(index, pair, rate) for index, pair in enumerate(factors))
+
+    @property
+    def is_worked_out(self) -> bool:
+        """Whether a read has asked for the events already."""
+        return "layers" in self.__dict__
+
+    def fused(self) -> tuple[Tensor, ...]:
+        """The running weights after the segment, in one step."""
+        return fused_step(
+            self.form,
+            self.state,
+            self.new.keys,
+            self.new.values,
+            self.new.own,
+            self.rates.rate,
+            self.rates.retain,
+            self.rates.erase,
+        )
+
+    def share(self, *, before: bool) -> Tensor | None:
+        """How much what the period has moved counts at each token, (B, H, T)."""
+        if not self.form.reduces:
+            return None
+        now, last = self.rates.share, self.state.share
+        assert now is not None, "a memory that reduces is told how much"
+        assert last is not None, "and remembers it"
+        return torch.cat((last.unsqueeze(-1), now[..., :-1]), -1) if before else now
+
+    def seen(self, index: int, *, before: bool) -> Tensor:
+        """A matrix as reads see it at every token, (B, H, M, T, E, D)."""
+        layer, anchor = self.layers[index], self.anchor[index].unsqueeze(-3)
+        states = layer.states()
+        states = shifted(layer.weights, states) if before else states
+        share = self.share(before=before)
+        if share is None and self.form.gradient == "full":
+            return mirror(self.form, states) if self.form.mirror != "none" else states
+        moved = states - anchor.detach() if self.form.gradient != "full" else states - anchor
+        moved = moved if share is None else share[:, :, None, :, None, None] * moved
+        states = anchor + moved
+        return mirror(self.form, states) if self.form.mirror != "none" else states
+
+    def through(self, index: int, x_BHNTD: Tensor, *, before: bool) -> Tensor:
+        """Vectors through one layer as reads see it, (B, H, M, T, E)."""
+        form = self.form
+        if form.mirror != "none" and index < form.layers:
+            return through(self.seen(index, before=before), x_BHNTD)
+        y = self.layers[index].read(x_BHNTD, before=before)
+        share, anchor = self.share(before=before), self.anchor[index]
+        if share is not None:
+            still = x_BHNTD @ self.state.anchor[index].mT
+            y = still + share[:, :, None, :, None] * (y - still)
+        if form.gradient != "full":
+            y = y + x_BHNTD.detach() @ (anchor - anchor.detach()).mT
+        return y
+
+    def _where(self) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """The weights at which gradients are taken, and what is left of them at each event."""
+        anchor, kept = self.state.anchor, self.kept
+        if self.form.retain_first and self.form.kind("retain") != "head":
+            assert self.time == 1, "retention within a matrix moves the gradient's place: a scan"
+            anchor, kept = self._faded_within(), None
+        if self.form.mirror == "none":
+            return anchor, None if kept is None else by_event(kept, self._events_a_position(kept))
+        if kept is not None:
+            assert self.time == 1, "a mirror of what is retained first differs by token: a scan"
+            anchor = tuple(kept[:, :, 0, None, None, None] * weight for weight in anchor)
+        return mirrored(self.form, anchor), None
+
+    def _events_a_position(self, kept: Tensor) -> int:
+        """All events of the window are looked at from the one position of a scan."""
+        if self.form.window == 1:
+            return self.form.events
+        assert kept.shape[2] == 1, "a window over a fading anchor differs by token: a scan"
+        return self.form.past + self.form.events
+
+    def _faded_within(self) -> tuple[Tensor, ...]:
+        (anchor,) = self.state.anchor
+        retain = self.kept if self.kept is not None else self.rates.retain
+        assert retain is not None
+        fade = spread(retain, self.form.kind("retain"), *anchor.shape[-2:])
+        return (fade[..., 0, :, :] * anchor,)
+
+    def _layer(
+        self, index: int, pair: Factors, rate_BHJ: Tensor | None
+    ) -> recurrence.Layer | Explicit:
+        form, rates = self.form, self.rates
+        weights = self.state.running[index]
+        speed = self.state.momentum[index] if form.momentum else None
+        if form.is_explicit:
+            return explicit_layer(
+                form, index, weights, speed, pair, rates, rate_BHJ, self.erase_key_BHTD
+            )
+        rate = write_rate(form, index, pair.inputs, rate_BHJ)
+        erase = None
+        if form.erases(index):
+            new = pair.inputs[..., -self.time * form.events :, :]
+            erase = erase_rate(form, rate, rates, new)
+            if form.retain_first and rates.retain is not None:
+                erase = erase * by_event(rates.retain, form.events)[:, :, None, :, None]
+        writes = pair.slopes if rate is None else pair.slopes * rate
+        if rates.step is not None and self.transfer.is_joint:
+            writes = writes * by_event(rates.step, form.events)[:, :, None, :, None]
+        inputs = pair.inputs
+        return recurrence.layer(
+            weights, speed, Pairs(inputs=inputs, writes=writes, erase=erase), self.transfer
+        )
+
+
+def _with_past(past: Window, new: Facts, rate: Tensor | None) -> tuple[Facts, Tensor | None]:
+    rate = past.rate.new_ones(new.keys.shape[:3]) if rate is None else rate
+    values, own = new.values, new.own
+    if own is not None:
+        own = torch.cat((past.values.squeeze(2), own), 2)
+    else:
+        assert values is not None
+        values = torch.cat((past.values, values), 3)
+    delta = new.delta
+    if delta is not None:
+        # A number is the same for all events, so the window doesn't keep it.
+        before = delta[:, :, :1].expand(-1, -1, past.keys.shape[2])
+        delta = torch.cat((before if past.delta is None else past.delta, delta), 2)
+    keys = torch.cat((past.keys, new.keys), 2)
+    return Facts(keys=keys, values=values, own=own, delta=delta), torch.cat((past.rate, rate), 2)
+
+
+def window_of(written: Written) -> Window | None:
+    """The last events, for the positions to come."""
+    if written.state.window is None:
+        return None
+    facts, rate = written.facts
+    count = written.form.past
+    values = facts.values if facts.own is None else facts.own.unsqueeze(2)
+    assert values is not None, "a write needs values or self values"
+    assert rate is not None, "events in a window have rates"
+    keeps = written.state.window.delta is not None
+    delta = facts.delta[:, :, -count:] if keeps and facts.delta is not None else None
+    return Window(facts.keys[:, :, -count:], values[:, :, :, -count:], rate[:, :, -count:], delta)

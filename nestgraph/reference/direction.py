@@ -1,0 +1,33 @@
+"""What the momentum becomes before it is added to the state (§5, `direction`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nestgraph.reference.nets import is_matrix
+from nestgraph.system import Rule
+
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of Muon: singular values end near 1, between 0.5 and 1.5
+TINY = 1e-7
+
+
+def direction(rule: Rule, momentum: Tensor) -> Tensor:
+    """D(S): S itself, or its orthogonalised form; biases stay as they are."""
+    if rule.direction == "gradient" or not is_matrix(momentum):
+        return momentum
+    return newton_schulz(momentum, rule.direction_steps)
+
+
+def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
+    """X ← aX + (b XXᵀ + c (XXᵀ)²) X, `steps` times from X = S/‖S‖; on the transpose if tall."""
+    tall = matrix.shape[-2] > matrix.shape[-1]
+    x = matrix.mT if tall else matrix
+    a, b, c = QUINTIC
+    # The norm of autograd's own: a root of squares has no slope at a momentum of zero.
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + TINY)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    orthogonal: Tensor = x.mT if tall else x
+    return orthogonal
