@@ -9,16 +9,17 @@ from nestgraph.system import Memory, Node
 
 
 def memory_numbers(memory: Memory, context: int) -> int:
-    """Numbers in the state of a memory.
+    """Numbers in the state of a memory, where attention keeps most.
 
     Args:
         memory: a group of the outer optimizer has no inner state.
-        context: positions that attention without a window has seen.
+        context: positions that attention without a window or resets has seen.
     """
     if memory.is_step_group:
         return 0
     if memory.net.kind == "attention":
-        positions = min(context, memory.net.window or context)
+        kept = memory.reset.period - 1 if memory.reset.unit == "tokens" else context
+        positions = min(context, memory.net.window or context, kept)
         return memory.heads * sum(head_widths(memory)) * positions * len(memory.values)
     copies = 1 + _has_anchor(memory) + (memory.rule.momentum.number != 0)
     running = sum(math.prod(shape.shape) for shape in state_shapes(memory))
@@ -42,4 +43,13 @@ def _beside(memory: Memory) -> int:
     retention = heads if memory.rule.retain_first and slow else 0
     share = heads if memory.rule.reduce != "sum" else 0
     past = (memory.objective.window - 1) * len(memory.values)
-    return retention + share + past * heads * (sum(head_widths(memory)) + 1)
+    return retention + share + past * heads * _event(memory)
+
+
+def _event(memory: Memory) -> int:
+    """Numbers a head of one event in a window: key, value, rate, and a threshold that flows."""
+    d_k, d_v = head_widths(memory)
+    rates = {"head": 1, "value": d_v, "key": d_k, "cell": d_v * d_k}[memory.rule.rate.per]
+    key = 0 if memory.net.kind == "vector" else d_k
+    delta = memory.objective.delta
+    return key + d_v + rates + (delta is not None and delta.flow is not None)

@@ -53,7 +53,7 @@ def repeat_channels(x_BTW: Tensor, times: int | Sequence[int], heads: int = 1) -
     if isinstance(times, int):
         return x_BTW.repeat_interleave(times, -1)
     counts = torch.tensor(list(times), device=x_BTW.device)
-    return runs(x_BTW, heads).repeat_interleave(counts, -1).flatten(-2)
+    return runs(x_BTW, heads).repeat_interleave(counts, -1, output_size=sum(times)).flatten(-2)
 
 
 def slice_heads(x_BTW: Tensor, heads: int, start: int, size: int) -> Tensor:
