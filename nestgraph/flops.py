@@ -91,6 +91,8 @@ def _iteration(heads: int, rows: int, columns: int) -> int:
 
 def _seen(memory: Memory, read: Read, context: int) -> float:
     """Events that a read of attention sees, in the mean over the positions of a sequence."""
+    if memory.reset.unit == "tokens":
+        context = min(context, memory.reset.period)
     window = min(context, memory.net.window or context)
     mean = window - window * (window - 1) / (2 * context)  # 1, 2, … up to the window, then it
     positions = mean - 1 if read.at == "before" else mean

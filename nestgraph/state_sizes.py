@@ -9,7 +9,7 @@ from nestgraph.system import Memory, Node
 
 
 def memory_numbers(memory: Memory, context: int) -> int:
-    """Numbers in the state of a memory.
+    """Numbers in the state of a memory, where attention keeps most.
 
     Args:
         memory: a group of the outer optimizer has no inner state.

@@ -23,6 +23,7 @@ Json = dict[str, Any]
 ARITHMETIC: Json = {"type": "string", "pattern": "\\$"}
 LITERAL = ("nestgraph", "name", "doc", "extends")  # never arithmetic
 PARTS = ("blocks", "model", "optimizer")
+PARTIAL = "Partial"  # before the name of a kind whose fields may all be left out
 LEAVES = ("integer", "number", "boolean")
 
 
@@ -38,9 +39,11 @@ def json_schema() -> Json:
     }
     definitions["Node"] = _node()
     definitions["Step"] = _step()
+    root = _root(definitions.pop("SpecFile"))
+    definitions |= {f"{PARTIAL}{name}": _partial(kind) for name, kind in definitions.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_root(definitions.pop("SpecFile")),
+        **root,
         "title": "nestgraph spec",
         "$defs": dict(sorted(definitions.items())),
     }
@@ -66,8 +69,26 @@ def _root(file: Json) -> Json:
         "properties": {**file["properties"], **parts},
         "required": required,
         "if": {"required": ["extends"]},
+        "then": {"properties": {name: _partial(schema) for name, schema in whole.items()}},
         "else": {"properties": whole, "required": ["blocks"]},
     }
+
+
+def _partial(schema: Any) -> Any:
+    """The schema of what is merged into something else, so that any field may be left out."""
+    if isinstance(schema, list):
+        return [_partial(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: value for key, value in schema.items() if key not in _STRICT}
+    if isinstance(changed.get("$ref"), str):
+        changed["$ref"] = changed["$ref"].replace("#/$defs/", f"#/$defs/{PARTIAL}")
+    if "oneOf" in changed:  # without the field that tells them apart several may fit
+        changed["anyOf"] = changed.pop("oneOf")
+    return {key: _partial(value) for key, value in changed.items()}
+
+
+_STRICT = ("required", "discriminator")
 
 
 def _node() -> Json:

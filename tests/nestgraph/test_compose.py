@@ -210,3 +210,23 @@ def test_check_gives_findings_and_texts_without_raising(here: Path):
     assert [one.code for one in found if one.severity == "error"] == ["NG104"]
     assert list(sources) == ["t.yaml"]
     assert check("nothing.yaml")[0][0].code == "NG100"
+
+
+def test_errors_keep_their_places_through_a_chain_of_files():
+    """Three files, an error in each; values that are replaced on the way are not judged."""
+    texts = {
+        "grand.yaml": GOOD.replace("keys: k,", "keys: kk,").replace("adamw", "7"),
+        "parent.yaml": "nestgraph: 1\nname: p\nextends: grand\nlevels: {slow: 3 weeks}\n",
+        "child.yaml": "nestgraph: 1\nname: c\nextends: parent\n"
+        "training: {optimizer: adamw, lr: x}\n",
+    }
+
+    with pytest.raises(SpecError) as caught:
+        Spec.from_sources(texts, "child.yaml")
+
+    places = [(str(found.span), found.code) for found in caught.value.diagnostics]
+    assert places == [
+        ("child.yaml:4:34", "NG104"),
+        ("grand.yaml:8:30", "NG201"),
+        ("parent.yaml:4:16", "NG104"),
+    ]

@@ -158,6 +158,35 @@ def test_a_spec_that_extends_another_may_say_as_little_as_it_likes():
     assert not fits(alone, SCHEMA)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "blocks: {hope: {nodes: {a: {in: x}}}}",
+        "blocks: {self_modifying_titans: {memories: {M_k: {net: {layers: 3}, rule: {rate: 0.5}}}}}",
+        "model: {embed: {width: 64}}",
+        "blocks: {new: {nodes: {out: {op: linear, in: x, then: [silu, {op: conv}]}}}}",
+    ],
+)
+def test_a_spec_that_extends_another_may_leave_out_any_field(text: str):
+    assert fits(read(f"nestgraph: 1\nname: c\nextends: hope\n{text}\n"), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "blocks: {hope: {nods: {}}}",
+        "blocks: {hope: {nodes: {a: {opp: linear}}}}",
+        "blocks: {hope: {nodes: {a: {op: liner}}}}",
+        "blocks: {b: {memories: {M: {net: {layers: 3, window: 2}}}}}",
+        "blocks: {b: {memories: {M: {heads: many}}}}",
+        "model: {embed: {widht: 64}}",
+        "model: {norm: batch_norm}",
+    ],
+)
+def test_what_it_does_say_is_judged_all_the_same(text: str):
+    assert not fits(read(f"nestgraph: 1\nname: c\nextends: hope\n{text}\n"), SCHEMA)
+
+
 def test_every_field_is_described():
     silent = [name for name, field in described(SCHEMA) if not field.get("description")]
 
