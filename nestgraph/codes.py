@@ -106,8 +106,6 @@ _NOT_YET = {
     "NG908": "Nothing runs `gradient` other than `full` yet.",
     "NG909": "Nothing runs several events at one position yet.",
     "NG910": "Nothing runs this op yet.",
-    "NG911": "Nothing runs `tie` yet.",
-    "NG912": "Nothing trains with this optimizer yet.",
     "NG914": "A kernel would have to be differentiated twice.",
 }
 _RUNS = {
