@@ -84,6 +84,9 @@ _MEANING = {
     "NG347": "A name is no optimizer.",
     "NG348": "An optimizer has no var that is set from outside.",
     "NG349": "An op or a memory of an optimizer would have to be trained.",
+    "NG350": "A horizon cuts gradients where it can't.",
+    "NG351": "A `task` memory on tokens restarts between its ticks, or as what is none.",
+    "NG352": "A field has no meaning on a `task` memory on tokens.",
 }
 _WARNINGS = {
     "NG401": "An mlp memory commits at every token, which is slow.",
@@ -103,8 +106,6 @@ _NOT_YET = {
     "NG908": "Nothing runs `gradient` other than `full` yet.",
     "NG909": "Nothing runs several events at one position yet.",
     "NG910": "Nothing runs this op yet.",
-    "NG911": "Nothing runs `tie` yet.",
-    "NG912": "Nothing trains with this optimizer yet.",
     "NG914": "A kernel would have to be differentiated twice.",
 }
 _RUNS = {
