@@ -33,8 +33,14 @@ def op_numbers(node: Node, width_in: int) -> int:
 
 
 def _has_anchor(memory: Memory) -> bool:
-    """A memory that commits at every token has its running state for an anchor."""
-    return not (memory.level.unit == "tokens" and memory.level.period == 1)
+    """A memory that commits at every token has its running state for an anchor.
+
+    So has one that the model's loss moves: it has one state, and only ticks move it. What such
+    memories keep of an open period, to take its gradient, is not counted here: it grows within
+    the period and goes with it.
+    """
+    every_token = memory.level.unit == "tokens" and memory.level.period == 1
+    return not (every_token or memory.is_fast)
 
 
 def _beside(memory: Memory) -> int:

@@ -58,6 +58,7 @@ def place_of(spec: Spec, file: Path | None, out: Path | None) -> Path:
         )
     place = file.parent if own and file is not None else new_folder(spec.system.name, out)
     write_spec(place, spec)
+    write_environment(place)
     return place
 
 

@@ -13,6 +13,7 @@ from nestgraph import zoo
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.cost import measure
 from nestgraph.costs import costs, level_costs, total
+from nestgraph.fast import fast_memories
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import Reference
 from nestgraph.spec import Spec, load
@@ -69,7 +70,9 @@ def test_state_bytes_are_those_of_the_state_that_a_compiled_model_keeps(name: st
     for seen in (tokens, tokens[:, :-1]):
         state = model.flat_state(model(seen).state)
         del state["position"]
-        kept.append(sum(tensor.numel() for tensor in state.values()))
+        # What an open period keeps for its gradient goes with the period.
+        own = [tensor for name, tensor in state.items() if not name.startswith("open.")]
+        kept.append(sum(tensor.numel() for tensor in own))
     assert total(system).state == max(kept)
 
 
@@ -132,7 +135,9 @@ def test_every_shipped_spec_can_be_measured_without_numbers(name: str) -> None:
     system = load(name).system
     cost = measure(system, tokens=24)
     assert cost.tokens == 24
-    assert cost.backward > cost.forward > 0
+    assert min(cost.backward, cost.forward) > 0
+    # Memories that the model's loss moves take their gradients within the forward.
+    assert cost.backward > cost.forward or any(True for _ in fast_memories(system.model))
 
 
 def test_a_memory_bears_the_cost_of_its_reads_and_of_its_start() -> None:
