@@ -13,6 +13,7 @@ from nestgraph import zoo
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.cost import measure
 from nestgraph.costs import costs, level_costs, total
+from nestgraph.fast import fast_memories
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import Reference
 from nestgraph.spec import Spec, load
@@ -132,7 +133,10 @@ def test_every_shipped_spec_can_be_measured_without_numbers(name: str) -> None:
     system = load(name).system
     cost = measure(system, tokens=24)
     assert cost.tokens == 24
-    assert cost.backward > cost.forward > 0
+    assert cost.forward > 0
+    # Ticks within the tokens take gradients of their own, which count as forward: the backward
+    # behind them is cut at ticks, and may be the smaller one.
+    assert cost.backward > (0 if list(fast_memories(system.model)) else cost.forward)
 
 
 def test_a_memory_bears_the_cost_of_its_reads_and_of_its_start() -> None:
