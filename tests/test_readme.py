@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,28 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "my_texts" / "one.txt").write_text("a text of my own, " * 100)
     ran = []
     for words in verbs():
-        result = CliRunner().invoke(app, words)
-        assert result.exit_code == 0, (words, result.output, result.exception)
+        if words[0] == "view":
+            assert_serves(words)
+        else:
+            result = CliRunner().invoke(app, words)
+            expected = 1 if words[0] == "diff" else 0  # as for `diff` of files that differ
+            assert result.exit_code == expected, (words, result.output, result.exception)
         ran.append(words[0])
-    assert {"list", "show", "draw", "compile", "train", "generate"} <= set(ran)
+    named = {"list", "show", "draw", "view", "diff", "compile", "train", "generate", "report"}
+    assert named <= set(ran)
+
+
+def assert_serves(words: list[str]) -> None:
+    """A command that goes on until it is stopped: its page answers."""
+    command = [sys.executable, "-m", "nestgraph", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            address = served.stdout.readline().split()[0]
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert answer.status == 200
+        finally:
+            served.terminate()
 
 
 def test_the_python_block_runs(tmp_path: Path) -> None:
