@@ -99,7 +99,7 @@ RULES = ("implicit: false", "erase: layers, implicit: true", "retain_first: true
     [
         (1, True, 6, False, "after"),
         (2, True, 6, True, "before"),
-        (2, False, 4, False, "boundary"),
+        (2, False, 10, False, "boundary"),
         (3, False, 8, True, "after"),
     ],
 )
