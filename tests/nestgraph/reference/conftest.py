@@ -178,11 +178,11 @@ def held(agree: Callable[..., None]) -> Callable[..., None]:
         mix = torch.randn_like(ours)
         slopes = torch.autograd.grad((ours * mix).sum(), leaves, allow_unused=True)
         expected = torch.autograd.grad((theirs * mix).sum(), leaves, allow_unused=True)
+        # Sums of large terms leave rounding in small slopes: a thousandth of them all counts.
+        least = 1e-3 * max(other.norm().item() for other in expected if other is not None)
         for one, other in zip(slopes, expected, strict=True):
             assert (one is None) == (other is None)
-            if one is not None and other.norm() > 1e-9:
-                agree(one, other, 1e-9)
-            elif one is not None:
-                assert one.norm() < 1e-8
+            if one is not None:
+                assert (one - other).norm() <= 1e-9 * max(other.norm().item(), least)
 
     return compare
