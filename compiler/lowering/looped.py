@@ -55,6 +55,8 @@ def looped_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
         answer = f"ops.answer({form}, {weights}, {query}{behind}){some}"
     else:
         pending = writer.region.values[write.name]
+        if some and _is_run(chosen):
+            behind, some = f"{behind}, some={_run(chosen)}", ""
         answer = f"ops.read({form}, {pending}, {query}, {at!r}{behind}){some}"
     writer.assign(op, f"ops.merge_members({answer})")
 
@@ -254,7 +256,8 @@ def _chosen_weights(weights: str, chosen: tuple[object, ...], total: int) -> str
     if len(chosen) == total:
         return weights
     if _is_run(chosen):
-        return f"ops.members({weights}, {chosen[0]}, {int(str(chosen[-1])) + 1})"
+        start, stop = _run(chosen)
+        return f"ops.members({weights}, {start}, {stop})"
     return f"tuple(weight[:, :, {list(chosen)!r}] for weight in {weights})"
 
 
@@ -262,10 +265,16 @@ def _chosen_answers(chosen: tuple[object, ...], total: int) -> str:
     if len(chosen) == total:
         return ""
     if _is_run(chosen):
-        return f"[:, :, {chosen[0]}:{int(str(chosen[-1])) + 1}]"
+        start, stop = _run(chosen)
+        return f"[:, :, {start}:{stop}]"
     return f"[:, :, {list(chosen)!r}]"
 
 
 def _is_run(chosen: tuple[object, ...]) -> bool:
+    return list(chosen) == list(range(*_run(chosen)))
+
+
+def _run(chosen: tuple[object, ...]) -> tuple[int, int]:
+    """The first member, and the one behind the last if none between is left out."""
     first = int(str(chosen[0]))
-    return list(chosen) == list(range(first, first + len(chosen)))
+    return first, first + len(chosen)

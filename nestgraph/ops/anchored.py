@@ -89,8 +89,19 @@ def write(
     )
 
 
-def read(form: Form, written: Written, q_BHTD: Tensor, at: At = "after", slow: Slow = ()) -> Tensor:
+def read(
+    form: Form,
+    written: Written,
+    q_BHTD: Tensor,
+    at: At = "after",
+    slow: Slow = (),
+    *,
+    some: tuple[int, int] | None = None,
+) -> Tensor:
     """Ask the running weights, token by token of the segment.
+
+    Where a whole stack goes through a segment in one step by hand, what the events do to the
+    members that are asked is worked out for them alone.
 
     Args:
         form: what the memories are.
@@ -98,10 +109,15 @@ def read(form: Form, written: Written, q_BHTD: Tensor, at: At = "after", slow: S
         q_BHTD: queries shared by the members, or (B, H, M, T, D).
         at: whether a token's answer knows the event of its own position.
         slow: gain and shift of the net's norm.
+        some: the first member that is asked, and the first behind it that isn't; else all are.
 
     Returns:
         (B, H, M, T, E).
     """
+    if some is not None:
+        if can_fuse(form) and not written.is_worked_out:
+            return read(form, written.part(*some), q_BHTD, at, slow)
+        return read(form, written, q_BHTD, at, slow)[:, :, slice(*some)]
     x = y = q_BHTD.unsqueeze(2) if q_BHTD.dim() == 4 else q_BHTD
     before = at == "before"
     ones = x.new_ones(1, 1, 1, x.shape[-2], 1)

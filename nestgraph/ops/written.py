@@ -6,7 +6,7 @@ D key width, E value width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,7 +16,8 @@ from nestgraph.ops import recurrence
 from nestgraph.ops.explicit import Explicit, explicit_layer, shifted, through
 from nestgraph.ops.factors import Factors, Facts, layer_factors
 from nestgraph.ops.form import Form, State, Window
-from nestgraph.ops.fused_step import fused_step
+from nestgraph.ops.fused_step import can_fuse, fused_step
+from nestgraph.ops.members import members
 from nestgraph.ops.mirrors import mirror, mirrored
 from nestgraph.ops.net_norms import Slow
 from nestgraph.ops.rates import Rates, by_event, erase_rate, spread, write_rate
@@ -90,6 +91,19 @@ class Written:
     def is_worked_out(self) -> bool:
         """Whether a read has asked for the events already."""
         return "layers" in self.__dict__
+
+    def part(self, start: int, stop: int) -> Written:
+        """The same events as some members of a stack that `fused_step` knows take them in."""
+        assert can_fuse(self.form), "what else a state holds isn't divided"
+        running, anchor = (members(x, start, stop) for x in self.state[:2])
+        values = self.new.values
+        values = None if values is None else values[:, :, start:stop]
+        return replace(
+            self,
+            state=self.state._replace(running=running, anchor=anchor),
+            anchor=members(self.anchor, start, stop),
+            new=replace(self.new, values=values),
+        )
 
     def fused(self) -> tuple[Tensor, ...]:
         """The running weights after the segment, in one step."""

@@ -321,6 +321,25 @@ def test_any_split_of_a_period_gives_the_same_numbers(assert_alike):
         assert_alike([*pieces, *tensors(other)], [*whole, *tensors(state)])
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_asking_some_members_is_a_part_of_asking_all(seed, assert_alike, loss_gradients):
+    """Forms with a step by hand work out these members alone, the others all of them."""
+    draw = random.Random(seed)
+    torch.manual_seed(seed)
+    case = make_case(random_form(draw), 6, members=4, own=draw.random() < 0.5)
+    some = draw.choice([(0, 1), (1, 3), (3, 4), (0, 4)])
+    at, answers = draw.choice(["after", "before"]), []
+    for part in (some, None):
+        written = case.written(start(case), 0, 6)
+        y = read(case.form, written, case.query, at, some=part)
+        answers.append(y if part else y[:, :, slice(*some)])
+        answers.append(advance(written, commit=True).running[0])
+    ours, theirs = answers[:2], answers[2:]
+    assert_alike(ours, theirs)
+    inputs = case.inputs()
+    assert_alike(loss_gradients(ours, inputs), loss_gradients(theirs, inputs))
+
+
 def test_two_heads_are_two_memories_and_rows_never_mix(assert_alike):
     torch.manual_seed(3)
     form = Form(layers=2, erase="layers")
