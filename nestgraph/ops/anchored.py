@@ -10,15 +10,15 @@ Titans arXiv 2501.00663 Eq. 13-18, TTT arXiv 2407.04620, Miras arXiv 2504.13173,
     θ_t = Θ + share_t (A_t - Θ),  W_t = mirror(θ_t)
 
 Because a and d don't depend on A inside the segment, this is a delta rule with given keys and
-values, matrix by matrix: all tokens at once (`recurrence.py`), or with every state written out
-(`explicit.py`). A loop outside calls, segment by segment: `answer` at the anchor for reads at
+values, matrix by matrix: all tokens at once (`recurrence.py`), with the direction of every S_t
+(`directed.py`), or with every state written out (`explicit.py`). A loop outside calls, segment by segment: `answer` at the anchor for reads at
 the boundary, `write`, `read`, then `advance`.
 
 Legend: B batch, H heads, M stacked memories, T positions of the segment, J events of the write,
 D key width, E value width.
 FLOPs a token, head and member for a net with N weights: 2N an answer; 8N a write and advance
 (10N with own answers as values); 2T(D + E) more a layer for the pairs of tokens. Written out,
-12N and what the direction costs.
+12N and what the direction costs; with directions 2TN for a read.
 """
 
 from __future__ import annotations

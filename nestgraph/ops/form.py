@@ -107,6 +107,12 @@ class Form:
         within = any(per != "head" and (role, per) != by_row for role, per in self.per)
         return self.direction_steps > 0 or self.erase_key or within
 
+    @property
+    def is_directed(self) -> bool:
+        """Whether all that the state needs written out are the directions of its momentum."""
+        plain = self.erase == "none" and not self.erase_key
+        return self.direction_steps > 0 and plain and all(per == "head" for _, per in self.per)
+
     def kind(self, role: str) -> Per:
         """How many numbers a coefficient has."""
         return dict(self.per).get(role, "head")

@@ -92,10 +92,8 @@ def transfer(form: Form, rates: Rates, like_BHJD: Tensor, time: int) -> Transfer
             speed_end=None,
             count=form.events,
         )
-    speeds, speed = ratios(momentum, form.signed)
-    speeds, speed = speeds.unsqueeze(2), speed[:, :, None, :, None]
-    if form.window > 1 or form.events > 1:
-        speeds = speeds @ band(form, time, like_BHJD)
+    speed, speeds = speeds_of(form, rates, like_BHJD, time)
+    assert speed is not None
     return Transfer(
         whole_B1T=whole,
         start=start,
@@ -105,6 +103,19 @@ def transfer(form: Form, rates: Rates, like_BHJD: Tensor, time: int) -> Transfer
         speed_end=(speed[..., -1:, :], speeds[..., -1, :, None]),
         count=form.events,
     )
+
+
+def speeds_of(
+    form: Form, rates: Rates, like_BHJD: Tensor, time: int
+) -> tuple[Tensor | None, Tensor]:
+    """What the momentum holds: q (B, H, 1, T, 1), None without momentum; Q K (..., T, J)."""
+    if rates.momentum is None:
+        return None, band(form, time, like_BHJD)
+    speeds, speed = ratios(rates.momentum, form.signed)
+    speeds = speeds.unsqueeze(2)
+    if form.window > 1 or form.events > 1:
+        speeds = speeds @ band(form, time, like_BHJD)
+    return speed[:, :, None, :, None], speeds
 
 
 def band(form: Form, time: int, like: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops import recurrence
+from nestgraph.ops.directed import Directed, directed_layer
 from nestgraph.ops.explicit import Explicit, explicit_layer, shifted, through
 from nestgraph.ops.factors import Factors, Facts, layer_factors
 from nestgraph.ops.form import Form, State, Window
@@ -22,7 +23,7 @@ from nestgraph.ops.mirrors import mirror, mirrored
 from nestgraph.ops.net_norms import Slow
 from nestgraph.ops.rates import Rates, by_event, erase_rate, spread, write_rate
 from nestgraph.ops.recurrence import Pairs
-from nestgraph.ops.transfer import Transfer, transfer
+from nestgraph.ops.transfer import Transfer, speeds_of, transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,11 @@ class Written:
         return transfer(self.form, self.rates, self.new.keys, self.time)
 
     @cached_property
+    def speeds(self) -> tuple[Tensor | None, Tensor]:
+        """What the momentum holds of its start and of each event at each token."""
+        return speeds_of(self.form, self.rates, self.new.keys, self.time)
+
+    @cached_property
     def kept(self) -> Tensor | None:
         """With `retain_first`: the product of retentions from the tick up to each token."""
         if self.state.kept is None:
@@ -79,7 +85,7 @@ class Written:
         return _with_past(self.state.window, new, rate)
 
     @cached_property
-    def layers(self) -> tuple[recurrence.Layer | Explicit, ...]:
+    def layers(self) -> tuple[recurrence.Layer | Directed | Explicit, ...]:
         """For each matrix, and each bias, its way through the segment."""
         facts, rate = self.facts
         at, kept = self._where()
@@ -183,11 +189,11 @@ class Written:
 
     def _layer(
         self, index: int, pair: Factors, rate_BHJ: Tensor | None
-    ) -> recurrence.Layer | Explicit:
+    ) -> recurrence.Layer | Directed | Explicit:
         form, rates = self.form, self.rates
         weights = self.state.running[index]
         speed = self.state.momentum[index] if form.momentum else None
-        if form.is_explicit:
+        if form.is_explicit and not form.is_directed:
             return explicit_layer(
                 form, index, weights, speed, pair, rates, rate_BHJ, self.erase_key_BHTD
             )
@@ -199,6 +205,22 @@ class Written:
             if form.retain_first and rates.retain is not None:
                 erase = erase * by_event(rates.retain, form.events)[:, :, None, :, None]
         writes = pair.slopes if rate is None else pair.slopes * rate
+        if form.is_directed and index < form.layers:
+            fades = self.transfer
+            left = (
+                fades.events
+                if rates.step is None
+                else fades.events * rates.step[:, :, None, None, :]
+            )
+            return directed_layer(
+                weights,
+                speed,
+                pair.inputs,
+                writes,
+                (fades.start, left),
+                self.speeds,
+                form.direction_steps,
+            )
         if rates.step is not None and self.transfer.is_joint:
             writes = writes * by_event(rates.step, form.events)[:, :, None, :, None]
         inputs = pair.inputs
