@@ -11,8 +11,8 @@ Titans arXiv 2501.00663 Eq. 13-18, TTT arXiv 2407.04620, Miras arXiv 2504.13173,
 
 Because a and d don't depend on A inside the segment, this is a delta rule with given keys and
 values, matrix by matrix: all tokens at once (`recurrence.py`), with the direction of every S_t
-(`directed.py`), or with every state written out (`explicit.py`). A loop outside calls, segment by segment: `answer` at the anchor for reads at
-the boundary, `write`, `read`, then `advance`.
+(`directed.py`), or with every state written out (`explicit.py`). A loop outside calls, segment by
+segment: `answer` at the anchor for reads at the boundary, `write`, `read`, then `advance`.
 
 Legend: B batch, H heads, M stacked memories, T positions of the segment, J events of the write,
 D key width, E value width.

@@ -77,6 +77,27 @@ class Layer:
             y = y - (new * shift(fades.erasures, 0.0)) @ self.erased
         return y
 
+    def sums(self, *, before: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """A_0, then what A_t, or A_{t-1} if `before`, is made of: start, events, writes, inputs.
+
+        Without momentum; see `mirrored_reads.py`.
+        """
+        shift, fades = earlier if before else _same, self.transfer
+        start, events = fades.start, shift(fades.speed_events, 0.0)
+        start = (
+            events.new_ones(1, 1, 1, events.shape[-2], 1) if start is None else shift(start, 1.0)
+        )
+        if self.erased is None:
+            return self.weights, start, events, self.writes, self.inputs
+        # Erased events count as writes of their own.
+        erasures = shift(fades.erasures, 0.0)
+        lead = torch.broadcast_shapes(events.shape[:-2], erasures.shape[:-2])
+        both = (x.expand(*lead, *x.shape[-2:]) for x in (events, erasures))
+        new = self.inputs[..., -self.erased.shape[-2] :, :]
+        inputs = torch.cat((self.inputs, new), -2)
+        writes = torch.cat((self.writes, self.erased), -2)
+        return self.weights, start, torch.cat(tuple(both), -1), writes, inputs
+
     def states(self) -> Tensor:
         """A_1 .. A_T, (B, H, M, T, E, D); 2·J·E·D FLOPs a token."""
         fades = self.transfer

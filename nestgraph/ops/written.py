@@ -19,6 +19,7 @@ from nestgraph.ops.factors import Factors, Facts, layer_factors
 from nestgraph.ops.form import Form, State, Window
 from nestgraph.ops.fused_step import can_fuse, fused_step
 from nestgraph.ops.members import members
+from nestgraph.ops.mirrored_reads import mirrored_read
 from nestgraph.ops.mirrors import mirror, mirrored
 from nestgraph.ops.net_norms import Slow
 from nestgraph.ops.rates import Rates, by_event, erase_rate, spread, write_rate
@@ -149,9 +150,13 @@ class Written:
     def through(self, index: int, x_BHNTD: Tensor, *, before: bool) -> Tensor:
         """Vectors through one layer as reads see it, (B, H, M, T, E)."""
         form = self.form
+        layer = self.layers[index]
         if form.mirror != "none" and index < form.layers:
+            plain = not form.reduces and form.gradient == "full"
+            if plain and isinstance(layer, recurrence.Layer) and layer.speed is None:
+                return mirrored_read(form, x_BHNTD, *layer.sums(before=before))
             return through(self.seen(index, before=before), x_BHNTD)
-        y = self.layers[index].read(x_BHNTD, before=before)
+        y = layer.read(x_BHNTD, before=before)
         share, anchor = self.share(before=before), self.anchor[index]
         if share is not None:
             still = x_BHNTD @ self.state.anchor[index].mT
