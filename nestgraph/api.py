@@ -101,7 +101,7 @@ def draw_diff(
         old: a spec, its path or its name.
         new: another one.
         path: where to write the picture; its ending names the format.
-        format: svg, png, pdf, dot, mmd or txt; by default the ending of `path`, or svg.
+        format: svg, png, pdf, dot, mmd, txt or html; by default the ending of `path`, or svg.
         theme: `light`, `dark` or `print`.
 
     Returns:

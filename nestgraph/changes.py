@@ -89,6 +89,7 @@ class Diff:
         nodes: of the graphs, with equal repeats told once.
         edges: of the same graphs.
         training: settings of the outermost level.
+        optimizer: what differs between the optimizers of two models; None if nothing does.
         costs: of the whole models, the old one's and the new one's.
     """
 
@@ -99,10 +100,12 @@ class Diff:
     nodes: tuple[NodeChange, ...] = ()
     edges: tuple[EdgeChange, ...] = ()
     training: tuple[Change, ...] = ()
+    optimizer: Diff | None = None
     costs: tuple[Cost, Cost]
 
     def __bool__(self) -> bool:
-        return any((self.levels, self.stack, self.nodes, self.edges, self.training))
+        told = (self.levels, self.stack, self.nodes, self.edges, self.training, self.optimizer)
+        return any(told)
 
     def __str__(self) -> str:
         return "\n".join(lines(self))
@@ -115,6 +118,7 @@ class Diff:
                 {"change": change.change, **dataclasses.asdict(change)}
                 for change in getattr(self, key)
             ]
+        told["optimizer"] = None if self.optimizer is None else self.optimizer.as_json()
         old, new = self.costs
         values = {
             "parameters": (old.parameters, new.parameters),
@@ -142,13 +146,20 @@ def lines(diff: Diff) -> Iterator[str]:
     yield f"{diff.old} -> {diff.new}"
     if not diff:
         yield "no differences"
+    yield from _parts(diff)
+    training = [f"{SIGNS[change.change]} {change}" for change in diff.training]
+    yield from _section("training", training)
+    if diff.optimizer is not None:
+        inside = [line.strip("\n") for line in _parts(diff.optimizer)]
+        yield from _section(f"optimizer {diff.optimizer.old} -> {diff.optimizer.new}", inside)
+    yield from _section("costs", list(cost_lines(diff)))
+
+
+def _parts(diff: Diff) -> Iterator[str]:
     for title, changes in (("levels", diff.levels), ("stack", diff.stack)):
         yield from _section(title, [f"{SIGNS[change.change]} {change}" for change in changes])
     yield from _section("nodes", list(_node_lines(diff)))
     yield from _section("edges", [line for edge in _own_edges(diff) for line in _edge(edge)])
-    training = [f"{SIGNS[change.change]} {change}" for change in diff.training]
-    yield from _section("training", training)
-    yield from _section("costs", list(_cost_lines(diff)))
 
 
 def _section(title: str, body: list[str]) -> Iterator[str]:
@@ -198,7 +209,8 @@ def _edge(edge: EdgeChange) -> Iterator[str]:
     yield from (f"    {change}" for change in edge.attributes)
 
 
-def _cost_lines(diff: Diff) -> Iterator[str]:
+def cost_lines(diff: Diff) -> Iterator[str]:
+    """`parameters: 795,296 -> 1,176,496 (+47.9%)`, and the like of state and FLOPs."""
     old, new = diff.costs
     rows: tuple[tuple[str, float, float, Callable[[Any], str]], ...] = (
         ("parameters", old.parameters, new.parameters, "{:,}".format),

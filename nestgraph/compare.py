@@ -17,6 +17,7 @@ from nestgraph.graph import build_graph
 from nestgraph.levels import instances, period
 from nestgraph.pairing import Pair, pairs
 from nestgraph.system import Clock, Memory, System
+from nestgraph.trainer import opened, trainer_of
 from nestgraph.wording import plain
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class _Side:
 
 def compare(old: System, new: System) -> Diff:
     """All that differs between two systems; names and descriptions of specs don't count."""
+    old, new = opened(old), opened(new)
     paired = pairs(old, new)
     before = _side(old, {p.old.layer.path: str(i) for i, p in enumerate(paired) if p.old})
     after = _side(new, {p.new.layer.path: str(i) for i, p in enumerate(paired) if p.new})
@@ -53,8 +55,16 @@ def compare(old: System, new: System) -> Diff:
         nodes=tuple(_nodes(before, after)),
         edges=tuple(_edges(before, after)),
         training=_values(_texts(_training(old)), _texts(_training(new))),
+        optimizer=_trainers(old, new),
         costs=(total(old), total(new)),
     )
+
+
+def _trainers(old: System, new: System) -> Diff | None:
+    """What differs between the optimizers of two models."""
+    before, after = trainer_of(old), trainer_of(new)
+    found = None if before is None or after is None else compare(before, after)
+    return found or None
 
 
 def _side(system: System, layers: Mapping[str, str]) -> _Side:

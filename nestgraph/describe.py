@@ -18,9 +18,9 @@ def local(name: str) -> str:
 
 
 def number_text(number: float) -> str:
-    """A number in as few digits as tell it: `0.1`, `1e-08`, `0.30000000000000004`."""
+    """A number in as few digits as tell it, up to 15: `0.1` (also for 1 - 0.9), `1e-08`."""
     short = f"{number:g}"
-    return short if float(short) == number else repr(number)
+    return short if float(short) == number else f"{number:.15g}"
 
 
 def coefficient_text(coefficient: Coefficient, listed: int | None = _LISTED) -> str:

@@ -62,8 +62,8 @@ def fields(part: Part) -> tuple[Field, ...]:
 
 
 def training_fields(training: Training) -> tuple[Field, ...]:
-    """All values of the outermost level."""
-    names = [name for name in training.__dataclass_fields__ if name != "spans"]
+    """All values of the outermost level, the optimizer by its name."""
+    names = [name for name in training.__dataclass_fields__ if name not in ("spans", "system")]
     return tuple(
         Field(
             name=name,

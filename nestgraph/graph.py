@@ -101,10 +101,9 @@ def _add_layer(
 def _add_training(graph: nx.MultiDiGraph[str], model: Model, training: Training) -> None:
     """The outermost level: the task, the optimizer and what it moves."""
     span = training.spans.get("optimizer")
+    name = training.optimizer if training.system is None else training.system.name
     add_node(graph, "loss", "loss", STEP, span=model.span)
-    add_node(
-        graph, "optimizer", "optimizer", STEP, name=training.optimizer, lr=training.lr, span=span
-    )
+    add_node(graph, "optimizer", "optimizer", STEP, name=name, lr=training.lr, span=span)
     add_node(graph, "parameters", "parameters", STEP, span=model.span)
     add_edge(graph, ("head", "loss"), ("flow", "in"), TOKEN)
     add_edge(graph, ("loss", "optimizer"), ("task", "loss"), STEP)

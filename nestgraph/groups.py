@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from nestgraph.errors import Span
+from nestgraph.parameters import ParameterSpec
 from nestgraph.system import Clock, FlatBlock, Group, System
 
 
@@ -38,6 +39,22 @@ class Traits:
     def sort(self) -> str:
         """The narrowest kind that holds it."""
         return self.kind or ("vectors" if self.axes < 2 else "hidden_matrices")
+
+
+_KINDS = {"embedding": "embeddings", "head": "head", "vector": "vectors"}
+
+
+def traits_of(spec: ParameterSpec) -> Traits:
+    """What groups choose a parameter of a model by; biases of memories are vectors."""
+    bias = spec.role == "state" and len(spec.shape) < 3
+    kind = "vectors" if bias else _KINDS.get(spec.role, "hidden_matrices")
+    return Traits(
+        name=spec.name,
+        axes=len(spec.shape),
+        kind=kind,
+        linear_map=spec.role == "matrix",
+        stacked=spec.role == "state" and kind == "hidden_matrices",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

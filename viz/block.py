@@ -158,8 +158,6 @@ class _Blocks:
                 yield f"{node['vocab']} tokens"
             case "head":
                 yield "tied to the embedding" if node["tie"] else "linear"
-            case "optimizer":
-                yield f"for {node['group']}"
             case "loss" if "head" in self.graph:
                 yield "next token"
 
@@ -215,7 +213,6 @@ _TONES = {
     "head": "stream",
     "norm": "stream",
     "loss": "outer",
-    "optimizer": "outer",
 }
 _WHEN = {"after": "after its write", "before": "before its write", "boundary": "as of its tick"}
 
@@ -247,8 +244,8 @@ def _value(value: object) -> str:
 
 
 def _is_shown(node: Mapping[str, Any]) -> bool:
-    """What trains a model is left to the levels; groups of an optimizer are shown."""
-    return node["kind"] != "parameters" and (node["kind"] != "optimizer" or "group" in node)
+    """What trains a model is shown by another view."""
+    return node["kind"] not in ("parameters", "optimizer")
 
 
 def _is_hidden(edge: Mapping[str, Any]) -> bool:

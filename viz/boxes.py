@@ -129,14 +129,6 @@ def training_boxes(graph: nx.MultiDiGraph[str]) -> Iterator[Box]:
     yield Box(id=PARAMETERS, kind=PARAMETERS, title="parameters", facts=tuple(_weights(graph)))
 
 
-def group_boxes(graph: nx.MultiDiGraph[str]) -> Iterator[Box]:
-    """Groups of an optimizer that another spec updates."""
-    for name, attributes in graph.nodes(data=True):
-        if attributes["kind"] == "optimizer":
-            facts: Facts = (("for", attributes["group"]),)
-            yield Box(id=name, kind=OPTIMIZER, title=attributes["name"], facts=facts)
-
-
 def _weights(graph: nx.MultiDiGraph[str]) -> Iterator[tuple[str, str]]:
     """What the optimizer moves: maps and gains by block, first states of memories."""
     embed, head = graph.nodes["embed"], graph.nodes["head"]

@@ -46,9 +46,8 @@ def _held(graph: nx.MultiDiGraph[str], row: LevelRow, groups: Sequence[Group]) -
     """The groups of one level; the outermost also holds what trains the system."""
     held = frozenset(row.memories)
     yield from (group for group in groups if group.boxes[0].id in held)
-    if row.trains:
-        trained = boxes.training_boxes if "embed" in graph else boxes.group_boxes
-        yield from (Group(id=box.id, boxes=(box,)) for box in trained(graph))
+    if row.trains and "embed" in graph:
+        yield from (Group(id=box.id, boxes=(box,)) for box in boxes.training_boxes(graph))
 
 
 def _stream_text(graph: nx.MultiDiGraph[str]) -> str:

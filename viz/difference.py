@@ -1,64 +1,75 @@
 """What differs between two systems as one outline: the new one, with what is gone put back in.
 
-Boxes are the same if they stand for the same node of layers that are paired; they have changed
-if anything that they say has.
+What changed is what `nestgraph.compare` says; which layers stand for each other is
+`nestgraph.pairing`'s word. Where the optimizers differ, they are drawn below the models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import SequenceMatcher
 
-from nestgraph.graph import build_graph
-from nestgraph.parameters import parameter_table
-from nestgraph.rolling import roll_up
+from nestgraph.changes import SIGNS, Change, Diff, cost_lines
+from nestgraph.compare import compare
+from nestgraph.levels import instances
+from nestgraph.pairing import pairs
 from nestgraph.system import System
-from nestgraph.viz.block import block_outline
+from nestgraph.trainer import opened, trainer_of
+from nestgraph.viz.boxes import OPTIMIZER
 from nestgraph.viz.outline import Link, Outline, Part
+from nestgraph.viz.training_outline import trained_name
 from nestgraph.viz.view import Facts
+from nestgraph.viz.views import Wish, outline_of
 
-_GONE = "removed "  # before the ids of what is put back in
+GONE = "removed "
+"""Before the ids of what is put back in."""
+
+_MARKS = ("-> ", "+ ", "- ")  # before the lines of a box that differ
 
 
 def difference(old: System, new: System) -> Outline:
     """The flows of both systems; parts and links say whether they were added, removed, changed."""
-    return _Difference(old, new).outline()
+    return Difference(old, new).outline()
 
 
-class _Difference:
+class Difference:
+    """Two systems on their way into one picture.
+
+    Attributes:
+        diff: all that differs.
+        changes: values that differ, by the id of a node in the new picture.
+    """
+
     def __init__(self, old: System, new: System) -> None:
-        self.totals = tuple(
-            sum(one.size for one in parameter_table(system)) for system in (old, new)
-        )
-        self.old = block_outline(build_graph(old, roll=True), old)
-        self.new = block_outline(build_graph(new, roll=True), new)
+        self.diff = compare(old, new)
+        both = self.diff.optimizer is not None
+        wish = Wish(view="system" if both else "block")
+        self.old, self.new = outline_of(old, wish), outline_of(new, wish)
         self.known = {part.id for part in self.new.all()}
-        layers = _layers(old, new)
+        layers = _layers(opened(old), opened(new))
+        before, after = trainer_of(old), trainer_of(new)
+        if before is not None and after is not None:
+            inner = _layers(before, after)
+            layers |= {
+                trained_name(path): None if became is None else trained_name(became)
+                for path, became in inner.items()
+            }
         self.names = {part.id: _renamed(part.id, layers) for part in self.old.all()}
         self.before = {self.names[part.id]: part for part in self.old.all()}
+        self.changes = dict(_changes(self.diff))
 
     def outline(self) -> Outline:
         """Both outlines in one."""
         kept = tuple(map(self._marked, self.new.parts))
         gone = tuple(self._gone(self.old.parts))
+        parts = (*_settings(self.diff), *kept, *gone)
         return Outline(
             name=f"{self.old.name} -> {self.new.name}",
-            doc=" ".join(self._told(*kept, *gone)),
-            parts=(*kept, *gone),
+            doc=_counts(parts),
+            notes=tuple(cost_lines(self.diff)),
+            parts=parts,
             links=tuple(self._links()),
         )
-
-    def _told(self, *parts: Part) -> Iterator[str]:
-        """How much differs, in words."""
-        every = [one for part in parts for one in part.all()]
-        for status in ("added", "removed", "changed"):
-            count = sum(one.status == status for one in every)
-            if count:
-                yield f"{count} {status}."
-        old, new = self.totals
-        if old != new:
-            yield f"Parameters: {old:,} -> {new:,}."
 
     def _marked(self, part: Part) -> Part:
         """A part of the new outline, with what is gone from inside it."""
@@ -67,15 +78,15 @@ class _Difference:
         if before is None:
             return replace(part, parts=inner, status="added")
         inner += tuple(self._gone(before.parts)) if part.parts else ()
-        told = _told(part) != _told(before)
-        if not told:
+        values = [one for name in (part.id, *part.members) for one in self.changes.get(name, ())]
+        if not values and _told(part) == _told(before):
             return replace(part, parts=inner, tone="same")
         return replace(
             part,
             parts=inner,
             title=_turned(before.title, part.title),
             badge=_turned(before.badge, part.badge),
-            facts=tuple(_facts(before.facts, part.facts)),
+            facts=_facts(before, part, values),
             status="changed",
         )
 
@@ -83,27 +94,24 @@ class _Difference:
         for part in parts:
             if self.names[part.id] not in self.known:
                 inner = tuple(self._gone(part.parts))
-                yield replace(part, id=_GONE + part.id, parts=inner, members=(), status="removed")
+                yield replace(part, id=GONE + part.id, parts=inner, members=(), status="removed")
 
     def _links(self) -> Iterator[Link]:
         old = {self._moved(link): link for link in self.old.links}
         new = {_plain(link): link for link in self.new.links}
         for key, link in new.items():
             yield link if key in old else replace(link, status="added")
-        shown = {part.id for part in self.new.all() if not part.parts}
+        shown = {part.id: part for part in self.new.all() if not part.parts}
         for key, link in old.items():
             if key not in new:
                 source, target = (self._end(name) for name in (link.source, link.target))
-                cell = link.cell if target not in shown or self._has(target, link.cell) else ""
+                lost = target in shown and link.cell not in {c.key for c in shown[target].cells}
+                cell = "" if lost else link.cell
                 yield replace(link, source=source, target=target, cell=cell, status="removed")
-
-    def _has(self, name: str, cell: str) -> bool:
-        part = next(part for part in self.new.all() if part.id == name)
-        return any(one.key == cell for one in part.cells)
 
     def _end(self, name: str) -> str:
         new = self.names[name]
-        return new if new in self.known else _GONE + name
+        return new if new in self.known else GONE + name
 
     def _moved(self, link: Link) -> tuple[str, str, str, str]:
         names = self.names[link.source], self.names[link.target]
@@ -114,27 +122,53 @@ def _plain(link: Link) -> tuple[str, str, str, str]:
     return link.source, link.target, link.kind, link.cell
 
 
-def _layers(old: System, new: System) -> Mapping[str, str]:
-    """The layer of the new stack that each of the old one became: in order, by name."""
-    before, after = (
-        [rolled.layer for rolled in roll_up(system.model.layers)] if system.model else []
-        for system in (old, new)
-    )
-    names = [[layer.block.name for layer in stack] for stack in (before, after)]
-    matcher = SequenceMatcher(a=names[0], b=names[1], autojunk=False)
-    return {
-        before[match.a + at].path: after[match.b + at].path
-        for match in matcher.get_matching_blocks()
-        for at in range(match.size)
-    }
+def _layers(old: System, new: System) -> dict[str, str | None]:
+    """The layer of the new stack that each of the old one became; None if it is gone."""
+    found: dict[str, str | None] = dict.fromkeys(path for path, _ in instances(old))
+    for pair in pairs(old, new):
+        if pair.old is not None and pair.new is not None:
+            found[pair.old.layer.path] = pair.new.layer.path
+    return found
 
 
-def _renamed(name: str, layers: Mapping[str, str]) -> str:
-    """The id in the new graph; a name that nothing has where the layer is gone."""
-    layer, slash, rest = name.partition("/")
-    if not slash and layer not in layers:
+def _renamed(name: str, layers: Mapping[str, str | None]) -> str:
+    """The id in the new picture; one that nothing has where the layer is gone."""
+    ahead = f"{OPTIMIZER}/" if name.startswith(f"{OPTIMIZER}/") else ""
+    layer, slash, rest = name.removeprefix(ahead).partition("/")
+    layer = ahead + layer
+    if layer not in layers:
         return name
-    return f"{layers.get(layer, _GONE + layer)}{slash}{rest}"
+    return f"{layers[layer] or GONE + layer}{slash}{rest}"
+
+
+def _changes(diff: Diff) -> Iterator[tuple[str, tuple[Change, ...]]]:
+    yield from ((node.new, node.attributes) for node in diff.nodes if node.old and node.new)
+    if diff.optimizer is not None:
+        inside = _changes(diff.optimizer)
+        yield from ((trained_name(name), values) for name, values in inside)
+
+
+def _settings(diff: Diff) -> Iterator[Part]:
+    """What differs and belongs to no box: clocks, and how the outermost level learns."""
+    for name, changes in (("levels", diff.levels), ("training", diff.training)):
+        facts = tuple(line for change in changes for line in _lines(change))
+        if facts:
+            yield Part(
+                id=f"changed {name}", kind="setting", title=name, facts=facts, status="changed"
+            )
+
+
+def _lines(change: Change) -> Iterator[tuple[str, str]]:
+    yield change.name, change.old or "none"
+    yield "", f"-> {change.new or 'none'}"
+
+
+def _counts(parts: tuple[Part, ...]) -> str:
+    """How much differs, in words."""
+    every = [one for part in parts for one in part.all()]
+    counted = {status: sum(one.status == status for one in every) for status in SIGNS}
+    told = ", ".join(f"{count} {status}" for status, count in counted.items() if count)
+    return f"Boxes: {told}." if told else "No differences."
 
 
 def _told(part: Part) -> tuple[object, ...]:
@@ -146,7 +180,18 @@ def _turned(old: str, new: str) -> str:
     return new if old == new else f"{old} -> {new}".strip()
 
 
-def _facts(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
+def _facts(old: Part, new: Part, values: list[Change]) -> Facts:
+    """What a box says, with what it said before, and the values that it has no line for."""
+    said = tuple(_sides(old.facts, new.facts))
+    turned = [text for _, text in said if text.startswith(_MARKS)]
+    turned += [new.title] * (old.title != new.title) + [new.badge] * (old.badge != new.badge)
+    more = [one for one in values if not any((one.new or one.old or "") in text for text in turned)]
+    if any(key for key, _ in said):
+        return (*said, *(line for one in more for line in _lines(one)))
+    return (*said, *(("", f"{SIGNS[one.change]} {one}") for one in more))
+
+
+def _sides(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
     """Facts with a key side by side, lines without one below each other."""
     if any(key for key, _ in (*old, *new)):
         before, after = dict(old), dict(new)

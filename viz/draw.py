@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from nestgraph.errors import NO_SOURCES
 from nestgraph.spec import Spec
 from nestgraph.system import System
 from nestgraph.viz.clock import Raster
@@ -62,6 +63,8 @@ class Job:
 class Comparison:
     """What a writer of differences is given."""
 
+    old: HasSystem | System
+    new: HasSystem | System
     outline: Outline
     theme: str
 
@@ -130,8 +133,7 @@ def draw_diff(
         old: a spec or a system.
         new: another one.
         path: where to write the picture; its ending names the format.
-        format: `svg`, `png`, `pdf`, `dot`, `mmd` or `txt`; by default the ending of `path`, or
-            `svg`.
+        format: one of `FORMATS`; by default the ending of `path`, or `svg`.
         theme: `light`, `dark` or `print`.
 
     Returns:
@@ -142,7 +144,8 @@ def draw_diff(
     """
     _known("theme", theme, THEMES)
     outline = difference(_system(old), _system(new))
-    return _drawn(Comparison(outline=outline, theme=theme), _DIFF_WRITERS, path, format)
+    job = Comparison(old=old, new=new, outline=outline, theme=theme)
+    return _drawn(job, _DIFF_WRITERS, path, format)
 
 
 def _known(what: str, given: str, known: Iterable[str]) -> None:
@@ -192,12 +195,27 @@ def _html(job: Job) -> str:
     from nestgraph.viz.page.data import spec_data
 
     spec = job.spec
-    theme = job.theme if job.theme == "dark" else ""  # else as the reader has it
     if isinstance(spec, Spec):
         data = spec_data(spec.system, spec.sources, spec.path, spec.warnings, job.wish)
     else:
         data = spec_data(job.system, wish=job.wish)
-    return page([data], theme=theme)
+    return page([data], theme=_reader_theme(job.theme))
+
+
+def _diff_html(job: Comparison) -> str:
+    from nestgraph.viz.page import page
+    from nestgraph.viz.page.data import difference_data
+
+    old, new = (
+        (_system(spec), spec.sources if isinstance(spec, Spec) else NO_SOURCES)
+        for spec in (job.old, job.new)
+    )
+    return page([difference_data(old, new, job.outline)], theme=_reader_theme(job.theme))
+
+
+def _reader_theme(theme: str) -> str:
+    """Of a page: as its reader has it, unless it is to be dark."""
+    return theme if theme == "dark" else ""
 
 
 _SCENES: Mapping[str, Callable[[Job | Comparison], str | bytes]] = {
@@ -216,6 +234,7 @@ _DIFF_WRITERS: Mapping[str, Callable[[Comparison], str | bytes]] = {
     **_SCENES,
     "mmd": lambda job: to_mermaid(job.outline, job.colours),
     "txt": lambda job: outline_text(job.outline),
+    "html": _diff_html,
 }
 FORMATS = tuple(_WRITERS)
 

@@ -15,7 +15,7 @@ from nestgraph.viz.metrics import shorten, text_width, wrap, wrap_list
 from nestgraph.viz.outline import Link, Outline, Part
 from nestgraph.viz.place import MARGIN
 from nestgraph.viz.scene import Line, Point, Rect, Scene, Shape, Text
-from nestgraph.viz.theme import LINE, NAME_SIZE, PAD, STROKES, TEXT_SIZE, TITLE_SIZE
+from nestgraph.viz.theme import LINE, NAME_SIZE, PAD, STATES, STROKES, TEXT_SIZE, TITLE_SIZE
 
 _KEY = 54  # column of the keys of facts
 _VALUE = 150  # where values break
@@ -65,8 +65,9 @@ class _Layout:
                 self.sizes[part.id] = _measured(part)
         laid = json.loads(lay_out(self._source()))
         right, top_edge = (float(number) for number in laid["bb"].split(",")[2:])
-        width = max(right + 2 * MARGIN, _PAGE)
-        doc = wrap(outline.doc, width - 2 * MARGIN, TEXT_SIZE, lines=2)
+        notes = max((text_width(note, TEXT_SIZE) for note in outline.notes), default=0)
+        width = max(right + 2 * MARGIN, math.ceil(notes) + 2 * MARGIN, _PAGE)
+        doc = (*wrap(outline.doc, width - 2 * MARGIN, TEXT_SIZE, lines=2), *outline.notes)
         top = MARGIN + TITLE_SIZE + 14 + LINE * len(doc)
         ids = {name: part for part, name in self.names.items()}
         objects = {ids[key]: one for one in laid.get("objects", ()) for key in _key(one, ids)}
@@ -79,7 +80,8 @@ class _Layout:
             shapes += self._shapes(part, objects[part.id], at)
         lines = [_line(outline.links[int(edge["id"])], edge, at) for edge in laid.get("edges", ())]
         shown = {link.kind for link in outline.links}
-        samples = legend(shown, MARGIN, top + top_edge + 14, width - MARGIN)
+        states = {part.status for part in outline.all()} | {link.status for link in outline.links}
+        samples = legend(shown, MARGIN, top + top_edge + 14, width - MARGIN, states)
         return Scene(
             name=outline.name,
             width=width,
@@ -147,7 +149,7 @@ def _key(placed: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[str]:
 
 
 def _measured(part: Part) -> _Size:
-    title = shorten(part.title, _NAME, NAME_SIZE, bold=True)
+    title = shorten(_signed(part), _NAME, NAME_SIZE, bold=True)
     keyed = any(key for key, _ in part.facts)
     lines = [
         (key if at == 0 else "", text)
@@ -190,8 +192,13 @@ def _ports(size: _Size) -> str:
     return f'{table}<TR>{cells}</TR><TR><TD COLSPAN="{len(size.cells)}" {body}></TD></TR></TABLE>'
 
 
+def _signed(part: Part) -> str:
+    """The title, in a picture of differences with a sign that needs no colour."""
+    return f"{STATES[part.status].sign} {part.title}" if part.status else part.title
+
+
 def _frame_title(part: Part) -> str:
-    return shorten(f"{part.title} {part.badge}".rstrip(), 2 * _NAME, TEXT_SIZE, bold=True)
+    return shorten(f"{_signed(part)} {part.badge}".rstrip(), 2 * _NAME, TEXT_SIZE, bold=True)
 
 
 def _frame(part: Part, rect: Rect, inside: str) -> Shape:

@@ -23,7 +23,7 @@ def nested_view(system: System, optimizer: System) -> View:
 
     Args:
         system: a model.
-        optimizer: a spec that has `optimizer`.
+        optimizer: what trains it, opened.
     """
     model = build_view(build_graph(system, roll=True))
     trainer = _renamed(build_view(build_graph(optimizer, roll=True)))
@@ -55,7 +55,7 @@ def _moves(trainer: View) -> Iterator[Wire]:
     for group in trainer.groups:
         for box in group.boxes:
             learns = any(key == "objective" and text.startswith("task") for key, text in box.facts)
-            if learns or box.kind == OPTIMIZER:
+            if learns:
                 yield Wire(source=box.id, target=PARAMETERS, kind="task")
 
 

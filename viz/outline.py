@@ -58,13 +58,23 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outline:
-    """A whole picture without places; `rising` says that flows go up in it, not down."""
+    """A whole picture without places.
+
+    Attributes:
+        name: of what it shows.
+        doc: stands below the name, in two lines at most.
+        parts: boxes and frames.
+        links: between them.
+        rising: whether flows go up in it, not down.
+        notes: lines below the doc.
+    """
 
     name: str
     doc: str
     parts: tuple[Part, ...]
     links: tuple[Link, ...]
     rising: bool = False
+    notes: tuple[str, ...] = ()
 
     def all(self) -> Iterator[Part]:
         """Every part, each before those in it."""

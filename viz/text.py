@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from nestgraph.viz.clock import Raster
 from nestgraph.viz.escape import legal
 from nestgraph.viz.outline import Link, Outline, Part
+from nestgraph.viz.theme import STATES
 
 _WIDEST = 160  # columns of a line
 _ARROWS = {"flow": "<-", "write": "<=", "rate": "<~", "init": "<o", "task": "<<", "carry": "<."}
-_SIGNS = {"added": "+ ", "removed": "- ", "changed": "~ "}
 
 
 def outline_text(outline: Outline) -> str:
@@ -19,7 +19,7 @@ def outline_text(outline: Outline) -> str:
     given: dict[str, list[Link]] = {}
     for link in outline.links:
         given.setdefault(link.target, []).append(link)
-    lines = [outline.name, *([outline.doc] if outline.doc else []), ""]
+    lines = [outline.name, *([outline.doc] if outline.doc else []), *outline.notes, ""]
     lines += _tree(outline.parts, "", given, titles)
     kinds = dict.fromkeys(link.kind for link in outline.links)
     told = (f"{_ARROWS[kind]} {_MEANINGS[kind]}" for kind in _ARROWS if kind in kinds)
@@ -49,7 +49,7 @@ def _tree(
 ) -> Iterator[str]:
     for part in parts:
         last = part is parts[-1]
-        sign = _SIGNS.get(part.status, "")
+        sign = f"{STATES[part.status].sign} " if part.status else ""
         yield f"{indent}{'└─' if last else '├─'} {sign}{part.title} {part.badge}".rstrip()
         deeper = f"{indent}{'   ' if last else '│  '}"
         bar = "│ " if part.parts else "  "

@@ -53,6 +53,27 @@ STROKES: Mapping[str, Stroke] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """What became of a box or line in the picture of a difference.
+
+    Attributes:
+        sign: before the title of a box.
+        meaning: for the legend.
+    """
+
+    sign: str
+    meaning: str
+
+
+STATES: Mapping[str, State] = {
+    "added": State(sign="+", meaning="added"),
+    "removed": State(sign="-", meaning="removed"),
+    "changed": State(sign="~", meaning="changed: what was, -> what is"),
+}
+"""By status; each has the paints of a fill and a line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Theme:
     """Colours by paint.
 

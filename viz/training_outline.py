@@ -3,111 +3,123 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from nestgraph import zoo
 from nestgraph.graph import build_graph
+from nestgraph.groups import choose, rules, traits_of
+from nestgraph.levels import instances
 from nestgraph.parameters import ParameterSpec, parameter_table
-from nestgraph.spec import load
 from nestgraph.system import System, Training
+from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.boxes import LOSS, OPTIMIZER
 from nestgraph.viz.outline import Link, Outline, Part
+from nestgraph.viz.view import Facts
+
+Moved = Mapping[str, tuple[ParameterSpec, ...]]
+"""Parameters by the level that moves them, the slowest first."""
 
 
-def training_outline(system: System, optimizer: System | None = None) -> Outline:
-    """Loss, optimizer and parameters of a model, or the flows of an optimizer.
-
-    Args:
-        system: a model or an optimizer.
-        optimizer: what trains the model, where it is a spec: it is opened.
-    """
-    if system.optimizer is not None:
-        return block_outline(build_graph(system, roll=True), system)
-    loss = Part(id=LOSS, kind="loss", title="loss", facts=(("", "next token"),), tone="outer")
-    moved = tuple(_moved(system))
-    inner = None if optimizer is None else training_outline(optimizer)
-    trainer = _optimizer(system.training, inner)
-    links = [Link(source=LOSS, target=OPTIMIZER, kind="task")]
-    ends = [OPTIMIZER]
-    if inner is not None:
-        links = [_fed(link) for link in inner.links]
-        ends = [part.id for part in trainer.all() if _is_parameter(part)]
-    links += [Link(source=end, target=part.id, kind="task") for end in ends for part in moved]
-    return Outline(
-        name=system.name, doc=system.doc, parts=(loss, trainer, *moved), links=tuple(links)
+def training_outline(system: System) -> Outline:
+    """Loss, optimizer and parameters of a model, or the flows of an optimizer."""
+    trainer = trainer_of(system)
+    if trainer is None:
+        whole = opened(system)
+        return block_outline(build_graph(whole, roll=True), whole)
+    inner = training_outline(trainer)
+    frame = Part(
+        id=OPTIMIZER,
+        kind="block",
+        title=f"optimizer: {trainer.name}",
+        parts=tuple(_named(part, system.training) for part in inner.parts if part.id != LOSS),
     )
-
-
-def optimizer_of(system: System) -> System | None:
-    """The optimizer of a model, if it is a spec that comes with nestgraph."""
-    name = system.training.optimizer
-    if system.model is None or name not in zoo.names():
-        return None
-    found = load(name).system
-    return found if found.optimizer is not None else None
+    moved = _moved(system)
+    loss = Part(id=LOSS, kind="loss", title="loss", facts=_loss_facts(system), tone="outer")
+    return Outline(
+        name=system.name,
+        doc=system.doc,
+        parts=(loss, frame, *(_moved_part(level, held) for level, held in moved.items())),
+        links=(*map(_fed, inner.links), *_moves(system, trainer, frame, moved)),
+    )
 
 
 def together(model: Outline, training: Outline) -> Outline:
-    """A model and what trains it; they meet at the loss."""
+    """A model and what trains it; they meet at the loss, of which training tells more."""
     known = {part.id for part in model.all()}
+    loss = {part.id: part for part in training.parts if part.id in known}
     more = tuple(part for part in training.parts if part.id not in known)
-    return replace(model, parts=(*model.parts, *more), links=(*model.links, *training.links))
+    parts = tuple(loss.get(part.id, part) for part in model.parts)
+    return replace(model, parts=(*parts, *more), links=(*model.links, *training.links))
 
 
-def _is_parameter(part: Part) -> bool:
-    """Whether a part is what learns from the task: the parameter itself, or another optimizer."""
-    learns = any(key == "objective" and text.startswith("task") for key, text in part.facts)
-    return part.kind == OPTIMIZER or (part.kind == "write" and learns)
+def _loss_facts(system: System) -> Facts:
+    clip = system.training.clip
+    cut = (("", f"gradient cut at norm {clip:g}"),) if clip else ()
+    return (("", "next token"), *cut)
 
 
-def _optimizer(training: Training, inner: Outline | None) -> Part:
-    facts = (
-        ("rate", f"{training.lr:g} to {training.min_lr:g}, warmup {training.warmup} steps"),
-        ("betas", f"{training.betas[0]:g}, {training.betas[1]:g}"),
-        ("decay", f"{training.weight_decay:g}"),
-        ("clip", f"{training.clip:g}"),
-    )
-    if inner is None:
-        return Part(
-            id=OPTIMIZER, kind=OPTIMIZER, title=training.optimizer, facts=facts, tone="outer"
+def _named(part: Part, training: Training) -> Part:
+    """A part of the optimizer's own outline under a name that no model has."""
+    parts = tuple(_named(inner, training) for inner in part.parts)
+    facts = part.facts
+    if part.kind == "input" and part.title == "lr":
+        facts = (
+            ("", f"{training.lr:g} to {training.min_lr:g}"),
+            ("", f"{training.warmup} steps to warm up"),
         )
-    parts = tuple(_renamed(part) for part in inner.parts if part.id != LOSS)
-    title = f"optimizer: {training.optimizer}"
-    return Part(id=OPTIMIZER, kind="block", title=title, parts=parts)
-
-
-def _renamed(part: Part) -> Part:
-    return replace(part, id=_name(part.id), parts=tuple(map(_renamed, part.parts)), members=())
+    return replace(part, id=trained_name(part.id), parts=parts, facts=facts, members=())
 
 
 def _fed(link: Link) -> Link:
-    return replace(link, source=_name(link.source), target=_name(link.target))
+    return replace(link, source=trained_name(link.source), target=trained_name(link.target))
 
 
-def _name(part: str) -> str:
+def trained_name(part: str) -> str:
+    """The id of a part of an optimizer where a model stands beside it; the loss is of both."""
     return part if part == LOSS else f"{OPTIMIZER}/{part}"
 
 
-def _moved(system: System) -> Iterator[Part]:
-    """The parameters by how often they move, the slowest first."""
+def _moved(system: System) -> Moved:
     by_level: dict[tuple[int, str], list[ParameterSpec]] = {}
     for parameter in parameter_table(system):
         if parameter.trained:
             by_level.setdefault((-parameter.period, parameter.level), []).append(parameter)
-    for (period, level), held in sorted(by_level.items()):
-        counted: Counter[str] = Counter()
-        for parameter in held:
-            counted[parameter.role] += parameter.size
-        yield Part(
-            id=f"parameters {level}",
-            kind="parameters",
-            title=f"parameters: {level}",
-            badge=f"{sum(counted.values()):,}",
-            facts=(
-                ("moves", "every step" if period == -1 else f"every {-period} steps"),
-                *((role, f"{count:,}") for role, count in counted.items()),
-            ),
-            tone="outer",
-        )
+    return {level: tuple(held) for (_, level), held in sorted(by_level.items())}
+
+
+def _moved_part(level: str, held: tuple[ParameterSpec, ...]) -> Part:
+    counted: Counter[str] = Counter()
+    for parameter in held:
+        counted[parameter.role] += parameter.size
+    period = held[0].period
+    return Part(
+        id=f"parameters {level}",
+        kind="parameters",
+        title=f"parameters: {level}",
+        badge=f"{sum(counted.values()):,}",
+        facts=(
+            ("moves", "every step" if period == 1 else f"every {period} steps"),
+            *((role, f"{count:,}") for role, count in counted.items()),
+        ),
+        tone="outer",
+    )
+
+
+def _moves(system: System, trainer: System, frame: Part, moved: Moved) -> Iterator[Link]:
+    """From what learns by the task in each group to the levels whose parameters it moves."""
+    assert system.training.system is not None
+    listed = rules(system.training.system)
+    paths = [trained_name(path) for path, _ in instances(trainer)]
+    learners = [[part.id for part in frame.all() if _learns(part, path)] for path in paths]
+    for level, held in moved.items():
+        chosen = {choose(listed, traits_of(parameter)) for parameter in held}
+        for place in sorted(place for place in chosen if place is not None):
+            for learner in learners[place]:
+                yield Link(source=learner, target=f"parameters {level}", kind="task")
+
+
+def _learns(part: Part, group: str) -> bool:
+    """Whether a part is what learns from the task in a group: the parameter itself."""
+    task = any(key == "objective" and text.startswith("task") for key, text in part.facts)
+    return part.kind == "write" and task and part.id.startswith(f"{group}/")

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from nestgraph.findings import did_you_mean
 from nestgraph.graph import build_graph
 from nestgraph.system import System
+from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.build import build_view
 from nestgraph.viz.clock import Raster, raster, raster_scene
@@ -19,7 +20,7 @@ from nestgraph.viz.level_scene import level_scene
 from nestgraph.viz.nested import nested_view
 from nestgraph.viz.outline import Outline, closed, near
 from nestgraph.viz.scene import Scene
-from nestgraph.viz.training_outline import optimizer_of, together, training_outline
+from nestgraph.viz.training_outline import together, training_outline
 from nestgraph.viz.view import View
 
 ViewName = Literal["levels", "nested", "block", "clock", "optimizer", "system"]
@@ -80,30 +81,31 @@ def outline_of(system: System, wish: Wish) -> Outline:
 
 
 def _outline(system: System, view: ViewName) -> Outline:
-    if view == "optimizer":
-        return training_outline(system, optimizer_of(system))
+    if view == "optimizer" or system.model is None:
+        return training_outline(system)
     outline = block_outline(build_graph(system, roll=True), system)
-    return (
-        together(outline, training_outline(system, optimizer_of(system)))
-        if view == "system"
-        else outline
-    )
+    return together(outline, training_outline(system)) if view == "system" else outline
 
 
 def _levels(system: System, wish: Wish) -> View:
-    view = _nested(system) if wish.view == "nested" else build_view(build_graph(system, roll=True))
+    view = _nested(system) if wish.view == "nested" else level_view(system)
     if wish.focus is None:
         return view
     focus = found(level_outline(view), wish.focus)
     return around(view, focus)
 
 
+def level_view(system: System) -> View:
+    """The levels of a model, or of an optimizer with those that it names."""
+    return build_view(build_graph(opened(system), roll=True))
+
+
 def _nested(system: System) -> View:
-    trainer = optimizer_of(system)
+    trainer = trainer_of(system)
     if trainer is None:
         raise DrawError(
-            f"{system.name} has no optimizer that is a spec of its own, so that there is nothing "
-            "to nest; draw its levels"
+            f"{system.name} is an optimizer itself, so that there is nothing to nest; draw its "
+            "levels"
         )
     return nested_view(system, trainer)
 

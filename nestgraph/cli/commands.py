@@ -52,6 +52,10 @@ Changes = Annotated[
     ),
 ]
 
+Theme = Annotated[
+    Literal["light", "dark", "print"], typer.Option("--theme", help="Colours of the picture.")
+]
+
 
 def _version(asked: bool) -> None:
     if asked:
@@ -133,13 +137,20 @@ def diff(
     new: Annotated[
         str, typer.Argument(metavar="B", help="What it is compared with.", autocompletion=_specs)
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Also draw it: svg png pdf dot mmd txt html."
+        ),
+    ] = None,
+    theme: Theme = "light",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     changes: Changes = None,
 ) -> None:
     """Compare two specs by node, edge and attribute; exit with 1 if they differ."""
     from nestgraph.cli.diff import diff_specs
 
-    diff_specs(old, new, as_json, changes or [])
+    diff_specs(old, new, as_json, changes or [], out, theme)
 
 
 @app.command()
@@ -170,9 +181,7 @@ def draw(
         str | None,
         typer.Option(metavar="SPAN", help="Of clocks: `64`, `100:164 tokens`, `64 steps`."),
     ] = None,
-    theme: Annotated[
-        Literal["light", "dark", "print"], typer.Option("--theme", help="Colours.")
-    ] = "light",
+    theme: Theme = "light",
     changes: Changes = None,
 ) -> None:
     """Draw a spec: its levels, the flows in its blocks, its clocks, or what trains it."""

@@ -15,10 +15,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
 from nestgraph.compiler.optimizers.optimizer import Group
+from nestgraph.groups import traits_of
 from nestgraph.parameters import ParameterSpec
 from nestgraph.system import Training
-
-KINDS = {"embedding": "embeddings", "head": "head", "vector": "vectors"}
 
 
 def build_optimizer(
@@ -34,24 +33,18 @@ def build_optimizer(
     for spec, parameter in parameters:
         if not parameter.requires_grad:
             continue
-        kind = kind_of(spec)
+        traits = traits_of(spec)
         told = {
             "level": spec.level,
             "period": spec.period,
-            "kind": kind,
-            "linear_map": spec.role == "matrix",
-            "stacked": spec.role == "state" and kind == "hidden_matrices",
+            "kind": traits.kind,
+            "linear_map": traits.linear_map,
+            "stacked": traits.stacked,
         }
         group = groups.setdefault(tuple(told.values()), {**told, "params": []})
         group["params"].append((spec.name, parameter))
     kind_of_optimizer = compile_optimizer(training.system)
     return kind_of_optimizer(list(groups.values()), lr=training.lr, seed=training.seed)
-
-
-def kind_of(spec: ParameterSpec) -> str:
-    """What a parameter is to the groups of an optimizer; biases of memories are vectors."""
-    bias = spec.role == "state" and len(spec.shape) < 3
-    return "vectors" if bias else KINDS.get(spec.role, "hidden_matrices")
 
 
 def learning_rate(training: Training, step: int) -> float:

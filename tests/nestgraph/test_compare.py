@@ -136,6 +136,36 @@ def test_nodes_that_differ_alike_stand_together_in_text() -> None:
     assert text.count("width: 8 -> 16") < 4
 
 
+def test_optimizers_are_compared_inside_where_models_are() -> None:
+    old, new = (
+        load("hope-tiny", set={"training.optimizer": name}).system for name in ("adamw", "m3")
+    )
+    diff = compare(old, new)
+    assert diff.training == (Change(name="optimizer", old="adamw", new="m3"),)
+    assert diff.optimizer is not None
+    assert Change(name="0.m3", old=None, new="m3 x1") in diff.optimizer.stack
+    assert "optimizer adamw -> m3\n  levels\n    + slow: every 100 steps" in str(diff)
+    assert diff.as_json()["optimizer"]["stack"][0]["name"] == "0.m3"
+
+
+def test_an_optimizer_that_another_one_names_is_compared_with_it() -> None:
+    old, new = (load(name).system for name in ("m3", "m3"))
+    outer, rest = new.optimizer
+    other = replace(rest, system=load("adamw", set={"vars.beta1": 0.5}).system)
+    diff = compare(old, replace(new, optimizer=(outer, other)))
+    assert {node.id for node in diff.nodes} >= {"1.adamw/first.write", "2.adamw/first.write"}
+
+
+def test_an_optimizer_that_is_written_out_is_no_text_of_python() -> None:
+    block = "{inputs: [grad, lr], memories: {p: {net: vector, level: step, init: given, "
+    block += "objective: {kind: task, through: grad}, rule: {rate: lr}}}}"
+    inline = f"blocks: {{s: {block}}}, optimizer: [{{for: all, block: s}}]"
+    diff = compare(changed().system, spec_of(f"{SPEC}training: {{optimizer: {{{inline}}}}}").system)
+    assert not diff.training
+    assert diff.optimizer is not None
+    assert "System(" not in str(diff)
+
+
 def test_costs_stand_beside_their_differences() -> None:
     diff = compared("repeat: 3", "repeat: 4")
     old, new = (total(spec.system) for spec in (changed(), changed("repeat: 3", "repeat: 4")))

@@ -10,6 +10,7 @@ from building import model_of
 from nestgraph.graph import build_graph
 from nestgraph.spec import load
 from nestgraph.system import System
+from nestgraph.trainer import opened
 from nestgraph.viz import DrawError
 from nestgraph.viz.build import build_view
 from nestgraph.viz.sources import STREAM
@@ -19,7 +20,7 @@ DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
 
 
 def view_of(system: System) -> View:
-    return build_view(build_graph(system, roll=True))
+    return build_view(build_graph(opened(system), roll=True))
 
 
 def zoo_view(name: str) -> View:
@@ -120,9 +121,10 @@ def test_first_states_from_another_memory_are_wired() -> None:
 
 def test_an_optimizer_shows_its_groups_and_the_gradient() -> None:
     view = draft_view("m3")
-    assert titles(view) == [["M2"], ["M1", "V", "param", "adamw"]]
+    assert titles(view) == [["M2"], ["M1", "V", "param", "first", "second", "param"]]
     assert view.stream == "from the task, for each parameter: grad, lr"
-    assert {source for source, _, _ in wires(view, "task")} == {"0.m3/M1", "0.m3/M2", "0.m3/V"}
+    sources = {source for source, _, _ in wires(view, "task")}
+    assert sources == {"0.m3/M1", "0.m3/M2", "0.m3/V", "1.adamw/first", "1.adamw/second"}
     assert (STREAM, "0.m3/param", "rates") in wires(view, "rate")
 
 

@@ -9,6 +9,7 @@ import pytest
 from building import model_of
 
 from nestgraph.spec import load
+from nestgraph.trainer import trainer_of
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.layout import arranged
 from nestgraph.viz.nested import nested_view
@@ -19,7 +20,9 @@ DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
 
 @pytest.fixture(scope="module")
 def view() -> View:
-    return nested_view(load("hope-tiny").system, load(str(DRAFTS / "m3.yaml")).system)
+    trainer = trainer_of(load("hope-tiny", set={"training.optimizer": "m3"}).system)
+    assert trainer is not None
+    return nested_view(load("hope-tiny").system, trainer)
 
 
 def titles(view: View) -> dict[int, list[str]]:
@@ -37,15 +40,17 @@ def test_memories_of_both_stand_in_the_order_of_their_clocks(view: View) -> None
         "every step",
         "every 8 tokens",
     ]
+    adamw = ["first", "second", "param"]
     assert titles(view)[1] == ["M2"]
-    assert titles(view)[4] == ["b.M", "task loss", "parameters", "M1", "V", "param", "adamw"]
+    assert titles(view)[4] == ["b.M", "task loss", "parameters", "M1", "V", "param", *adamw, *adamw]
 
 
 def test_the_loss_feeds_the_optimizer_and_what_learns_moves_the_parameters(view: View) -> None:
     fed = {wire.target for wire in view.wires if wire.source == "loss" and wire.kind == "write"}
-    assert fed == {f"optimizer/0.m3/{name}" for name in ("M1", "M2", "V")}
+    averages = {f"optimizer/{i}.adamw/{name}" for i in (1, 2) for name in ("first", "second")}
+    assert fed == {f"optimizer/0.m3/{name}" for name in ("M1", "M2", "V")} | averages
     moved = {wire.source for wire in view.wires if wire.target == "parameters"}
-    assert moved == {"optimizer/0.m3/param", "optimizer/1.adamw"}
+    assert moved == {f"optimizer/{name}/param" for name in ("0.m3", "1.adamw", "2.adamw")}
 
 
 def test_every_wire_has_ends_and_finds_its_way(view: View) -> None:
@@ -64,6 +69,10 @@ def test_names_that_model_and_optimizer_share_stay_apart() -> None:
     ids = [box.id for group in nested_view(same, m3).groups for box in group.boxes]
     assert len(ids) == len(set(ids))
     assert {"0.m3/M1", "optimizer/0.m3/M1"} <= set(ids)
+
+
+def test_every_model_has_an_optimizer_to_nest() -> None:
+    assert "second" in str(draw(load("transformer-tiny"), format="txt", view="nested"))
 
 
 def test_what_has_no_optimizer_of_its_own_is_told_so() -> None:

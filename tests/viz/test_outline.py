@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import textwrap
 
 import pytest
+from building import SGD, system_of
 
 from nestgraph.spec import load
 from nestgraph.system import System
@@ -14,7 +15,12 @@ from nestgraph.viz.outline import Outline
 from nestgraph.viz.training_outline import together, training_outline
 from nestgraph.viz.views import Wish, outline_of
 
-DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
+TINY = """
+nestgraph: 1
+name: tiny
+blocks: {b: {nodes: {out: {op: linear, in: x}}}}
+model: {embed: {vocab: 5, width: 8}, stack: [{block: b}]}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -109,16 +115,48 @@ def reached(outline: Outline, start: str) -> set[str]:
     return found
 
 
-def test_an_optimizer_that_is_a_spec_is_opened_between_loss_and_parameters(
-    system: System,
-) -> None:
-    m3 = load(str(DRAFTS / "m3.yaml")).system
-    outline = training_outline(system, m3)
+def trained_by(optimizer: str) -> System:
+    return load("hope-tiny", set={"training.optimizer": optimizer}).system
+
+
+def test_the_optimizer_is_opened_between_loss_and_parameters() -> None:
+    outline = training_outline(trained_by("m3"))
     assert {"optimizer/0.m3/M2.write", "optimizer/0.m3/param.write"} <= ids(outline)
     assert {"optimizer/0.m3/u", "parameters mid"} <= reached(outline, "loss")
-    ends = {link.source for link in outline.links if link.target == "parameters mid"}
-    assert ends == {"optimizer/0.m3/param.write", "optimizer/1.adamw"}
-    assert flow_scene(together(outline_of(system, Wish(view="block")), outline)).shapes
+    assert flow_scene(together(outline_of(trained_by("m3"), Wish(view="block")), outline)).shapes
+
+
+def test_an_optimizer_that_a_group_names_is_opened_too() -> None:
+    outline = training_outline(trained_by("m3"))
+    titles = [part.title for part in outline.all() if part.kind == "block"]
+    assert titles == [
+        "optimizer: m3",
+        "m3, for hidden_matrices",
+        "adamw, for matrices of rest",
+        "adamw, for rest",
+    ]
+
+
+def test_each_group_leads_to_the_levels_whose_parameters_it_moves() -> None:
+    outline = training_outline(trained_by("m3"))
+    moved = {(link.source, link.target) for link in outline.links if "parameters" in link.target}
+    m3, matrices, rest = (
+        f"optimizer/{group}/param.write" for group in ("0.m3", "1.adamw", "2.adamw")
+    )
+    assert moved == {
+        *((m3, f"parameters {level}") for level in ("slow", "mid", "fast", "step")),
+        (matrices, "parameters step"),  # the embedding
+        (rest, "parameters step"),
+    }
+
+
+def test_an_optimizer_that_is_written_out_is_opened_as_it_stands() -> None:
+    inline = textwrap.indent(SGD.replace("nestgraph: 1\nname: sgd\n", ""), "    ")
+    system = system_of(f"{TINY}training:\n  lr: 0.5\n  optimizer:\n{inline}")
+    outline = training_outline(system)
+    (rate,) = (part for part in outline.all() if part.id == "optimizer/0.sgd/lr")
+    assert rate.facts[0] == ("", "0.5 to 0.05")
+    assert {"optimizer/0.sgd/p.write", "parameters step"} <= reached(outline, "loss")
 
 
 def test_parameters_are_counted_by_how_often_they_move(system: System) -> None:

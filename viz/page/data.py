@@ -8,14 +8,20 @@ from typing import Any
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
 from nestgraph.levels import LevelRow, levels
 from nestgraph.system import System
+from nestgraph.viz.difference import GONE
 from nestgraph.viz.engine import DrawError
+from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.level_scene import level_id
+from nestgraph.viz.outline import Outline, Part
 from nestgraph.viz.page.details import Details
 from nestgraph.viz.svg import inline_svg
 from nestgraph.viz.views import ViewName, Wish, scene_of
 
 _LONGEST = 65_536  # positions of the slider
 _LEAST = 64
+
+
+Side = tuple[System, Mapping[str, str]]
 
 
 class Keys:
@@ -70,6 +76,44 @@ def spec_data(
         "span": _span(rows, context, system.model is not None),
         "problems": problems,
     }
+
+
+def difference_data(old: Side, new: Side, outline: Outline) -> dict[str, Any]:
+    """Everything that a page shows of what differs between two systems.
+
+    Args:
+        old: what was, and its texts by file name.
+        new: what is, and its texts.
+        outline: both of them in one picture.
+
+    Raises:
+        DrawError: if it can't be drawn.
+    """
+    keys = Keys()
+    picture = inline_svg(flow_scene(outline), keys)
+    shown = {keys(part.id): part for part in outline.all()}
+    known = Details(*old, lambda name: keys(GONE + name)).all()
+    known |= Details(*new, keys).all()
+    system, _ = new
+    rows = levels(system)
+    counts_tokens = system.model is not None
+    return {
+        "name": outline.name,
+        "path": "",
+        "views": {"difference": picture},
+        "nodes": {key: _changed(known[key], shown[key]) for key in shown if key in known},
+        "clocks": [_clock(row, keys) for row in rows],
+        "unit": "tokens" if counts_tokens else "steps",
+        "context": system.training.context,
+        "span": _span(rows, system.training.context, counts_tokens),
+        "problems": [],
+    }
+
+
+def _changed(known: dict[str, Any], part: Part) -> dict[str, Any]:
+    """What is known of a box, with what became of it."""
+    kind = f"{part.status} {known['kind']}" if part.status else known["kind"]
+    return {**known, "kind": kind}
 
 
 def broken_data(name: str, findings: Sequence[str]) -> dict[str, Any]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nestgraph.costs import NOTHING, costs
 from nestgraph.describe import local
 from nestgraph.errors import Span
 from nestgraph.graph import build_graph
 from nestgraph.levels import instances, levels
 from nestgraph.parameters import ParameterSpec, parameter_table, state_shapes
 from nestgraph.system import Memory, System
+from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline, op_text, whole
 from nestgraph.viz.level_scene import level_id
 from nestgraph.viz.outline import Part
 from nestgraph.viz.page.snippet import snippet
+from nestgraph.viz.training_outline import trained_name, training_outline
+from nestgraph.wording import size
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -29,9 +32,10 @@ class Details:
     def __init__(
         self, system: System, sources: Mapping[str, str], keys: Callable[[str], str]
     ) -> None:
-        self.system = system
+        self.system = system = opened(system)
         self.sources = sources
         self.keys = keys
+        self.costs = costs(system)
         self.graph: nx.MultiDiGraph[str] = build_graph(system, roll=True)
         self.parameters: dict[str, list[ParameterSpec]] = {}
         for parameter in parameter_table(system):
@@ -61,7 +65,20 @@ class Details:
             found[self.keys(level_id(row.rank))] = self._known(
                 title, "level", facts, row.clock.span, ""
             )
-        return found
+        return {**self._trained(), **found}
+
+    def _trained(self) -> dict[str, dict[str, Any]]:
+        """What only the view of the optimizer shows."""
+        trainer = trainer_of(self.system)
+        if trainer is None:
+            return {}
+        found = {
+            self.keys(part.id): self._known(part.title, part.kind, list(part.facts), None, "")
+            for part in training_outline(self.system).parts
+        }
+        return (
+            found | Details(trainer, self.sources, lambda name: self.keys(trained_name(name))).all()
+        )
 
     def _known(
         self, title: str, kind: str, facts: Facts, span: Span | None, path: str
@@ -109,10 +126,8 @@ class Details:
         shapes = state_shapes(memory) if memory.value_width is not None else ()
         if memory.init.kind != "learned":  # else its state is told as a parameter
             yield from ((f"state {shape.name}", _sizes(shape.shape)) for shape in shapes)
+        yield from self._parameters(name)
         yield from self._costs(name)
-        numbers = sum(math.prod(shape.shape) for shape in shapes if shape.is_matrix)
-        if numbers and memory.net.kind != "vector":
-            yield "FLOPs a read", f"{2 * numbers:,} (products of matrices)"
 
     def _flow(self, name: str, node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if node["kind"] in ("op", "norm"):
@@ -130,20 +145,24 @@ class Details:
         if node.get("width"):
             yield "output", f"(batch, time, {node['width']})"
         if node["kind"] == "op":
-            owner = self._owner(name, node)
-            yield from self._costs(owner)
-            matrices = [
-                one for one in self.parameters.get(_dotted(owner), ()) if len(one.shape) > 1
-            ]
-            if matrices:
-                yield "FLOPs a token", f"{2 * sum(one.size for one in matrices):,} (products)"
+            yield from self._parameters(self._owner(name, node))
+            yield from self._costs(name)
         elif node["kind"] in ("embed", "norm", "head"):
+            yield from self._parameters(name)
             yield from self._costs(name)
 
     def _owner(self, name: str, node: Mapping[str, Any]) -> str:
         return name.removesuffix(node["name"]) + str(node["owner"])
 
-    def _costs(self, owner: str) -> Iterator[tuple[str, str]]:
+    def _costs(self, name: str) -> Iterator[tuple[str, str]]:
+        """Of one token, forward; a memory's are those of its writes and reads."""
+        cost = self.costs.get(name, NOTHING)
+        if cost.flops:
+            yield "FLOPs a token", f"{cost.flops:,.0f}"
+        if cost.state:
+            yield "state", f"{size(cost.state_bytes)} a sequence"
+
+    def _parameters(self, owner: str) -> Iterator[tuple[str, str]]:
         prefix = _dotted(owner)
         inside = self.parameters.get(prefix, []) + self.parameters.get(f"{prefix}.norm", [])
         for one in inside:

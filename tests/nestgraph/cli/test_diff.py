@@ -53,3 +53,18 @@ def test_colours_are_for_terminals(write, monkeypatch) -> None:
     arguments = ["diff", str(write()), str(write("rate: 0.5", "rate: 0.1", name="b.yaml"))]
     assert "\x1b[" not in CliRunner().invoke(app, arguments).stdout
     assert "\x1b[33m" in CliRunner().invoke(app, arguments, color=True).stdout
+
+
+def test_a_picture_is_drawn_beside_what_is_printed(run, write, tmp_path) -> None:
+    other, picture = write("rate: 0.5", "rate: 0.25", name="other.yaml"), tmp_path / "diff.svg"
+    result = run("diff", write(), other, "--json", "-o", picture, "--theme", "dark")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["nodes"]
+    assert "Wrote" in result.stderr
+    assert 'class="node write changed"' in picture.read_text()
+
+
+def test_a_picture_that_has_no_format_ends_with_2(run, write, tmp_path) -> None:
+    result = run("diff", write(), write(), "-o", tmp_path / "diff.xyz")
+    assert result.exit_code == 2
+    assert "NG805" in result.stderr
