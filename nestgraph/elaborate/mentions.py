@@ -59,7 +59,7 @@ class _Checker:
         unknown = [mention for mention in outside if mention.name not in self.declared]
         unused = {name: span for name, span in own.items() if name not in used}
         explained = self._misspelt(unknown, unused)
-        self._unused(unused, explained)
+        self._unused(unused, explained, own)
         return [mention for mention in outside if mention.name not in explained]
 
     def file(self, wanted: list[Mention]) -> None:
@@ -68,7 +68,7 @@ class _Checker:
         unknown = [mention for mention in wanted if mention.name not in self.declared]
         unused = {name: span for name, span in self.declared.items() if name not in used}
         explained = self._misspelt(unknown, unused)
-        self._unused(unused, explained)
+        self._unused(unused, explained, self.declared)
         for mention in unknown:
             if mention.name not in explained:
                 hint = did_you_mean(mention.name, self.declared) or "declare it in `vars`"
@@ -87,11 +87,21 @@ class _Checker:
                 self.findings.add("NG108", message, unused[meant], f"did you mean `{name}`?")
         return explained
 
-    def _unused(self, unused: dict[str, Span], explained: dict[str, str]) -> None:
+    def _unused(
+        self, unused: dict[str, Span], explained: dict[str, str], declared: dict[str, Span]
+    ) -> None:
         for name, span in unused.items():
             if name not in explained.values():
                 message = f"var `{name}` is used nowhere"
-                self.findings.add("NG120", message, span, "delete it", "warning")
+                hint = _meant(name, span, declared) or "delete it"
+                self.findings.add("NG120", message, span, hint, "warning")
+
+
+def _meant(name: str, span: Span, declared: dict[str, Span]) -> str:
+    """The var of another file, one that this file extends, which it was to set."""
+    inherited = [other for other, place in declared.items() if place.file != span.file]
+    near = closest(name, inherited)
+    return "" if near is None else f"did you mean `{near}`?"
 
 
 def _declared(table: Table) -> dict[str, Span]:

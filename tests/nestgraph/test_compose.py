@@ -48,6 +48,23 @@ def test_mappings_merge_and_everything_else_is_replaced():
     assert len(spec.system.model.layers) == 8
 
 
+def test_a_mistyped_var_of_the_base_is_a_warning_that_names_it():
+    warnings = child("vars: {ww: 16, far_away: 1}\nblocks: {b: {vars: {other: 2}}}\n").warnings
+
+    assert [str(one) for one in warnings] == [
+        "child.yaml:4:8: NG120 var `ww` is used nowhere; did you mean `w`?",
+        "child.yaml:4:16: NG120 var `far_away` is used nowhere; delete it",
+        "child.yaml:5:21: NG120 var `other` is used nowhere; delete it",
+    ]
+
+
+def test_a_mistyped_var_of_a_block_of_the_base_is_named_too():
+    base = GOOD.replace("  b:\n", "  b:\n    vars: {size: 1}\n").replace("out: 1,", "out: $size,")
+    warnings = child("blocks: {b: {vars: {sise: 2}}}\n", base=base).warnings
+
+    assert [one.hint for one in warnings] == ["did you mean `size`?"]
+
+
 def test_lists_are_replaced_as_a_whole():
     spec = child("model: {stack: [{block: b}]}\n")
 
