@@ -319,6 +319,9 @@ def train(
     frozen: Annotated[
         bool, typer.Option("--frozen", help="With --stream: the outermost level stays as it is.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write event files for TensorBoard.")
+    ] = False,
     devices: Annotated[str, typer.Option(help="How many devices; 1 for now.")] = "1",
     strategy: Annotated[str, typer.Option(help="Of Lightning; auto for now.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of Lightning; 32-true for now.")] = "32-true",
@@ -339,6 +342,7 @@ def train(
         weights=weights,
         stream=stream,
         frozen=frozen,
+        tensorboard=tensorboard,
     )
     train_spec(spec, wishes, changes or [])
 

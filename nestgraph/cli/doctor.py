@@ -23,7 +23,7 @@ from nestgraph.errors import SpecError
 SICK = 1
 State = Literal["ok", "missing", "broken"]
 NEEDED = ("torch", "lightning", "networkx", "pydantic", "pyyaml", "safetensors", "typer", "rich")
-EXTRAS = {"matplotlib": "report"}
+EXTRAS = {"matplotlib": "report", "tensorboard": "tensorboard"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

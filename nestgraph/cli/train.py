@@ -33,6 +33,7 @@ class Wishes:
     weights: Path | None = None
     stream: bool = False
     frozen: bool = False
+    tensorboard: bool = False
 
 
 def train_spec(path: str | None, wishes: Wishes, changes: list[str]) -> None:
@@ -69,6 +70,7 @@ def _fit(spec: Spec | None, wishes: Wishes) -> Run | StreamRun:
         devices=wishes.devices,
         strategy=wishes.strategy,
         precision=wishes.precision,
+        tensorboard=wishes.tensorboard,
     )
 
 
@@ -86,4 +88,5 @@ def _stream(spec: Spec | None, wishes: Wishes) -> StreamRun:
         max_steps=wishes.max_steps,
         data=wishes.data,
         seed=wishes.seed,
+        tensorboard=wishes.tensorboard,
     )

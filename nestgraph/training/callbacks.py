@@ -16,6 +16,7 @@ import lightning as L
 import torch
 
 from nestgraph.errors import InputError
+from nestgraph.training.board import Board
 from nestgraph.training.checkpoint import BEST, LAST
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.metrics_file import STEP, MetricsFile, Row
@@ -32,11 +33,13 @@ class Metrics(L.Callback):
     Args:
         path: of the file.
         sizes: a callback before this one, which measures the levels.
+        board: gets every row, too.
     """
 
-    def __init__(self, path: Path, sizes: Sizes) -> None:
+    def __init__(self, path: Path, sizes: Sizes, board: Board | None = None) -> None:
         self._path = path
         self._sizes = sizes
+        self._board = board
         self._file: MetricsFile | None = None
         self._row: Row = {}
 
@@ -67,7 +70,7 @@ class Metrics(L.Callback):
         """Writes what is left."""
         if self._file is not None:
             self._flush()
-            self._file.close()
+        self._close()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -75,13 +78,19 @@ class Metrics(L.Callback):
         """Writes what is left, unless writing is what failed."""
         if isinstance(exception, TrainingStopped):
             self._flush()
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
     def _flush(self) -> None:
         row, self._row = self._row, {}
         if row and self._file is not None:
             self._file.write(row)
+            if self._board is not None:
+                self._board.write(row)
+
+    def _close(self) -> None:
+        for one in (self._file, self._board):
+            if one is not None:
+                one.close()
 
 
 class Times(L.Callback):

@@ -19,6 +19,7 @@ from nestgraph.data import VOCAB, Corpus, load_corpus
 from nestgraph.errors import InputError
 from nestgraph.training import checkpoint, compile, folder, report
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
+from nestgraph.training.board import Board, wants_board
 from nestgraph.training.callbacks import Keeper, Lines, Metrics, Times
 from nestgraph.training.checkpoint_io import AtomicCheckpointIO
 from nestgraph.training.interruption import Interruption, TrainingStopped
@@ -65,6 +66,7 @@ def fit(
     devices: str = "1",
     strategy: str = "auto",
     precision: str = "32-true",
+    tensorboard: bool = False,
     console: Console | None = None,
 ) -> Run:
     """Trains a model, writes its run folder, and says what came of it.
@@ -80,6 +82,7 @@ def fit(
         devices: only "1" for now.
         strategy: only "auto" for now.
         precision: only "32-true" for now.
+        tensorboard: write event files, too; a run that has them goes on with them.
         console: where to print.
 
     Raises:
@@ -94,8 +97,9 @@ def fit(
     job = _prepare(spec, file, content)
     if weights is not None:
         checkpoint.adopt(job.module, weights)
+    board = wants_board(folder.home_of(file), tensorboard)
     place = folder.place_of(spec, file, out)
-    return _train(job, place, console or rich.get_console())
+    return _train(job, place, console or rich.get_console(), board)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,13 +151,14 @@ def _steps_in(file: Path | None, content: dict[str, Any] | None) -> int:
     return int(content["global_step"])
 
 
-def _train(job: _Job, place: Path, console: Console) -> Run:
+def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
     spec, began = job.module.spec, time.monotonic()
     steps = spec.system.training.steps
     picture = folder.draw_levels(place, spec)
+    board = Board(place, spec, after=job.done) if tensorboard else None
     console.print(report.opening(spec, job.corpus, place), **PLAIN)
     with Interruption() as interruption, _quiet():
-        trainer = _trainer(place, job.module, console, interruption)
+        trainer = _trainer(place, job.module, console, interruption, board)
         try:
             trainer.fit(job.module, *_loaders(job), ckpt_path=job.file)
         except TrainingStopped as stop:
@@ -191,14 +196,18 @@ def _loaders(job: _Job) -> tuple[TrainingBatches, ValidationBatches]:
 
 
 def _trainer(
-    place: Path, module: NestModule, console: Console, interruption: Interruption
+    place: Path,
+    module: NestModule,
+    console: Console,
+    interruption: Interruption,
+    board: Board | None,
 ) -> L.Trainer:
     steps = module.spec.system.training.steps
     val_interval = module.spec.system.training.val_interval
     bar: list[L.Callback] = [StepBar()] if console.is_terminal else []
     lines = Lines(lambda line: console.print(line, **PLAIN), steps)
     times, sizes = Times(place / folder.TIMES), Sizes(module.spec.system)
-    metrics = Metrics(place / folder.METRICS, sizes)
+    metrics = Metrics(place / folder.METRICS, sizes, board)
     keeper = Keeper(place, steps=steps, val_interval=val_interval, interruption=interruption)
     return L.Trainer(
         devices=1,

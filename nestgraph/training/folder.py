@@ -45,18 +45,23 @@ def new_folder(name: str, wish: Path | None) -> Path:
     return wish
 
 
+def home_of(file: Path | None) -> Path | None:
+    """The folder of the run that a checkpoint lies in, which goes on there; else None."""
+    return file.parent if file is not None and is_run(file.parent) else None
+
+
 def place_of(spec: Spec, file: Path | None, out: Path | None) -> Path:
     """The folder to write to: that of the resumed run, else a new one, with its spec inside.
 
     Raises:
         InputError: when a resumed run is to go elsewhere, or the folder is in use.
     """
-    own = file is not None and is_run(file.parent)
-    if own and out is not None:
+    own = home_of(file)
+    if own is not None and out is not None:
         raise InputError(
             "NG723", f"a resumed run goes on in its folder, not in `{out}`", "leave --out away"
         )
-    place = file.parent if own and file is not None else new_folder(spec.system.name, out)
+    place = new_folder(spec.system.name, out) if own is None else own
     write_spec(place, spec)
     write_environment(place)
     return place

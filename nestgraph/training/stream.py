@@ -28,6 +28,7 @@ from nestgraph.errors import InputError
 from nestgraph.fast import fast_memories
 from nestgraph.spec import Spec
 from nestgraph.training import checkpoint, compile, folder, states
+from nestgraph.training.board import Board, wants_board
 from nestgraph.training.files import replace_file
 from nestgraph.training.fit import PLAIN
 from nestgraph.training.interruption import Interruption, TrainingStopped
@@ -73,6 +74,7 @@ def stream(
     max_steps: int | None = None,
     data: str | None = None,
     seed: int | None = None,
+    tensorboard: bool = False,
     console: Console | None = None,
 ) -> StreamRun:
     """Reads a text once and lets every level learn.
@@ -86,6 +88,7 @@ def stream(
         max_steps: pieces to read at most; all of the text if None.
         data: in place of the spec's `training.data`.
         seed: in place of the spec's `training.seed`.
+        tensorboard: write event files, too; a run that has them goes on with them.
         console: where to print.
 
     Raises:
@@ -101,6 +104,7 @@ def stream(
         checkpoint.adopt(job.module, weights)
     if file is not None and content is not None:
         job.restore(file, content)
+    job.tensorboard = wants_board(folder.home_of(file), tensorboard)
     place = folder.place_of(spec, file, out)
     return job.run(place, console or rich.get_console())
 
@@ -129,6 +133,7 @@ class _Job:
         self.schedule = configured["lr_scheduler"]["scheduler"]
         self.state: dict[str, Any] | None = None
         self.step, self.nats, self.tokens = 0, 0.0, 0
+        self.tensorboard = False
 
     @property
     def bits(self) -> float:
@@ -173,6 +178,7 @@ class _Job:
         began, first = time.monotonic(), self.step
         console.print(self._opening(place), **PLAIN)
         metrics: MetricsFile | None = None
+        board = Board(place, self.spec, after=self.step) if self.tensorboard else None
         interval = self.spec.system.training.val_interval
         stopped = False
         with Interruption() as interruption:
@@ -183,6 +189,8 @@ class _Job:
                         path = place / folder.METRICS
                         metrics = MetricsFile(path, list(row), after=self.step - 1)
                     metrics.write({**row})
+                    if board is not None:
+                        board.write({**row})
                     if self.step % interval == 0 or self.step == self.steps:
                         self.save(place)
                         console.print(self._line(row), **PLAIN)
@@ -192,8 +200,9 @@ class _Job:
             except TrainingStopped:
                 stopped = True  # at once: what the last checkpoint holds is saved
             finally:
-                if metrics is not None:
-                    metrics.close()
+                for one in (metrics, board):
+                    if one is not None:
+                        one.close()
         picture = folder.draw_level_history(place)
         seconds = time.monotonic() - began
         console.print(self._summary(place, self.step - first, seconds, stopped, picture), **PLAIN)
