@@ -46,10 +46,16 @@ class Panel:
 
     Attributes:
         told: the span in words.
+        unit: `tokens` or `steps`.
+        first: the first position.
+        each: positions in a column.
         labels: column and number, for the axis.
     """
 
     told: str
+    unit: str
+    first: int
+    each: int
     rows: tuple[Row, ...]
     labels: tuple[tuple[int, str], ...]
 
@@ -121,7 +127,7 @@ def _panel(system: System, rows: Sequence[LevelRow], first: int, last: int, unit
     told += f"; a step ends every {context:,} tokens of a row" if mixed else ""
     every = max(1, ceil(len(starts) / _LABELS))
     labels = tuple((at, str(starts[at])) for at in range(0, len(starts), every))
-    return Panel(told=told, rows=made, labels=labels)
+    return Panel(told=told, unit=unit, first=first, each=width, rows=made, labels=labels)
 
 
 def _span(rows: Sequence[LevelRow], given: str) -> tuple[int, int, str]:
@@ -135,8 +141,29 @@ def _span(rows: Sequence[LevelRow], given: str) -> tuple[int, int, str]:
     return first, last, read[3] or ("tokens" if moving else "steps")
 
 
-def raster_scene(made: Raster) -> Scene:
-    """The raster at its places."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """A panel at its place.
+
+    Attributes:
+        panel: what is shown.
+        top: of the line that tells the span.
+        rows: the band of each row.
+        left: of the first column.
+        column: width of a column.
+        axis: top of the numbers below.
+    """
+
+    panel: Panel
+    top: float
+    rows: tuple[Rect, ...]
+    left: float
+    column: int
+    axis: float
+
+
+def placed(made: Raster) -> tuple[Placed, ...]:
+    """Every panel at its place, below each other."""
     rows = [row for panel in made.panels for row in panel.rows]
     sizes = ((NAME_SIZE, True), (TEXT_SIZE, False))
     label = max(
@@ -145,27 +172,46 @@ def raster_scene(made: Raster) -> Scene:
         for text, (size, bold) in zip(_title(row), sizes, strict=True)
     )
     left = MARGIN + label + 32
-    widths = {panel: max(_NARROW, min(_WIDE, 1000 // _columns(panel))) for panel in made.panels}
-    right = max(left + widths[panel] * _columns(panel) + 10 for panel in made.panels)
-    shapes = [heading(made.name, (), max(right - MARGIN, 300))]
-    top = MARGIN + TITLE_SIZE + 14.0
-    for panel in made.panels:
-        shapes.append(_line_of_text(panel.told, MARGIN, top, right - MARGIN))
-        top += 22
-        for row in panel.rows:
-            band = Rect(left=MARGIN, top=top, width=right - MARGIN, height=_ROW)
-            shapes += _row(row, band, left, widths[panel])
-            top += _ROW + _GAP
-        for at, number in panel.labels:
-            shapes.append(_line_of_text(number, left + at * widths[panel], top, 60))
-        top += 30
+    widths = [max(_NARROW, min(_WIDE, 1000 // _columns(panel))) for panel in made.panels]
+    long = max(width * _columns(panel) for width, panel in zip(widths, made.panels, strict=True))
+    top, found = MARGIN + TITLE_SIZE + 14.0, []
+    for panel, width in zip(made.panels, widths, strict=True):
+        tops = [top + 22 + at * (_ROW + _GAP) for at in range(len(panel.rows))]
+        bands = (
+            Rect(left=MARGIN, top=start, width=left + long + 10 - MARGIN, height=_ROW)
+            for start in tops
+        )
+        axis = tops[-1] + _ROW + _GAP
+        found.append(
+            Placed(panel=panel, top=top, rows=tuple(bands), left=left, column=width, axis=axis)
+        )
+        top = axis + 30
+    return tuple(found)
+
+
+def raster_scene(made: Raster) -> Scene:
+    """The raster at its places."""
+    panels = placed(made)
+    wide = panels[0].rows[0].width
+    shapes = [heading(made.name, (), max(wide, 300))]
+    for one in panels:
+        shapes.append(_line_of_text(one.panel.told, MARGIN, one.top, wide))
+        for row, band in zip(one.panel.rows, one.rows, strict=True):
+            shapes += _row(row, band, one.left, one.column)
+        for at, number in one.panel.labels:
+            shapes.append(_line_of_text(number, one.left + at * one.column, one.axis, 60))
     return Scene(
         name=made.name,
-        width=max(right + MARGIN, 320),
-        height=top,
+        width=max(wide + 2 * MARGIN, 320),
+        height=panels[-1].axis + 30,
         shapes=tuple(shapes),
         lines=(),
     )
+
+
+def text_id(left: float, top: float) -> str:
+    """The id of a line of text, by its place."""
+    return f"text {left:g} {top:g}"
 
 
 def _columns(panel: Panel) -> int:
@@ -175,7 +221,7 @@ def _columns(panel: Panel) -> int:
 def _line_of_text(content: str, left: float, top: float, width: float) -> Shape:
     rect = Rect(left=left, top=top, width=width, height=16)
     text = Text(content=content, left=left, top=top, height=16, size=TEXT_SIZE, ink="faint")
-    return Shape(id=f"text {left:g} {top:g}", kind="axis", rect=rect, texts=(text,))
+    return Shape(id=text_id(left, top), kind="axis", rect=rect, texts=(text,))
 
 
 def _title(row: Row) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from nestgraph.errors import NO_SOURCES
 from nestgraph.spec import Spec
 from nestgraph.system import System
 from nestgraph.viz.clock import Raster
-from nestgraph.viz.difference import difference
 from nestgraph.viz.dot import to_dot
 from nestgraph.viz.engine import DrawError, paint
 from nestgraph.viz.flow_layout import flow_scene
@@ -142,6 +141,8 @@ def draw_diff(
     Raises:
         DrawError: as `draw` does.
     """
+    from nestgraph.viz.difference import difference  # pictures of one system need no comparison
+
     _known("theme", theme, THEMES)
     outline = difference(_system(old), _system(new))
     job = Comparison(old=old, new=new, outline=outline, theme=theme)

@@ -10,11 +10,13 @@ import os
 import shutil
 import subprocess
 import sysconfig
+from functools import lru_cache
 from pathlib import Path
 
 VARIABLE = "NESTGRAPH_DOT"
 _PURE = "graphviz-pure"
 _SECONDS = 120  # the largest pictures take a few seconds
+_KEPT = 32  # placements that a live page is likely to need again
 
 
 class DrawError(RuntimeError):
@@ -54,7 +56,7 @@ def paint(source: str, dpi: int) -> bytes:
     Raises:
         DrawError: if no program is found, or the one found fails.
     """
-    return _run(source, "-Kneato", "-n2", "-Tpng", f"-Gdpi={dpi}")
+    return _run(renderer(), source, "-Kneato", "-n2", "-Tpng", f"-Gdpi={dpi}")
 
 
 def lay_out(source: str) -> str:
@@ -63,11 +65,16 @@ def lay_out(source: str) -> str:
     Raises:
         DrawError: if no program is found, or the one found fails.
     """
-    return _run(source, "-Kdot", "-Tjson").decode()
+    return _laid_out(renderer(), source)
 
 
-def _run(source: str, *options: str) -> bytes:
-    program = renderer()
+@lru_cache(maxsize=_KEPT)
+def _laid_out(program: Path, source: str) -> str:
+    """Sizes and links decide places: what a save leaves as it was isn't laid out anew."""
+    return _run(program, source, "-Kdot", "-Tjson").decode()
+
+
+def _run(program: Path, source: str, *options: str) -> bytes:
     command = [str(program), "-q", *options]
     try:
         done = subprocess.run(

@@ -7,6 +7,7 @@ never ask them. Widths are those of Adobe's font metrics, in thousandths of the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 # From the space to the tilde.
 _PLAIN = (
@@ -31,8 +32,13 @@ _UNKNOWN = 1000  # an em: no letter is wider
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width of one line of text in points."""
+    return _units(text, bold) * size / 1000
+
+
+@lru_cache(maxsize=4096)  # a picture asks several times for each of its texts
+def _units(text: str, bold: bool) -> int:
     table = _BOLD if bold else _PLAIN
-    return sum(_letter(letter, table) for letter in text) * size / 1000
+    return sum(_letter(letter, table) for letter in text)
 
 
 def _letter(letter: str, table: tuple[int, ...]) -> int:

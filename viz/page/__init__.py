@@ -23,6 +23,7 @@ _SCRIPTS = (
     "trace.js",
     "panel.js",
     "time.js",
+    "raster.js",
     "sheet.js",
     "search.js",
     "start.js",

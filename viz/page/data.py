@@ -8,12 +8,14 @@ from typing import Any
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
 from nestgraph.levels import LevelRow, levels
 from nestgraph.system import System
+from nestgraph.viz.clock import raster
 from nestgraph.viz.difference import GONE
 from nestgraph.viz.engine import DrawError
 from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.level_scene import level_id
 from nestgraph.viz.outline import Outline, Part
 from nestgraph.viz.page.details import Details
+from nestgraph.viz.page.raster import raster_data
 from nestgraph.viz.svg import inline_svg
 from nestgraph.viz.views import ViewName, Wish, scene_of
 
@@ -71,6 +73,7 @@ def spec_data(
         "views": views,
         "nodes": Details(system, sources, keys).all(),
         "clocks": [_clock(row, keys) for row in rows],
+        "raster": raster_data(raster(system, wish.span if wish is not None else None), keys),
         "unit": "tokens" if system.model is not None else "steps",
         "context": context,
         "span": _span(rows, context, system.model is not None),
@@ -103,6 +106,7 @@ def difference_data(old: Side, new: Side, outline: Outline) -> dict[str, Any]:
         "views": {"difference": picture},
         "nodes": {key: _changed(known[key], shown[key]) for key in shown if key in known},
         "clocks": [_clock(row, keys) for row in rows],
+        "raster": [],
         "unit": "tokens" if counts_tokens else "steps",
         "context": system.training.context,
         "span": _span(rows, system.training.context, counts_tokens),
@@ -124,6 +128,7 @@ def broken_data(name: str, findings: Sequence[str]) -> dict[str, Any]:
         "views": {},
         "nodes": {},
         "clocks": [],
+        "raster": [],
         "unit": "tokens",
         "context": 1,
         "span": _LEAST,

@@ -73,6 +73,7 @@ class Sheet {
   draw() {
     this.canvas.show(this.data.views[this.view]);
     this.trace = new Trace(this.canvas.svg);
+    this.raster = this.view === "clock" ? new Raster(this.canvas.svg, this.data) : null;
     for (const node of this.canvas.svg.querySelectorAll(".node[data-id]:not([data-of])")) {
       if (!this.data.nodes[node.dataset.id]) continue;
       node.setAttribute("tabindex", "0");
@@ -101,6 +102,7 @@ class Sheet {
   tick() {
     const { svg } = this.canvas;
     if (!svg || !this.time.lit) return;
+    this.raster?.move(this.time.at);
     for (const element of svg.querySelectorAll("[data-id]"))
       element.classList.toggle("ticking", this.time.lit.has(element.dataset.id));
   }

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from nestgraph.costs import costs
+from nestgraph.spec import load
+from nestgraph.viz import draw_diff
+
 pytestmark = pytest.mark.browser
 
 
@@ -70,7 +74,8 @@ def test_a_click_opens_yaml_shapes_costs_and_the_line(opened: Any, hope_page: st
     assert "specs/hope.yaml:36:7" in text
     assert "4 x 64 x 64" in text
     assert "32,768" in text
-    assert "65,536" in text
+    assert "FLOPs a token" in text
+    assert f"{costs(load('hope').system)['0.hope/a.M_k'].flops:,.0f}" in text
     panel.get_by_role("button").click()
     assert panel.is_hidden()
 
@@ -134,6 +139,74 @@ def test_the_slider_lights_the_levels_that_tick(opened: Any, hope_page: str) -> 
     assert page.locator("svg .cluster.level.ticking").count() == 4
 
 
+def cursors(page: Any) -> list[float | None]:
+    """Where the cursor of each panel stands; None where it is hidden."""
+    found: list[float | None] = page.eval_on_selector_all(
+        "svg .cursor",
+        "all => all.map(one => one.getAttribute('visibility') === 'hidden' ? null"
+        " : Number(one.getAttribute('x')))",
+    )
+    return found
+
+
+def ticks(page: Any, name: str) -> list[float]:
+    """Where the ticks of a row stand in the clock view."""
+    found: list[float] = page.evaluate(
+        """name => {
+            const rows = [...document.querySelectorAll('svg .cluster.level')];
+            const row = rows.find(row => row.textContent.includes(name)).dataset.id;
+            const marks = document.querySelectorAll(`svg .tick[data-in="${row}"] rect`);
+            return [...marks].map(mark => Number(mark.getAttribute('x')));
+        }""",
+        name,
+    )
+    return found
+
+
+def test_a_cursor_follows_the_slider_over_the_clocks(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    page.keyboard.press("3")
+    assert cursors(page) == [None, None]
+    for _ in range(16):
+        page.keyboard.press("]")
+    steps, tokens = cursors(page)
+    assert steps is None  # no step has ended
+    assert tokens == ticks(page, "context")[0] - 0.5
+    page.get_by_role("button", name="2 mid").click()
+    steps, tokens = cursors(page)
+    assert steps == ticks(page, "mid")[0] - 0.5
+    assert tokens == ticks(page, "context")[1] - 0.5  # token 1024 is the last of its leaf
+    assert "tokens 993 to 1,024" in page.locator("svg").text_content()
+    assert "1021" in page.locator("svg").text_content()
+    page.keyboard.press("]")
+    assert "tokens 1,025 to 1,056" in page.locator("svg").text_content()
+    assert len(ticks(page, "context")) == 2
+    page.get_by_role("slider").fill("0")
+    assert cursors(page) == [None, None]
+
+
+def test_a_box_of_the_optimizer_opens_its_yaml_and_place(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    page.keyboard.press("4")
+    box(page, "second").click()
+    panel = page.locator(".panel").inner_text()
+    assert "second: {net: vector" in panel
+    assert "specs/adamw.yaml:17:7" in panel
+
+
+def test_a_page_of_differences_opens_what_is_gone(opened: Any, tmp_path: Any) -> None:
+    path = tmp_path / "diff.html"
+    draw_diff(load("hope-tiny"), load("hope-attention-tiny"), path)
+    page = opened(path.as_uri())
+    assert page.locator("[role=tab]").all_text_contents() == ["difference"]
+    box(page, "+ A").click()
+    assert "added memory" in page.locator(".panel").inner_text()
+    page.keyboard.press("Escape")
+    page.locator("svg .node.removed[tabindex]").first.focus()
+    page.keyboard.press("Enter")
+    assert "removed" in page.locator(".panel").inner_text()
+
+
 def test_everything_works_by_keyboard(opened: Any, hope_page: str) -> None:
     page = opened(hope_page)
     page.keyboard.press("2")
@@ -178,6 +251,7 @@ def test_the_page_follows_the_system_by_day_and_by_night(opened: Any, hope_page:
     assert background(night) == "rgb(255, 255, 255)"
 
 
+@pytest.mark.timed
 def test_a_graph_of_a_thousand_boxes_is_painted_within_a_second(opened: Any, page_of: Any) -> None:
     page = opened(page_of(large_spec(1000)), expect_errors=False)
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")

@@ -48,6 +48,7 @@ def redrawn(page: Any, path: Path, text: str, seen: str) -> float:
     return time.perf_counter() - start
 
 
+@pytest.mark.timed
 def test_a_save_shows_within_a_third_of_a_second(opened: Any, server: Server, path: Path) -> None:
     page = opened(server.address)
     good = path.read_text()
