@@ -145,5 +145,5 @@ def found(outline: Outline, address: str) -> str:
             if f".{plain}".endswith(f".{wanted.removesuffix('.write')}"):
                 return part.id
     known = sorted({part.id.replace("/", ".").rpartition(".")[2] for part in outline.all()})
-    hint = did_you_mean(address, known)
+    hint = did_you_mean(wanted.rpartition(".")[2], known)
     raise DrawError(f"`{address}` names nothing in this view{f'; {hint}' if hint else ''}")

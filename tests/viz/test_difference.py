@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 from building import model_of, model_text, spec_of, system_of
@@ -176,3 +177,16 @@ def test_a_page_of_differences_knows_what_is_gone_and_what_came() -> None:
 def test_any_two_of_the_zoo_can_be_compared() -> None:
     assert "removed" in str(draw_diff(load("hope"), load("transformer"), format="svg"))
     assert "added" in str(draw_diff(load("transformer"), load("hope"), format="svg"))
+
+
+@pytest.mark.parametrize("form", ["svg", "dot", "mmd", "html"])
+def test_nothing_that_a_hostile_author_says_breaks_out(form: str) -> None:
+    attack = "</script><script>x</script>\"]; ' --> \u202e" + "w" * 10_000
+    text = model_text(BODY, 8, "{chunk: 4 tokens}")
+    hostile = spec_of(f"{text}\ntraining: {{data: {json.dumps(attack)}}}")
+    picture = str(draw_diff(spec_of(text), hostile, format=form))
+    assert "<script>x" not in picture
+    assert "\u202e" not in picture
+    assert form == "html" or "w" * 300 not in picture
+    if form == "svg":
+        ElementTree.fromstring(picture)

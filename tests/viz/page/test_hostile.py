@@ -6,6 +6,9 @@ import textwrap
 from typing import Any
 
 import pytest
+from building import spec_of
+
+from nestgraph.viz import draw_diff
 
 pytestmark = pytest.mark.browser
 
@@ -47,6 +50,22 @@ def test_nothing_that_a_spec_says_runs(opened: Any, page_of: Any, attack: str) -
     assert attack.split("\\")[0][:20] in page.locator(".panel pre").first.inner_text()
     page.keyboard.press("/")
     page.keyboard.type("M")
+    assert page.title() != "pwned"
+    assert page.locator("img, iframe, object, body script ~ script ~ script").count() == 0
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+def test_nothing_that_differs_runs(opened: Any, tmp_path: Any, attack: str) -> None:
+    quoted = '"' + attack.replace('"', '\\"').replace("$", "") + '"'  # a `$` is a var's
+    old, new = (
+        spec_of(f"{spec_text(attack)}training: {{lr: {lr}, data: {data}}}")
+        for lr, data in ((0.5, "x"), (0.25, quoted))
+    )
+    path = tmp_path / "diff.html"
+    draw_diff(old, new, path)
+    page = opened(path.as_uri())
+    assert page.locator("svg .node.setting").count() == 1
+    page.locator("svg .node.write[tabindex]").click()
     assert page.title() != "pwned"
     assert page.locator("img, iframe, object, body script ~ script ~ script").count() == 0
 
