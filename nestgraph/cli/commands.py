@@ -25,7 +25,8 @@ def _specs(incomplete: str) -> list[str]:
     from nestgraph import zoo
 
     files = (path.as_posix() for path in Path().glob("*.yaml"))
-    return [name for name in (*zoo.names(), *files) if name.startswith(incomplete)]
+    known = (*zoo.names(), *zoo.optimizers(), *files)
+    return [name for name in known if name.startswith(incomplete)]
 
 
 def _passes(incomplete: str) -> list[str]:

@@ -103,13 +103,13 @@ def _own() -> Finding:
     from nestgraph import zoo
     from nestgraph.spec import load
 
-    bad = []
-    for name in zoo.names():
+    bad, names = [], (*zoo.names(), *zoo.optimizers())
+    for name in names:
         try:
             load(name)
         except SpecError:
             bad.append(name)
-    found = f"{nestgraph.__version__}, {len(zoo.names())} specs in {zoo.folder()}"
+    found = f"{nestgraph.__version__}, {len(names)} specs in {zoo.folder()}"
     if bad:
         cure = f"these shipped specs are broken: {', '.join(bad)}; install nestgraph again"
         return Finding(name="nestgraph", state="broken", found=found, cure=cure)

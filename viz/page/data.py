@@ -8,6 +8,7 @@ from typing import Any
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
 from nestgraph.levels import LevelRow, levels
 from nestgraph.system import System
+from nestgraph.trainer import trainer_of
 from nestgraph.viz.clock import raster
 from nestgraph.viz.difference import GONE
 from nestgraph.viz.engine import DrawError
@@ -17,6 +18,7 @@ from nestgraph.viz.outline import Outline, Part
 from nestgraph.viz.page.details import Details
 from nestgraph.viz.page.raster import raster_data
 from nestgraph.viz.svg import inline_svg
+from nestgraph.viz.training_outline import trained_name
 from nestgraph.viz.views import ViewName, Wish, scene_of
 
 _LONGEST = 65_536  # positions of the slider
@@ -72,7 +74,7 @@ def spec_data(
         "path": path,
         "views": views,
         "nodes": Details(system, sources, keys).all(),
-        "clocks": [_clock(row, keys) for row in rows],
+        "clocks": [_clock(row, keys, _trained(system, row)) for row in rows],
         "raster": raster_data(raster(system, wish.span if wish is not None else None), keys),
         "unit": "tokens" if system.model is not None else "steps",
         "context": context,
@@ -145,13 +147,24 @@ def _wishes(system: System, first: Wish | None) -> list[Wish]:
     return ahead + [Wish(view=name) for name in names if first is None or name != first.view]
 
 
-def _clock(row: LevelRow, keys: Callable[[str], str]) -> dict[str, Any]:
+def _trained(system: System, row: LevelRow) -> list[str]:
+    """Memories of a model's optimizer that tick with a level of the model."""
+    trainer = trainer_of(system)
+    return [
+        trained_name(memory)
+        for other in (() if trainer is None else levels(trainer))
+        for memory in other.memories
+        if (other.clock.unit, other.clock.period) == (row.clock.unit, row.clock.period)
+    ]
+
+
+def _clock(row: LevelRow, keys: Callable[[str], str], more: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "rank": row.rank,
         "name": row.name,
         "unit": row.clock.unit,
         "period": row.clock.period,
-        "keys": [keys(level_id(row.rank)), *map(keys, row.memories)],
+        "keys": [keys(level_id(row.rank)), *map(keys, (*row.memories, *more))],
     }
 
 

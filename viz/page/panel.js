@@ -1,15 +1,16 @@
 // What is known about one box: values, shapes, parameters, YAML and where it stands in the file.
 
-function details(sheet, key) {
+function details(sheet, key, told = "") {
   const known = sheet.data.nodes[key];
   if (!known) return [];
   // Those that share its box, where they have none of their own.
   const shared = (known.members ?? []).filter((key) => !sheet.canvas.svg.querySelector(`[data-id="${key}"]`));
-  const parts = shared.flatMap((member) => details(sheet, member));
-  return [...one(known), ...parts];
+  const parts = shared.flatMap((member) => details(sheet, member, known.yaml));
+  return [...one(known, told), ...parts];
 }
 
-function one(known) {
+// Links of a chain stand on one line of YAML, which is shown once.
+function one(known, told) {
   const rows = known.facts.map(([name, value]) =>
     make("tr", {}, make("th", {}, name), make("td", { dir: "auto" }, value)));
   const parts = [
@@ -18,7 +19,7 @@ function one(known) {
     make("table", {}, ...rows),
   ];
   if (known.place) parts.push(make("div", { class: "faint place" }, known.place));
-  if (known.yaml) parts.push(make("pre", { class: "yaml" }, known.yaml));
+  if (known.yaml && known.yaml !== told) parts.push(make("pre", { class: "yaml" }, known.yaml));
   return parts;
 }
 

@@ -21,7 +21,7 @@ def test_specs_by_name_and_by_file(write, tmp_path, monkeypatch) -> None:
     write()
     assert completed("nestgraph check hope-t", monkeypatch) == ["hope-tiny"]
     assert completed("nestgraph draw sm", monkeypatch) == ["small.yaml"]
-    assert set(zoo.names()) <= set(completed("nestgraph show ", monkeypatch))
+    assert {*zoo.names(), *zoo.optimizers()} <= set(completed("nestgraph show ", monkeypatch))
 
 
 def test_passes_by_name(monkeypatch) -> None:

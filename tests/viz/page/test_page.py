@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_the_page_of_hope_is_small_and_asks_for_nothing() -> None:
     assert not re.findall(r"""(?:src|href|url|import)\s*[=(]\s*["']?(?:https?:|//)""", page)
     assert "default-src 'none'" in page
     assert "connect-src" not in page
+
+
+def test_memories_of_the_optimizer_tick_with_the_levels_of_the_model() -> None:
+    data: Any = data_of(str(draw(load("hope-tiny"), format="html")))
+    paths = {key: known.get("path", "") for key, known in data["nodes"].items()}
+    ticking = {clock["name"]: {paths.get(key) for key in clock["keys"]} for clock in data["clocks"]}
+    assert {"0.adamw/first", "1.adamw/second", "0.hope/b.M"} <= ticking["step, fast"]
+    assert not {"0.adamw/first"} & (ticking["slow"] | ticking["context"])
 
 
 def test_the_same_spec_gives_the_same_page() -> None:
