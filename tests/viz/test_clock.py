@@ -8,13 +8,18 @@ import pytest
 from building import model_of
 
 from nestgraph.spec import load
-from nestgraph.system import NEVER, Clock
+from nestgraph.system import NEVER, Clock, System
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.clock import Panel, raster, ticks_within
 
 
 def marks(panel: Panel) -> dict[str, str]:
     return {row.level.name: "".join(".X"[tick] for tick in row.ticks) for row in panel.rows}
+
+
+def hope() -> System:
+    """Hope on clocks of 8 tokens, and of 1, 4 and 16 steps."""
+    return load("hope-tiny", set={"vars.chunk": 8, "vars.mid": 4, "vars.slow": 16}).system
 
 
 def test_ticks_lie_behind_the_positions_that_the_period_divides() -> None:
@@ -39,14 +44,14 @@ def test_what_never_moves_never_ticks() -> None:
 
 
 def test_without_a_span_each_unit_has_its_own_axis() -> None:
-    steps, tokens = raster(load("hope-tiny").system).panels
+    steps, tokens = raster(hope()).panels
     assert list(marks(steps)) == ["slow", "mid", "step, fast"]
     assert marks(steps)["slow"] == ("." * 15 + "X") * 2
     assert marks(tokens) == {"context": ("." * 7 + "X") * 4}
 
 
 def test_a_span_puts_all_levels_on_one_axis() -> None:
-    (panel,) = raster(load("hope-tiny").system, "60:70").panels
+    (panel,) = raster(hope(), "60:70").panels
     assert marks(panel) == {
         "slow": "." * 11,
         "mid": "." * 11,
@@ -54,13 +59,13 @@ def test_a_span_puts_all_levels_on_one_axis() -> None:
         "context": "....X......",
     }
     assert panel.told == "tokens 60 to 70; a step ends every 64 tokens of a row"
-    (panel,) = raster(load("hope-tiny").system, "4 steps").panels
+    (panel,) = raster(hope(), "4 steps").panels
     assert marks(panel)["mid"] == "...X"
     assert marks(panel)["context"] == "XXXX"
 
 
 def test_a_long_span_puts_several_positions_in_a_column() -> None:
-    (panel,) = raster(load("hope-tiny").system, "1:4096").panels
+    (panel,) = raster(hope(), "1:4096").panels
     assert len(panel.rows[0].ticks) == 128
     assert sum(panel.rows[0].ticks) == 4
     assert "32 in a column" in panel.told
@@ -74,7 +79,7 @@ def test_attention_is_recomputed_at_every_token() -> None:
 @pytest.mark.parametrize("span", ["", "0", "5:4", "a", "-3", "1:2:3", "10 moons", f"{10**13}"])
 def test_a_span_that_can_not_be_read_is_refused(span: str) -> None:
     with pytest.raises(DrawError, match="is no span"):
-        raster(load("hope-tiny").system, span)
+        raster(hope(), span)
 
 
 def test_a_raster_is_drawn_in_every_format_but_mermaid() -> None:

@@ -20,9 +20,11 @@ DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
 
 @pytest.fixture(scope="module")
 def view() -> View:
-    trainer = trainer_of(load("hope-tiny", set={"training.optimizer": "m3"}).system)
+    clocks = {"vars.chunk": 8, "vars.mid": 4, "vars.slow": 16}
+    system = load("hope-tiny", set={"training.optimizer": "m3", **clocks}).system
+    trainer = trainer_of(system)
     assert trainer is not None
-    return nested_view(load("hope-tiny").system, trainer)
+    return nested_view(system, trainer)
 
 
 def titles(view: View) -> dict[int, list[str]]:
