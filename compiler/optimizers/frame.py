@@ -20,6 +20,7 @@ from nestgraph.compiler.optimizers.starts import zeros
 from nestgraph.compiler.optimizers.values import (
     Cells,
     Quotient,
+    Rounded,
     Sum,
     Tensors,
     Value,
@@ -111,20 +112,30 @@ class Frame:
 
     def _computed(self, name: str) -> Value:
         program = self.program
-        if name in program.held and not program.ticks[name].fresh(self.given.step):
+        held = name in program.held
+        if held and not program.ticks[name].fresh(self.given.step):
             known = [held.get(name) for held in self.given.held]
             if all(tensor is not None for tensor in known):
-                return Cells([tensor for tensor in known if tensor is not None])
+                return self._as_held([tensor for tensor in known if tensor is not None])
         node = program.block.nodes[name]
         value = self._read(node) if isinstance(node, Read) else self._op(node)
-        if name in program.held:
-            value = plain(value)
+        return self._hold(name, value) if held else value
+
+    def _hold(self, name: str, value: Value) -> Value:
+        """Keeps the value of a flow until its next tick, in the short type that it may have."""
+        if isinstance(value, Rounded) and value.scale == 1.0:
+            own = value.tensors
+        else:
             # What is kept must not be a state, which moves in place.
-            own = value.tensors if value.owned else [x.clone() for x in value.tensors]
-            value = Cells(own)
-            for held, tensor in zip(self.given.held, own, strict=True):
-                held[name] = tensor
-        return value
+            x = plain(value)
+            own = x.tensors if x.owned else [tensor.clone() for tensor in x.tensors]
+        for held, tensor in zip(self.given.held, own, strict=True):
+            held[name] = tensor
+        return self._as_held(own)
+
+    def _as_held(self, tensors: Tensors) -> Value:
+        kind = self.given.gradients[0].dtype
+        return Cells(tensors) if tensors[0].dtype == kind else Rounded(tensors, kind)
 
     def _op(self, node: Node) -> Value:
         if node.op == "pool":

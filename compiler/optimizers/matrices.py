@@ -7,7 +7,7 @@ memories with heads, each of which is a matrix of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ from nestgraph.compiler.optimizers.values import (
 from nestgraph.ops.newton_schulz import FLOOR, quintic
 from nestgraph.system import Node
 
-CACHE = 2 << 20  # bytes of matrices in bfloat16 that are worked on at a time
 TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
 
@@ -39,11 +38,10 @@ def orthogonal(flow: Cells | Sum, steps: int, kind: torch.dtype) -> Rounded:
     like = flow.first if isinstance(flow, Sum) else flow.tensors
     answers = list(like)
     for places in by_shape(like):
-        for some in _in_cache(like, places):
-            matrices = flow.of(some) if isinstance(flow, Sum) else [like[p] for p in some]
-            x = _unit(matrices, flow.scale, kind)
-            for place, answer in zip(some, quintic(x, steps).unbind(0), strict=True):
-                answers[place] = answer
+        matrices = flow.of(places) if isinstance(flow, Sum) else [like[p] for p in places]
+        x = _unit(matrices, flow.scale, kind)
+        for place, answer in zip(places, quintic(x, steps).unbind(0), strict=True):
+            answers[place] = answer
     return Rounded(answers, like[0].dtype)
 
 
@@ -54,18 +52,6 @@ def _unit(matrices: list[Tensor], scale: float, kind: torch.dtype) -> Tensor:
     torch._foreach_copy_(list(x.unbind(0)), matrices)
     factor = (scale / norms).to(kind)
     return x.mul_(factor.reshape(factor.shape + (1,) * (x.ndim - factor.ndim)))
-
-
-def _in_cache(tensors: list[Tensor], places: list[int]) -> Iterator[list[int]]:
-    """Places in turns that stay in a processor's cache; a GPU takes all of them at once.
-
-    Five iterations go over the same matrices fifteen times: on two CPU cores 48 matrices of
-    320x320 took half the time in turns of eight.
-    """
-    first = tensors[places[0]]
-    count = len(places) if first.is_cuda else max(1, CACHE // (2 * first.numel()))
-    for start in range(0, len(places), count):
-        yield places[start : start + count]
 
 
 def newton_schulz(node: Node, x: Value) -> Value:

@@ -34,7 +34,7 @@ from nestgraph.system import Memory, System
 
 Group = dict[str, Any]
 Member = tuple[int, Tensor, Tensor]  # place in the group, parameter, gradient
-TURN = 1 << 19  # numbers of parameters that a processor works on at a time
+TURN = 1 << 20  # numbers of parameters that a processor works on at a time
 RULE = "rule"  # place of the group's program
 TRAITS = "traits"  # what is known of each parameter: kind, linear_map, stacked
 NAMES = "names"
@@ -289,8 +289,7 @@ class NestedOptimizer(Optimizer):
         for one in chosen:
             alike.setdefault(self.state[one[1]].get("step", 0), []).append(one)
         for members in alike.values():
-            rows = self.programs[group[RULE]].rows  # these cut their matrices into turns themselves
-            for some in [members] if rows else in_cache(members):
+            for some in in_cache(members):
                 self._run(group, some)
 
     def _ready(self, group: Group) -> list[Member]:
@@ -359,8 +358,10 @@ class NestedOptimizer(Optimizer):
 def in_cache(members: list[Member]) -> Iterator[list[Member]]:
     """Members in turns whose states stay in a processor's cache from one pass to the next.
 
-    A step takes a dozen passes over the same numbers. On a GPU all go at once: there a launch
-    costs more than a pass.
+    A step takes a dozen passes over the same numbers, and each iteration of Newton–Schulz three
+    more over its matrices in bfloat16: on one core M3 took 1.1 times as long as Muon in turns, and
+    1.3 times over all at once. Those of one shape come together, so that they can be stacked.
+    On a GPU all go at once: there a launch costs more than a pass.
     """
     if members[0][1].is_cuda:
         yield members

@@ -34,12 +34,17 @@ def quintic(x: Tensor, steps: int) -> Tensor:
     x = x.mT if tall else x
     shape = x.shape
     x = x.reshape(-1, *shape[-2:])
-    for _ in range(steps):
-        gram = x @ x.mT
-        update = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+    again = not (torch.is_grad_enabled() and x.requires_grad)
+    gram = update = spare = None
+    for step in range(steps):
+        # Fresh memory costs as much as a pass: where nobody differentiates, a product takes the
+        # place of the last one of its kind. The caller's matrices stay as they are.
+        gram = torch.bmm(x, x.mT, out=gram if again else None)
+        update = torch.baddbmm(gram, gram, gram, beta=B, alpha=C, out=update if again else None)
         # (A + update) X in place of A X + update X: one pass over X less.
         update.diagonal(dim1=-2, dim2=-1).add_(A)
-        x = update @ x
+        moved = torch.bmm(update, x, out=spare)
+        x, spare = moved, x if again and step else None
     x = x.reshape(shape)
     return x.mT if tall else x
 
