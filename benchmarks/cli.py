@@ -15,6 +15,7 @@ SPEED = {
     "attention-spans": "windows and periods of attention against a mask over all pairs",
     "selective-scan": "a memory with a retention a cell against a token loop and attention",
     "diagonal-delta": "RWKV-7, KDA and GLA memories against token loops and attention",
+    "optimizers": "steps of AdamW, Muon and M3 against PyTorch's AdamW and Muon",
 }
 ROUNDS = 20
 THREADS = 2

@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.steps import Step
+from benchmarks.steps import Move, Step
 
 
-def peak_bytes(step: Step) -> int:
+def peak_bytes(step: Step | Move) -> int:
     """The most bytes alive during a step that were not alive before it."""
     from torch.profiler import ProfilerActivity, profile
 

@@ -12,7 +12,7 @@ import torch
 from benchmarks import environment
 from benchmarks.cli import ROUNDS
 from benchmarks.memory import peak_bytes
-from benchmarks.steps import Product, Size
+from benchmarks.steps import Numbers, Product, Size
 from benchmarks.suites import Comparison, Side, suite
 from benchmarks.timing import Spread, Times, interleave, speed_ratio
 
@@ -54,7 +54,7 @@ def measure_suite(name: str, *, rounds: int, threads: int, file: Path | None = N
     torch.set_num_threads(threads)
     surroundings = environment.describe(threads)
     print(environment.sentence(surroundings))
-    print(f"forward and backward, float32, {rounds} rounds, the sides taking turns in each")
+    print(f"float32, {rounds} rounds, the sides taking turns in each")
     if rounds < ROUNDS:
         print(f"fewer than {ROUNDS} rounds: a glance, nothing to quote")
     print(LEGEND)
@@ -80,7 +80,7 @@ def measure(comparison: Comparison, rounds: int) -> list[Row]:
     ]
 
 
-def _row(side: Side, size: Size, times: Times, reference: Times, step: Any) -> Row:
+def _row(side: Side, size: Size | Numbers, times: Times, reference: Times, step: Any) -> Row:
     seconds = Spread.of(times.wall)
     alien = isinstance(step, Product)
     return Row(
@@ -89,7 +89,7 @@ def _row(side: Side, size: Size, times: Times, reference: Times, step: Any) -> R
         best=min(times.wall),
         speed=None if alien else speed_ratio(times.wall, reference.wall),
         busy=None if alien else speed_ratio(times.processor, reference.processor),
-        tokens=None if alien else size.tokens / seconds.median,
+        tokens=size.tokens / seconds.median if isinstance(size, Size) and not alien else None,
         flops=side.flops / seconds.median if side.flops else None,
         peak=None if alien else peak_bytes(step),
         goal=side.goal,
@@ -112,7 +112,7 @@ def table(comparison: Comparison, rows: list[Row]) -> str:
         "peak MiB",
     ]
     counted = any(row.flops for row in rows)
-    most = max((row.flops or 0.0 for row in rows if row.tokens is None), default=0.0)
+    most = max((row.flops or 0.0 for row in rows if row.speed is None), default=0.0)
     cells = [[*head, *(["GFLOP/s", "of product"] if counted else [])]]
     cells += [[*_cells(row), *(_flops_cells(row, most) if counted else [])] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -1,12 +1,14 @@
-"""One step to time: a forward and a backward over given inputs with a given gradient."""
+"""One step to time: a forward and a backward with given inputs and gradient, or an optimizer's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+FREED = 30 << 20  # bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,3 +82,37 @@ def flow(size: Size, seed: int = 0) -> Tensor:
     """A random flow (batch, time, width) that receives a gradient."""
     source = torch.Generator().manual_seed(seed)
     return torch.randn(size.batch, size.time, size.width, generator=source).requires_grad_()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Numbers:
+    """How much one step of an optimizer goes over."""
+
+    tensors: int
+    numbers: int
+
+    def __str__(self) -> str:
+        return f"{self.numbers:,} numbers in {self.tensors} tensors"
+
+
+class Move:
+    """A step of an optimizer along gradients that stay the same; a call takes it.
+
+    Args:
+        step: of the optimizer.
+        tensors: the parameters that it moves, by name.
+    """
+
+    def __init__(self, step: Callable[[], object], tensors: Mapping[str, Tensor]) -> None:
+        self.step = step
+        self.tensors = tensors
+        # As after a forward in a training: the C library then keeps what is freed, where in a
+        # fresh process a step would ask the system for the same pages again.
+        torch.empty(FREED // 4)
+
+    def __call__(self) -> None:
+        """Moves the parameters once."""
+        self.step()
+
+    def clear(self) -> None:
+        """Has nothing to drop: the gradients are those of the next step too."""

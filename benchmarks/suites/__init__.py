@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol, cast
 
-from benchmarks.steps import Product, Size, Step
+from benchmarks.steps import Move, Numbers, Product, Size, Step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Side:
     """
 
     name: str
-    build: Callable[[], Step | Product]
+    build: Callable[[], Step | Product | Move]
     flops: float = 0.0
     goal: float | None = None
 
@@ -40,7 +40,7 @@ class Comparison:
     """
 
     title: str
-    size: Size
+    size: Size | Numbers
     sides: tuple[Side, ...]
     notes: tuple[str, ...] = ()
     check: Callable[[], str] | None = field(default=None)
@@ -60,6 +60,7 @@ _MODULES: Mapping[str, str] = {
     "attention-spans": "attention_spans",
     "selective-scan": "selective_scan",
     "diagonal-delta": "diagonal_delta",
+    "optimizers": "optimizers",
 }
 
 

@@ -10,12 +10,13 @@ import torch
 
 from benchmarks import speed
 from benchmarks.cli import SPEED
-from benchmarks.steps import Size
+from benchmarks.steps import Numbers, Size
 from benchmarks.suites import (
     Comparison,
     attention_spans,
     diagonal_delta,
     gated_deltanet,
+    optimizers,
     selective_scan,
     self_modifying_titans,
     suite,
@@ -23,6 +24,7 @@ from benchmarks.suites import (
 )
 
 SMALL = Size(batch=2, time=12, width=16, heads=2)
+FEW = {"embed": (20, 8), "wide": (8, 24), "tall": (24, 8), "gain": (8,)}
 ALL = [
     *transformer.comparisons(SMALL, depth=2),
     *gated_deltanet.comparisons((SMALL,)),
@@ -30,6 +32,7 @@ ALL = [
     *attention_spans.comparisons((SMALL,)),
     *selective_scan.comparisons((SMALL,)),
     *diagonal_delta.comparisons(SMALL),
+    *optimizers.comparisons(FEW),
 ]
 
 
@@ -54,6 +57,17 @@ def test_a_network_that_differs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
         transformer.check(SMALL, depth=1)
 
 
+@pytest.mark.parametrize(("name", "other"), [("adamw", "adam"), ("muon", "adamw")])
+def test_an_optimizer_that_differs_is_noticed(
+    name: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = optimizers.load
+    monkeypatch.setattr(optimizers, "load", lambda _, settings: load(other, settings))
+    theirs = {"adamw": optimizers.torch_adamw, "muon": optimizers.torch_muon}[name]
+    with pytest.raises(AssertionError, match=f"{name} differs from PyTorch's"):
+        optimizers.check(FEW, name, theirs)
+
+
 def test_the_sizes_of_record_are_those_promised() -> None:
     promised = Size(batch=4, time=512, width=256, heads=4)
     long = Size(batch=1, time=8192, width=256, heads=4)
@@ -64,9 +78,13 @@ def test_the_sizes_of_record_are_those_promised() -> None:
     }
     also_long = {"gated-deltanet", "attention-spans", "selective-scan"}
     for name in SPEED:
-        sizes = {promised, long} if name in also_long else {promised}
+        sizes: set[Size | Numbers] = {promised, long} if name in also_long else {promised}
+        if name == "optimizers":
+            sizes = {Numbers(tensors=100, numbers=9_885_184)}
         assert {size for other, size, _ in goals if other == name} == sizes
-    assert {goal for sides in goals.values() for goal in sides} == {None, 1, 0.7, 1.4, 0.07, 0.1}
+    assert {goal for sides in goals.values() for goal in sides} == {
+        *(None, 1, 0.7, 1.4, 0.07, 0.1, 0.91, 0.77)
+    }
 
 
 def test_a_suite_prints_its_surroundings_and_writes_its_numbers(
