@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from nestgraph import zoo
 from nestgraph.compose import Composer
@@ -17,6 +17,7 @@ from nestgraph.errors import Span
 from nestgraph.files import UnreadableError, shown
 from nestgraph.findings import Findings, did_you_mean
 from nestgraph.schema.file import VERSION
+from nestgraph.settings import SETTING
 from nestgraph.system import Group, System, Training
 from nestgraph.tree import Entry, Scalar, Table, Value
 
@@ -54,7 +55,11 @@ class References:
             found = self._elaborated(file, tree, given, inline.span, ())
         else:
             span = training.spans.get("optimizer")
-            found = self._named(training.optimizer, file, given, span, ())
+            # A path that is set from outside is seen from where the user is.
+            outside = span is not None and span.file.startswith(SETTING)
+            here = outside and Path(training.optimizer).is_file()
+            beside = None if here else file
+            found = self._named(training.optimizer, beside, given, span, ())
         return replace(system, training=replace(training, system=found))
 
     def _as_spec(self, inline: Table, model: str) -> Table:
@@ -78,7 +83,7 @@ class References:
         return replace(group, system=self._named(group.spec, file, given, group.span, chain))
 
     def _named(
-        self, name: str, beside: str, given: Vars, span: Span | None, chain: tuple[str, ...]
+        self, name: str, beside: str | None, given: Vars, span: Span | None, chain: tuple[str, ...]
     ) -> System | None:
         """The optimizer of that name, with all that it refers to itself."""
         file = self._file(name, beside)
@@ -95,7 +100,7 @@ class References:
         tree = self.composer.read(file, span)
         return None if tree is None else self._elaborated(file, tree, given, span, chain)
 
-    def _file(self, name: str, beside: str) -> str | None:
+    def _file(self, name: str, beside: str | None) -> str | None:
         try:
             return self.composer.reader.find(name, beside=beside)
         except UnreadableError:

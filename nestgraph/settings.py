@@ -15,6 +15,7 @@ from nestgraph.findings import Findings, did_you_mean
 from nestgraph.source import parse
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, shown
 
+SETTING = "--set "  # how messages call the place of an override
 MAX_LABEL = 100
 # Tables whose keys are names that the spec chose: a new one would change nothing.
 NAMED = ("vars", "levels", "blocks", "memories", "nodes")
@@ -49,7 +50,7 @@ def apply_settings(
 
 def _label(path: str, text: str) -> str:
     """What messages call an override: one line, not too long."""
-    label = " ".join(f"--set {path}={text}".split())
+    label = SETTING + " ".join(f"{path}={text}".split())
     return label if len(label) <= MAX_LABEL else f"{label[:MAX_LABEL]}..."
 
 

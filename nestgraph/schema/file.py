@@ -142,7 +142,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 class Training(Closed):
     """How the outermost level learns. The command line beats these."""
 
-    optimizer: Annotated[str, Field(pattern=NAME)] = Field("adamw", description="An optimizer.")
+    optimizer: Text = Field("adamw", description="Name or path of an optimizer.")
     lr: Annotated[float, Field(gt=0, le=100)] = Field(1e-3, description="Highest learning rate.")
     min_lr: Annotated[float, Field(ge=0, le=100)] | None = Field(
         None, description="Learning rate at the end of the cosine; else a tenth of `lr`."

@@ -125,7 +125,6 @@ def test_every_spec_is_valid_in_an_editor(path: Path):
         ("repeat: $d", "repeat: many"),
         ("repeat: $d", "repeat: 0"),
         ("vocab: 16", "vocab: 1.5"),
-        ("adamw", "adam w"),
         ("nestgraph: 1", "nestgraph: 2"),
         ("model:", "modell:\n  a: 1\nmodel:"),
     ],
