@@ -23,6 +23,8 @@ Json = dict[str, Any]
 ARITHMETIC: Json = {"type": "string", "pattern": "\\$"}
 LITERAL = ("nestgraph", "name", "doc", "extends")  # never arithmetic
 PARTS = ("blocks", "model", "optimizer")
+INLINE = "InlineOptimizer"
+OUTSIDE = ("model", "training")  # what an optimizer within a spec has none of
 PARTIAL = "Partial"  # before the name of a kind whose fields may all be left out
 LEAVES = ("integer", "number", "boolean")
 
@@ -39,7 +41,11 @@ def json_schema() -> Json:
     }
     definitions["Node"] = _node()
     definitions["Step"] = _step()
-    root = _root(definitions.pop("SpecFile"))
+    file = definitions.pop("SpecFile")
+    definitions[INLINE] = _inline(file)
+    asked = definitions["Training"]["properties"]
+    asked["optimizer"] = _or_inline(asked["optimizer"])
+    root = _root(file, ["blocks"])
     definitions |= {f"{PARTIAL}{name}": _partial(kind) for name, kind in definitions.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -59,9 +65,9 @@ def write_schema(path: Path) -> None:
     path.write_text(schema_text(), encoding="utf-8")
 
 
-def _root(file: Json) -> Json:
+def _root(file: Json, needed: list[str]) -> Json:
     """The file as a whole: one that extends another may leave out anything inside its parts."""
-    whole = {name: file["properties"][name] for name in PARTS}
+    whole = {name: file["properties"][name] for name in PARTS if name in file["properties"]}
     parts = {name: {"description": schema.get("description", "")} for name, schema in whole.items()}
     required = [name for name in file["required"] if name not in PARTS]
     return {
@@ -70,8 +76,23 @@ def _root(file: Json) -> Json:
         "required": required,
         "if": {"required": ["extends"]},
         "then": {"properties": {name: _partial(schema) for name, schema in whole.items()}},
-        "else": {"properties": whole, "required": ["blocks"]},
+        "else": {"properties": whole, "required": needed},
     }
+
+
+def _inline(file: Json) -> Json:
+    """An optimizer written where its name could stand; it needs no name of its own."""
+    within = {key: field for key, field in file["properties"].items() if key not in OUTSIDE}
+    told = {"title": "inline optimizer"}
+    told["description"] = "An optimizer written where its name could stand."
+    needed = ["blocks", "optimizer"]
+    return _root({**file, **told, "properties": within, "required": []}, needed)
+
+
+def _or_inline(name: Json) -> Json:
+    around = {key: name[key] for key in ("default", "description") if key in name}
+    text = {key: value for key, value in name.items() if key not in around}
+    return {**around, "anyOf": [text, {"$ref": f"#/$defs/{INLINE}"}]}
 
 
 def _partial(schema: Any) -> Any:

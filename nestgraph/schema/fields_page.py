@@ -25,7 +25,7 @@ This page is made from the schema by `python -m nestgraph.schema`.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Model", ("Model", "Embed", "StackBlock", "StackGroup", "Head")),
     ("Optimizer", ("BlockGroup", "SpecGroup", "Names")),
-    ("Training", ("Training",)),
+    ("Training", ("Training", "InlineOptimizer")),
     ("Blocks", ("Block",)),
     ("Memories", ("Memory", "SelfValues")),
     ("Nets: `net`", ("LinearNet", "MlpNet", "AttentionNet", "VectorNet")),
@@ -58,6 +58,7 @@ TITLES = {
     "BlockGroup": "a group that a block updates",
     "SpecGroup": "a group that another optimizer updates",
     "Names": "for",
+    "InlineOptimizer": "training.optimizer",
     "SelfValues": "values",
     "FlowCoefficient": "a rate that a flow makes",
     "EraseTable": "rule.erase",
@@ -87,10 +88,16 @@ def titles() -> dict[str, str]:
 
 
 def _file(schema: Json) -> Iterator[str]:
-    whole = schema["else"]["properties"]
-    properties = {name: whole.get(name, field) for name, field in schema["properties"].items()}
     yield "## The file\n"
-    yield from _table({**schema, "properties": properties})
+    yield from _table(_whole(schema))
+
+
+def _whole(schema: Json) -> Json:
+    """A kind as it is where it extends nothing."""
+    if "else" not in schema:
+        return schema
+    parts = schema["else"]["properties"]
+    return {**schema, "properties": {**schema["properties"], **parts}}
 
 
 def _groups(kinds: Json) -> Iterator[str]:
@@ -101,7 +108,7 @@ def _groups(kinds: Json) -> Iterator[str]:
             if heading != title:
                 yield f"### {heading}\n"
             yield f"{kinds[name]['description']}\n"
-            yield from _table(kinds[name])
+            yield from _table(_whole(kinds[name]))
 
 
 def _ops(kinds: Json) -> Iterator[str]:

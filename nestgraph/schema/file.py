@@ -142,7 +142,9 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 class Training(Closed):
     """How the outermost level learns. The command line beats these."""
 
-    optimizer: Text = Field("adamw", description="Name or path of an optimizer.")
+    optimizer: Text = Field(
+        "adamw", description="Name or path of an optimizer, or one written out."
+    )
     lr: Annotated[float, Field(gt=0, le=100)] = Field(1e-3, description="Highest learning rate.")
     min_lr: Annotated[float, Field(ge=0, le=100)] | None = Field(
         None, description="Learning rate at the end of the cosine; else a tenth of `lr`."

@@ -134,6 +134,25 @@ def test_an_editor_sees_what_the_language_refuses(old: str, new: str):
     assert not fits(read(GOOD.replace(old, new, 1)), SCHEMA)
 
 
+PLAIN = "{blocks: {b: {inputs: [grad, lr], nodes: {out: {op: sign, in: grad}}}}, optimizer: GROUPS}"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "good"),
+    [
+        (PLAIN.replace("GROUPS", "[{for: all, block: b}]"), True),
+        ("{extends: m3, vars: {period: 4}}", True),
+        (PLAIN.replace("GROUPS", "[{for: all, blok: b}]"), False),
+        (PLAIN.replace("GROUPS", "[{for: all, block: b}], model: {}"), False),
+        ("{vars: {period: 4}}", False),
+        ("[m3]", False),
+    ],
+)
+def test_an_editor_knows_optimizers_that_are_written_out(optimizer: str, good: bool):
+    spec = f"nestgraph: 1\nname: m\nextends: hope\ntraining: {{optimizer: {optimizer}}}\n"
+    assert fits(read(spec), SCHEMA) is good
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
