@@ -61,6 +61,10 @@ def run(wishes: argparse.Namespace) -> int:
         return _fill_zoo(wishes)
     if wishes.benchmark == "optimizers-on-text":
         return _compare_optimizers(wishes)
+    if wishes.benchmark == "toy":
+        from benchmarks.toy import walk
+
+        return walk(wishes.plot)
     from benchmarks.context_learning import Question, answer
 
     return answer(
@@ -126,6 +130,8 @@ def parser() -> argparse.ArgumentParser:
     _optimizers(
         names.add_parser("optimizers-on-text", help="train two systems with six optimizers each")
     )
+    toy = names.add_parser("toy", help="momentum and Delta Momentum in a winding valley")
+    toy.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     return root
 
