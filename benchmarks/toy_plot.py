@@ -12,6 +12,7 @@ from benchmarks.toy import NEAR, START, Path2d, psi
 
 SIZE = (8.0, 3.6)
 ACROSS, UP = (-4.2, 2.2), (-3.2, 3.2)
+LEVELS = torch.linspace(-1.5, 2.75, 18)  # powers of ten
 
 
 def draw(ways: Sequence[Path2d], file: Path) -> None:
@@ -22,7 +23,7 @@ def draw(ways: Sequence[Path2d], file: Path) -> None:
     height = psi(torch.stack(torch.meshgrid(r, theta, indexing="xy"), -1))
     with figure(file, SIZE) as drawn:
         valley, descent = drawn.subplots(1, 2)
-        valley.contour(r, theta, height.log10(), levels=14, colors="#bbbbbb", linewidths=0.6)
+        valley.contour(r, theta, height.log10(), levels=LEVELS, colors="#bbbbbb", linewidths=0.6)
         for way, colour in zip(ways, COLOURS, strict=False):
             label = f"{way.name}, rate {way.rate:g}: {way.steps} steps"
             valley.plot(*way.points.T, color=colour, marker=".", markersize=3, linewidth=0.9)

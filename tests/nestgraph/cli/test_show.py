@@ -173,7 +173,8 @@ def test_an_optimizer_alone_shows_its_own_levels(run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sources"), [("dgd", ["input", "grad"]), ("sgd", ["grad", "param"]), ("dmgd", ["m", "grad"])]
+    ("name", "sources"),
+    [("dgd", ["input", "grad"]), ("sgd", ["grad", "param"]), ("dmgd", ["m", "grad"])],
 )
 def test_what_moves_a_parameter_is_named_through_all_ops(run, name, sources) -> None:
     optimizer = f"training.optimizer={name}"
