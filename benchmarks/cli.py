@@ -64,7 +64,7 @@ def run(wishes: argparse.Namespace) -> int:
     if wishes.benchmark == "toy":
         from benchmarks.toy import walk
 
-        return walk(wishes.plot)
+        return walk(wishes.plot, others=wishes.others)
     from benchmarks.context_learning import Question, answer
 
     return answer(
@@ -131,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
         names.add_parser("optimizers-on-text", help="train two systems with six optimizers each")
     )
     toy = names.add_parser("toy", help="momentum and Delta Momentum in a winding valley")
+    toy.add_argument("--others", action="store_true", help="other constants too, a minute")
     toy.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     return root

@@ -2,16 +2,17 @@
 
     psi(r, theta) = r^2 + k (r - theta + a sin(w r))^2,   from (-3.5, 2)
 
-The paper gives neither k, a and w nor rates; those here were chosen. Both optimizers are specs:
-the gradient, cut to a norm of 1 so that neither diverges, is what a memory of them stores, and the
-parameter follows that memory. They differ in one thing: the second memory erases what it answers
-to a gradient before it stores it.
+The paper gives neither k, a and w nor rates; those here were chosen, and `OTHERS` are more of them.
+Both optimizers are specs: the gradient, cut to a norm of 1 so that neither diverges, is what a
+memory of them stores, and the parameter follows that memory. They differ in one thing: the second
+memory erases what it answers to a gradient before it stores it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -20,7 +21,6 @@ from torch import Tensor
 from nestgraph import compile_optimizer
 from nestgraph.spec import Spec
 
-K, A, W = 5.0, 0.3, 4.0
 START, NEAR = (-3.5, 2.0), 1e-3  # the value of psi that counts as arrived
 KEEP, RATE, NORM = 0.9, 0.1, 1.0
 STEPS = 500
@@ -59,6 +59,29 @@ PARTS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Valley:
+    """The constants of psi."""
+
+    k: float = 5.0
+    a: float = 0.3
+    w: float = 4.0
+
+    def __str__(self) -> str:
+        return f"k = {self.k:g}, a = {self.a:g}, w = {self.w:g}"
+
+    def psi(self, point: Tensor) -> Tensor:
+        """The function: of (..., 2) values r and theta."""
+        r, theta = point.unbind(-1)
+        return r**2 + self.k * (r - theta + self.a * torch.sin(self.w * r)) ** 2
+
+
+SHOWN = Valley()
+OTHERS = tuple(
+    Valley(k=k, a=a, w=w) for k, a, w in product((1.0, 5.0, 10.0), (0.3, 0.8), (2.0, 4.0, 8.0))
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Path2d:
     """The way of one optimizer with one learning rate.
 
@@ -85,12 +108,6 @@ class Path2d:
         return len(self.points) - 1
 
 
-def psi(point: Tensor) -> Tensor:
-    """The function: of (..., 2) values r and theta."""
-    r, theta = point.unbind(-1)
-    return r**2 + K * (r - theta + A * torch.sin(W * r)) ** 2
-
-
 def spec_of(name: str) -> Spec:
     """The optimizer of that name."""
     dashed = name.replace(" ", "-")
@@ -99,41 +116,53 @@ def spec_of(name: str) -> Spec:
     return Spec.from_sources({file: text}, file)
 
 
-def path_of(name: str, rate: float, steps: int = STEPS) -> Path2d:
+def path_of(name: str, rate: float, steps: int = STEPS, valley: Valley = SHOWN) -> Path2d:
     """Walks in float64 until it arrives, for at most so many steps, or until it is far away."""
     point = torch.tensor([START], dtype=torch.float64, requires_grad=True)  # one row, a matrix
     optimizer = compile_optimizer(spec_of(name))([point], lr=rate)
     points = [point.detach().clone()]
-    values = [psi(point).item()]
+    values = [valley.psi(point).item()]
     while len(points) <= steps and NEAR <= values[-1] < math.inf:
         optimizer.zero_grad()
-        psi(point).sum().backward()
+        valley.psi(point).sum().backward()
         optimizer.step()
         points.append(point.detach().clone())
-        values.append(psi(point).item())
+        values.append(valley.psi(point).item())
     return Path2d(
         name=name, rate=rate, points=torch.cat(points), values=torch.tensor(values).double()
     )
 
 
-def best_path(name: str) -> Path2d:
+def best_path(name: str, valley: Valley = SHOWN) -> Path2d:
     """The way that arrives first, over the rates of the grid."""
-    ways = [path_of(name, rate) for rate in RATES]
+    ways = [path_of(name, rate, valley=valley) for rate in RATES]
     return min(ways, key=lambda way: (not way.arrived, way.steps))
 
 
-def walk(plot: Path | None) -> int:
-    """Prints how many steps each rate takes, and draws the best way of both."""
-    print(f"psi: k = {K:g}, a = {A:g}, w = {W:g}; memories: keep {KEEP:g}, rate {RATE:g}")
+def walk(plot: Path | None, *, others: bool = False) -> int:
+    """Prints how many steps each rate takes, and draws the best way of both.
+
+    Args:
+        plot: the picture to write, or None.
+        others: whether to print the steps at the best rate for other constants, too.
+    """
+    print(f"psi: {SHOWN}; memories: keep {KEEP:g}, rate {RATE:g}, gradients of norm {NORM:g}")
     print(f"steps until psi < {NEAR:g}, of at most {STEPS}, by learning rate\n")
-    print(f"{'':<16}{''.join(f'{rate:>8g}' for rate in RATES)}")
+    print(f"{'':<24}{''.join(f'{rate:>8g}' for rate in RATES)}")
     for name in PARTS:
-        ways = [path_of(name, rate) for rate in RATES]
-        told = "".join(f"{way.steps if way.arrived else '-':>8}" for way in ways)
-        print(f"{name:<16}{told}")
+        print(f"{name:<24}{''.join(f'{_told(path_of(name, rate)):>8}' for rate in RATES)}")
+    if others:
+        print(f"\n{'at the best rate':<24}{''.join(f'{name:>16}' for name in PARTS)}")
+    for valley in OTHERS if others else ():
+        told = "".join(f"{_told(best_path(name, valley)):>16}" for name in PARTS)
+        print(f"{valley!s:<24}{told}", flush=True)
     if plot is not None:
         from benchmarks.toy_plot import draw
 
         draw([best_path(name) for name in PARTS], plot)
         print(f"\ndrawn in {plot}")
     return 0
+
+
+def _told(way: Path2d) -> str:
+    return str(way.steps) if way.arrived else "-"

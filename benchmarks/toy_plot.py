@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.plots import figure
-from benchmarks.toy import NEAR, START, Path2d, psi
+from benchmarks.toy import NEAR, SHOWN, START, Path2d
 
 SIZE = (8.0, 3.6)
 ACROSS, UP = (-4.2, 2.2), (-3.2, 3.2)
@@ -20,7 +20,7 @@ def draw(ways: Sequence[Path2d], file: Path) -> None:
     from nestgraph.report.plots import COLOURS
 
     r, theta = torch.linspace(*ACROSS, 161), torch.linspace(*UP, 161)
-    height = psi(torch.stack(torch.meshgrid(r, theta, indexing="xy"), -1))
+    height = SHOWN.psi(torch.stack(torch.meshgrid(r, theta, indexing="xy"), -1))
     with figure(file, SIZE) as drawn:
         valley, descent = drawn.subplots(1, 2)
         valley.contour(r, theta, height.log10(), levels=LEVELS, colors="#bbbbbb", linewidths=0.6)

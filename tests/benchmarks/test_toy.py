@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import toy
 from benchmarks.failure import BenchmarkError
-from benchmarks.toy import NEAR, PARTS, best_path, path_of, psi, walk
+from benchmarks.toy import NEAR, PARTS, SHOWN, best_path, path_of, walk
 
 STEPS = 40
 
@@ -39,7 +39,7 @@ def test_the_way_is_that_of_the_formula(name: str) -> None:
     way = path_of(name, rate, STEPS)
     expected = torch.tensor(by_hand(name, rate), dtype=torch.float64)
     torch.testing.assert_close(way.points, expected, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(way.values, psi(expected), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(way.values, SHOWN.psi(expected), rtol=1e-5, atol=1e-6)
 
 
 def test_at_their_best_rates_delta_momentum_arrives_first_and_at_the_same_rate_it_does_not() -> (
@@ -55,8 +55,8 @@ def test_at_their_best_rates_delta_momentum_arrives_first_and_at_the_same_rate_i
 
 
 def test_the_minimum_is_where_both_are_zero() -> None:
-    assert psi(torch.zeros(3, 2)).tolist() == [0, 0, 0]
-    assert (psi(torch.randn(100, 2)) > 0).all()
+    assert SHOWN.psi(torch.zeros(3, 2)).tolist() == [0, 0, 0]
+    assert (SHOWN.psi(torch.randn(100, 2)) > 0).all()
 
 
 def test_every_rate_is_told_and_the_picture_is_the_same_each_time(
@@ -70,3 +70,10 @@ def test_every_rate_is_told_and_the_picture_is_the_same_each_time(
     assert told[4] == str(path_of("delta momentum", toy.RATES[4]).steps)
     with pytest.raises(BenchmarkError, match=r"ends with \.svg or \.png"):
         walk(tmp_path / "one.gif")
+
+
+def test_other_constants_have_other_winners() -> None:
+    momentum, delta = (best_path(name, toy.Valley(k=10, a=0.3, w=4)) for name in PARTS)
+    assert momentum.arrived
+    assert delta.arrived
+    assert momentum.steps < delta.steps
