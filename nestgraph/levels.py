@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
-from nestgraph.system import STEP, Clock, FlatBlock, Group, Memory, System
+from nestgraph.system import STEP, Clock, FlatBlock, Memory, System
+from nestgraph.trainer import trainer_of
 
 RECOMPUTED = Clock(name="attention", unit="tokens", period=0)
 """The clock of attention: infinitely fast, its state is recomputed at every token."""
@@ -101,36 +101,17 @@ def nested_levels(system: System) -> tuple[LevelRow, ...]:
 
     The same as `levels` where there is no such optimizer.
     """
-    trainer = system.training.system
-    if system.model is None or trainer is None:
+    trainer = trainer_of(system)
+    if trainer is None:
         return levels(system)
-    moved = (_of_block(path, block) for path, _, block in trainers(trainer))
-    return _ranked(_held(system), chain.from_iterable(moved))
-
-
-def trainers(
-    optimizer: System, path: str = OPTIMIZER, above: tuple[Group, ...] = ()
-) -> Iterator[tuple[str, tuple[Group, ...], FlatBlock]]:
-    """The blocks that move parameters, each with its path (`optimizer/0.m3`) and its group.
-
-    A group that names another optimizer has the blocks of that one, and stands before their own.
-    """
-    for index, group in enumerate(optimizer.optimizer or ()):
-        groups = (*above, group)
-        if group.system is not None:
-            yield from trainers(group.system, f"{path}/{index}.{group.spec}", groups)
-        if group.block is not None:
-            yield f"{path}/{index}.{group.block.name}", groups, group.block
+    moved = ((clock, f"{OPTIMIZER}/{name}") for clock, name in _held(trainer))
+    return _ranked(_held(system), moved)
 
 
 def _held(system: System) -> Iterator[Held]:
     for path, block in instances(system):
-        yield from _of_block(path, block)
-
-
-def _of_block(path: str, block: FlatBlock) -> Iterator[Held]:
-    for memory in block.memories.values():
-        yield clock_of(memory), f"{path}/{memory.name}"
+        for memory in block.memories.values():
+            yield clock_of(memory), f"{path}/{memory.name}"
 
 
 def _ranked(own: Iterable[Held], trained_by: Iterable[Held]) -> tuple[LevelRow, ...]:

@@ -10,7 +10,7 @@ from nestgraph.cli.columns import columns, section
 from nestgraph.cli.details import details
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.parameter_rows import HEADER, parameter_rows
-from nestgraph.cli.trainers import trainer_of, trainer_rows
+from nestgraph.cli.trainers import trainer_rows
 from nestgraph.costs import Cost, level_costs, total
 from nestgraph.fields import Field, training_fields
 from nestgraph.flops import BACKWARD
@@ -18,6 +18,7 @@ from nestgraph.levels import LevelRow
 from nestgraph.parameters import parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import System
+from nestgraph.trainer import trainer_of
 from nestgraph.wording import count, size
 
 LEVELS = ("rank", "level", "moves", "frequency", "holds", "parameters", "state", "FLOPs a token")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nestgraph.cli.details import Detail, all_parts, found_parts, owned, unknown
-from nestgraph.cli.trainers import all_trainers, trainer_of
+from nestgraph.cli.trainers import all_trainers
 from nestgraph.costs import Cost, costs, level_costs, total
 from nestgraph.errors import Span
 from nestgraph.fields import Field, fields, kind, training_fields
@@ -16,6 +16,7 @@ from nestgraph.levels import frequency
 from nestgraph.parameters import ParameterSpec, parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import Read, System
+from nestgraph.trainer import trainer_of
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nestgraph.graph import group_text
-from nestgraph.levels import frequency, period, trainers
+from nestgraph.levels import OPTIMIZER, frequency, period
 from nestgraph.optimizer_flows import heard_by
 from nestgraph.system import Clock, System
 
@@ -30,18 +30,15 @@ class Trainer:
     sources: tuple[str, ...]
 
 
-def trainer_of(system: System) -> System | None:
-    """The optimizer of a model, named or written out in `training`."""
-    return None if system.model is None else system.training.system
-
-
 def all_trainers(optimizer: System) -> Iterator[Trainer]:
-    """Every memory, group by group."""
-    for path, groups, block in trainers(optimizer):
+    """Every memory of an opened optimizer, group by group."""
+    for index, group in enumerate(optimizer.optimizer or ()):
+        block = group.block
+        assert block is not None, "an opened optimizer has no groups of other specs"
         for memory in block.memories.values():
             yield Trainer(
-                path=f"{path}/{memory.name}",
-                group=": ".join(map(group_text, groups)),
+                path=f"{OPTIMIZER}/{index}.{block.name}/{memory.name}",
+                group=group_text(group),
                 clock=memory.level,
                 sources=heard_by(block, memory),
             )
