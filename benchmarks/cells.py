@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -20,7 +21,11 @@ from benchmarks.training import Result, Task
 from nestgraph.compiler import compile_model
 from nestgraph.spec import Spec
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 TIMED, WARM = 5, 2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +105,7 @@ def state_bytes(spec: Spec) -> int:
     return sum(tensor.nbytes for tensor in state.values())
 
 
-def add(file: Path, cell: Cell) -> None:
+def add(file: Path, cell: DataclassInstance) -> None:
     """Adds a line, whole or not at all."""
     line = json.dumps(asdict(cell)).encode() + b"\n"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -113,11 +118,16 @@ def add(file: Path, cell: Cell) -> None:
 
 
 def kept(file: Path) -> Iterator[Cell]:
+    """The cells of the table of the zoo."""
+    return read(file, Cell)
+
+
+def read(file: Path, kind: type[T]) -> Iterator[T]:
     """The cells of a file, in the order in which they were finished; a torn line is skipped."""
     if not file.is_file():
         return
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
-            yield Cell(**json.loads(line))
+            yield kind(**json.loads(line))
         except (ValueError, TypeError):
             continue

@@ -59,6 +59,12 @@ def run(wishes: argparse.Namespace) -> int:
         return hold_yardstick(plan)
     if wishes.benchmark == "zoo":
         return _fill_zoo(wishes)
+    if wishes.benchmark == "optimizers-on-text":
+        return _compare_optimizers(wishes)
+    if wishes.benchmark == "toy":
+        from benchmarks.toy import walk
+
+        return walk(wishes.plot, others=wishes.others)
     from benchmarks.context_learning import Question, answer
 
     return answer(
@@ -92,6 +98,24 @@ def _fill_zoo(wishes: argparse.Namespace) -> int:
     return fill_zoo(plan)
 
 
+def _compare_optimizers(wishes: argparse.Namespace) -> int:
+    from benchmarks.optimizer_plan import RATES, Plan
+    from benchmarks.optimizers_on_text import compare
+
+    plan = Plan(
+        only=tuple(wishes.only),
+        rates=tuple(sorted(set(wishes.rates or RATES))),
+        steps=wishes.steps,
+        data=wishes.data,
+        jobs=wishes.jobs,
+        threads=wishes.threads,
+        out=wishes.out,
+        plot=wishes.plot,
+        table_only=wishes.table,
+    )
+    return compare(plan)
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
     root = argparse.ArgumentParser(prog="benchmarks", description="Measures nestgraph.")
@@ -103,6 +127,12 @@ def parser() -> argparse.ArgumentParser:
         _threads(speed)
     _yardstick(names.add_parser("yardstick", help="train specs in nanoGPT's Shakespeare setting"))
     _zoo(names.add_parser("zoo", help="train every system of the zoo, and make one table"))
+    _optimizers(
+        names.add_parser("optimizers-on-text", help="train two systems with six optimizers each")
+    )
+    toy = names.add_parser("toy", help="momentum and Delta Momentum in a winding valley")
+    toy.add_argument("--others", action="store_true", help="other constants too, a minute")
+    toy.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     return root
 
@@ -122,6 +152,22 @@ def _zoo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--jobs", type=_positive, default=1, help="at a time; default 1")
     command.add_argument("--table", action="store_true", help="print what is finished, no more")
     command.add_argument("--out", type=Path, default=Path("runs/zoo"), metavar="FOLDER")
+    command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
+
+
+def _optimizers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="these models, these optimizers"
+    )
+    command.add_argument(
+        "--rates", nargs="+", type=_rate, metavar="LR", help="default 0.001 0.003 0.01 0.03"
+    )
+    command.add_argument("--steps", type=_positive, default=200, help="of each; default 200")
+    command.add_argument("--data", metavar="DATA", help="in place of the specs' own")
+    command.add_argument("--jobs", type=_positive, default=1, help="at a time; default 1")
+    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    command.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
+    command.add_argument("--out", type=Path, default=Path("runs/optimizers"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
 
 
@@ -154,3 +200,10 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is no learning rate; expected 0 < LR <= 100")
+    return rate

@@ -21,11 +21,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks import environment
-from benchmarks.failure import BenchmarkError
+from benchmarks.failure import BenchmarkError, Diverged
 from nestgraph.parameters import parameter_table
 from nestgraph.spec import Spec, load
 
 INTERRUPTED = (130, -signal.SIGINT)
+NO_NUMBERS = ("NG731 ", "NG732 ")  # what a training that diverged says first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,8 @@ def train(task: Task, out: Path, *, tell: bool = True) -> Result:
         tell: whether to pass on what the training says; its log has it all.
 
     Raises:
-        BenchmarkError: when the training failed.
+        Diverged: when its loss or its gradients were no numbers.
+        BenchmarkError: when the training failed otherwise.
         SpecError: when the spec has errors.
     """
     run = out / task.folder()
@@ -155,10 +157,17 @@ def _follow(command: list[str], task: Task, log: Path, *, tell: bool) -> None:
     if process.returncode in INTERRUPTED:
         raise KeyboardInterrupt
     if process.returncode:
+        _require_numbers(log)
         raise BenchmarkError(
             f"training `{task.spec}` with seed {task.seed} ended with {process.returncode};"
             f" `{log}` holds what it said"
         )
+
+
+def _require_numbers(log: Path) -> None:
+    last = log.read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
+    if last.startswith(NO_NUMBERS):
+        raise Diverged(last.partition(" ")[2].partition(";")[0])
 
 
 def _until_the_end(lines: Iterator[str]) -> Iterator[str]:

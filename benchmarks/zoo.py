@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from benchmarks import cells, environment
+from benchmarks import cells, environment, markdown
 from benchmarks.cells import Cell
 from benchmarks.failure import BenchmarkError
+from benchmarks.pool import train_all
 from benchmarks.training import Task, train
 from nestgraph import zoo
-from nestgraph.errors import SpecError
 from nestgraph.spec import load
 
 THREE_SEEDS = (
@@ -90,7 +90,10 @@ def fill_zoo(plan: Plan) -> int:
     print(environment.sentence(environment.describe(plan.threads)), flush=True)
     done = {cell.key for cell in cells.kept(file)}
     tasks = [] if plan.table_only else [t for t in plan.tasks() if t.folder() not in done]
-    failures = _train_all(plan, tasks, file)
+    named = {f"{task.spec}, seed {task.seed}": task for task in tasks}
+    # One measures at a time, so that speeds don't disturb each other.
+    fill = partial(_fill, plan=plan, file=file, measuring=Lock())
+    failures = train_all(named, fill, jobs=plan.jobs)
     print(f"\n{table(current(plan, cells.kept(file)))}")
     for name, why in failures.items():
         print(f"\n{name} failed: {why}")
@@ -119,8 +122,7 @@ def table(found: list[Cell]) -> str:
         groups.values(), key=lambda group: (group[0].steps < group[0].whole, _nats(group))
     )
     head = ("", "parameters", "nats", "seeds", "tokens/s", "state bytes", "steps", "minutes")
-    lines = [_line(head), _line(("---", *["---:"] * (len(head) - 1)))]
-    lines += [_line(_row(group)) for group in rows]
+    lines = markdown.table(head, map(_row, rows))
     if any(cell.steps < cell.whole for cell in found):
         lines += ["", "\\* fewer steps than the spec asks for; not to be compared with the others"]
     return "\n".join(lines)
@@ -146,45 +148,8 @@ def _nats(group: list[Cell]) -> float:
     return statistics.fmean(cell.nats for cell in group)
 
 
-def _line(values: Iterable[str]) -> str:
-    return f"| {' | '.join(values)} |"
-
-
-def _train_all(plan: Plan, tasks: list[Task], file: Path) -> dict[str, str]:
-    """Trains, several at a time; why those failed that did."""
-    failures: dict[str, str] = {}
-    measuring = Lock()  # one at a time, so that speeds don't disturb each other
-    with ThreadPoolExecutor(plan.jobs) as pool:
-        running = {pool.submit(_fill, plan, task, file, measuring): task for task in tasks}
-        try:
-            for number, future in enumerate(as_completed(running), start=1):
-                task = running[future]
-                name = f"{task.spec}, seed {task.seed}"
-                why = _failure(future)
-                failures |= {name: why} if why else {}
-                said = "failed" if why else "done"
-                print(f"{number} of {len(tasks)}: {name}: {said}", flush=True)
-        except KeyboardInterrupt:
-            for future in running:
-                future.cancel()
-            raise
-    return failures
-
-
-def _fill(plan: Plan, task: Task, file: Path, measuring: Lock) -> None:
+def _fill(task: Task, *, plan: Plan, file: Path, measuring: Lock) -> None:
     result = train(task, plan.out, tell=plan.jobs == 1)
     whole = load(task.spec).system.training.steps
     with measuring:
         cells.add(file, cells.cell_of(task, result, whole))
-
-
-def _failure(future: Future[None]) -> str:
-    """Why a training failed; empty if it didn't.
-
-    Raises:
-        KeyboardInterrupt: when it was interrupted.
-    """
-    error = future.exception()
-    if error is None or isinstance(error, BenchmarkError | SpecError):
-        return "" if error is None else str(error)
-    raise error

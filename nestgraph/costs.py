@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nestgraph.flops import op_flops, read_flops, write_flops
-from nestgraph.levels import LevelRow, instances, levels
+from nestgraph.levels import LevelRow, instances, nested_levels
 from nestgraph.parameters import input_width, parameter_table
 from nestgraph.state_sizes import memory_numbers, op_numbers
 from nestgraph.system import FlatBlock, Node, Read, System
@@ -69,25 +69,25 @@ def total(system: System) -> Cost:
 def level_costs(system: System) -> tuple[tuple[LevelRow, Cost], ...]:
     """The levels, outermost first, each with what its memories cost.
 
-    A level on steps has the parameters that move with it; `step` has all others, the ops and
-    what lies around the stack.
+    A model's levels are those of what trains it, too, whose memories cost nothing here: they run
+    once a step. A level on steps has the parameters that move with it; `step` has all others, the
+    ops and what lies around the stack.
     """
-    found, rows = costs(system), levels(system)
-    moved: dict[str, int] = {}
+    found, rows = costs(system), nested_levels(system)
+    moved: dict[int, int] = {}
     for spec in parameter_table(system):
-        moved[spec.level] = moved.get(spec.level, 0) + spec.size
+        moved[spec.period] = moved.get(spec.period, 0) + spec.size
     held = {memory for row in rows for memory in row.memories}
     rest = sum((cost for name, cost in found.items() if name not in held), start=NOTHING)
     return tuple((row, _of_level(row, found, moved, rest)) for row in rows)
 
 
 def _of_level(
-    row: LevelRow, found: Mapping[str, Cost], moved: Mapping[str, int], rest: Cost
+    row: LevelRow, found: Mapping[str, Cost], moved: Mapping[int, int], rest: Cost
 ) -> Cost:
     own = [found.get(memory, NOTHING) for memory in row.memories]
     cost = sum(own, start=rest if row.trains else NOTHING)
-    steps = row.clock.unit == "steps"
-    parameters = sum(moved.get(name, 0) for name in row.name.split(", ")) if steps else 0
+    parameters = moved.get(row.clock.period, 0) if row.clock.unit == "steps" else 0
     return Cost(parameters=parameters, state=cost.state, flops=cost.flops)
 
 

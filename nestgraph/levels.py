@@ -12,9 +12,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nestgraph.system import STEP, Clock, FlatBlock, Memory, System
+from nestgraph.trainer import trainer_of
 
 RECOMPUTED = Clock(name="attention", unit="tokens", period=0)
 """The clock of attention: infinitely fast, its state is recomputed at every token."""
+
+OPTIMIZER = "optimizer"
+"""Begins the ids of an optimizer's memories where they stand beside a model's."""
+
+Held = tuple[Clock, str]
+Order = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +34,8 @@ class LevelRow:
         name: every name that the spec gives this clock.
         memories: ids such as `3.hope/a.M_k`, in the order of the model.
         trains: whether parameters, optimizer and task loss live here.
+        optimizer: ids of the optimizer's memories, such as `optimizer/0.m3/M1`, where a model's
+            levels are asked for together with those of what trains it.
     """
 
     rank: int
@@ -34,6 +43,7 @@ class LevelRow:
     name: str
     memories: tuple[str, ...]
     trains: bool
+    optimizer: tuple[str, ...] = ()
 
     @property
     def frequency(self) -> str:
@@ -83,15 +93,38 @@ def instances(system: System) -> Iterator[tuple[str, FlatBlock]]:
 
 def levels(system: System) -> tuple[LevelRow, ...]:
     """The levels that a system has, outermost first."""
-    rows: dict[tuple[int, int], list[tuple[Clock, str]]] = {_order(STEP): []}
+    return _ranked(_held(system), ())
+
+
+def nested_levels(system: System) -> tuple[LevelRow, ...]:
+    """The levels of a model and of the optimizer that trains it, as one hierarchy.
+
+    The same as `levels` where there is no such optimizer.
+    """
+    trainer = trainer_of(system)
+    if trainer is None:
+        return levels(system)
+    moved = ((clock, f"{OPTIMIZER}/{name}") for clock, name in _held(trainer))
+    return _ranked(_held(system), moved)
+
+
+def _held(system: System) -> Iterator[Held]:
     for path, block in instances(system):
         for memory in block.memories.values():
-            clock = clock_of(memory)
-            rows.setdefault(_order(clock), []).append((clock, f"{path}/{memory.name}"))
-    return tuple(_row(rank, order, rows[order]) for rank, order in enumerate(sorted(rows), start=1))
+            yield clock_of(memory), f"{path}/{memory.name}"
 
 
-def _order(clock: Clock) -> tuple[int, int]:
+def _ranked(own: Iterable[Held], trained_by: Iterable[Held]) -> tuple[LevelRow, ...]:
+    rows: dict[Order, tuple[list[Held], list[Held]]] = {_order(STEP): ([], [])}
+    for place, held in enumerate((own, trained_by)):
+        for clock, name in held:
+            rows.setdefault(_order(clock), ([], []))[place].append((clock, name))
+    return tuple(
+        _row(rank, order, *rows[order]) for rank, order in enumerate(sorted(rows), start=1)
+    )
+
+
+def _order(clock: Clock) -> Order:
     """Sorts clocks from slow to fast; clocks of one frequency share a level."""
     if clock.unit == "never":
         return 0, 0
@@ -100,15 +133,16 @@ def _order(clock: Clock) -> tuple[int, int]:
     return (1 if clock.unit == "steps" else 2), -clock.period
 
 
-def _row(rank: int, order: tuple[int, int], held: list[tuple[Clock, str]]) -> LevelRow:
+def _row(rank: int, order: Order, own: list[Held], trained_by: list[Held]) -> LevelRow:
     trains = order == _order(STEP)
-    clocks = [STEP, *(clock for clock, _ in held)] if trains else [clock for clock, _ in held]
+    clocks = [*([STEP] if trains else []), *(clock for clock, _ in (*own, *trained_by))]
     return LevelRow(
         rank=rank,
         clock=clocks[0],
         name=", ".join(_names(clocks)),
-        memories=tuple(memory for _, memory in held),
+        memories=tuple(memory for _, memory in own),
         trains=trains,
+        optimizer=tuple(memory for _, memory in trained_by),
     )
 
 

@@ -48,7 +48,7 @@ def level_table(system: System) -> str:
             row.rank,
             row.name,
             row.period,
-            len(row.memories),
+            len(row.memories) + len(row.optimizer),
             f"{cost.parameters:,}",
             size(cost.state_bytes),
             count(cost.flops),

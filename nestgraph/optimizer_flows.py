@@ -39,6 +39,34 @@ def matrix_parts(block: FlatBlock) -> tuple[Node | Memory, ...]:
     return (*nodes, *memories)
 
 
+def heard_by(block: FlatBlock, memory: Memory) -> tuple[str, ...]:
+    """What a memory learns from, whatever ops lie between: `grad`, `input`, memories it reads.
+
+    A parameter without a step of its own (`through`) learns from the gradient itself.
+    """
+    through = memory.objective.through
+    if memory.objective.kind != "task":
+        flows = [*memory.keys, *memory.values]
+    else:
+        flows = [*memory.keys, "grad" if through is None else through]
+    found = dict.fromkeys(source for flow in flows for source in _sources(block, flow))
+    return tuple(name for name in found if name != "lr")
+
+
+def _sources(block: FlatBlock, flow: str) -> Iterator[str]:
+    """Where a flow comes from: inputs of the block and memories, without the ops between."""
+    node = block.nodes.get(flow)
+    if node is None:
+        yield flow
+    elif isinstance(node, Node):
+        for above in node.inputs:
+            yield from _sources(block, above)
+    else:
+        yield node.memory
+        if node.query is not None:
+            yield from _sources(block, node.query)
+
+
 def shapes(block: FlatBlock) -> Mapping[str, Shape]:
     """The shape of every flow that can be known; a misfit makes none."""
     known: dict[str, Shape] = {"grad": CELLS, "lr": NUMBER, "input": INPUT}

@@ -10,6 +10,7 @@ from nestgraph.cli.columns import columns, section
 from nestgraph.cli.details import details
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.parameter_rows import HEADER, parameter_rows
+from nestgraph.cli.trainers import trainer_rows
 from nestgraph.costs import Cost, level_costs, total
 from nestgraph.fields import Field, training_fields
 from nestgraph.flops import BACKWARD
@@ -17,6 +18,7 @@ from nestgraph.levels import LevelRow
 from nestgraph.parameters import parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import System
+from nestgraph.trainer import trainer_of
 from nestgraph.wording import count, size
 
 LEVELS = ("rank", "level", "moves", "frequency", "holds", "parameters", "state", "FLOPs a token")
@@ -46,12 +48,15 @@ def show_spec(
 
 
 def overview(spec: Spec, costs: bool = False) -> str:
-    """Title, levels, kernels, parameters, costs, vars and training, resolved values."""
+    """Title, levels, optimizer, kernels, parameters, costs, vars, training, resolved values."""
     system = spec.system
     parts = [
         f"{system.name}  {system.doc}\n{spec.path}",
         section("Levels, the outermost first", _levels(system)),
     ]
+    if (trainer := trainer_of(system)) is not None:
+        title = f"Optimizer: {trainer.name}, whose context is the gradients of the task"
+        parts.append(section(title, columns(trainer_rows(trainer), indent=2)))
     if system.model is not None:
         parts += [section("Kernels", _kernels(system)), _parameters(system), _formulas(system)]
     if costs and system.model is not None:
@@ -81,6 +86,7 @@ def _level(row: LevelRow, cost: Cost) -> tuple[object, ...]:
 def _held(row: LevelRow) -> str:
     held = len(row.memories)
     told = [f"{held} " + ("memory" if held == 1 else "memories")] if held else []
+    told += [f"{len(row.optimizer)} of the optimizer"] if row.optimizer else []
     return ", ".join([*(["parameters"] if row.trains else []), *told])
 
 

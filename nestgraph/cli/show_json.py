@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from nestgraph.cli.details import Detail, all_parts, found_parts, owned, unknown
+from nestgraph.cli.trainers import all_trainers
 from nestgraph.costs import Cost, costs, level_costs, total
 from nestgraph.errors import Span
 from nestgraph.fields import Field, fields, kind, training_fields
+from nestgraph.levels import frequency
 from nestgraph.parameters import ParameterSpec, parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import Read, System
+from nestgraph.trainer import trainer_of
 
 Json = dict[str, Any]
 
@@ -38,6 +41,7 @@ def whole(spec: Spec, measured: bool) -> Json:
         "doc": system.doc,
         "file": spec.path,
         "levels": [_level(row, cost) for row, cost in level_costs(system)],
+        "optimizer": _optimizer(system),
         "vars": [_field(field) for field in spec.variables()],
         "training": [_field(field) for field in training_fields(system.training)],
         "parameters": [_parameter(row) for row in parameter_table(system)],
@@ -62,8 +66,29 @@ def _level(row: Any, cost: Cost) -> Json:
         "frequency": row.frequency,
         "trains": row.trains,
         "memories": list(row.memories),
+        "optimizer": list(row.optimizer),
         **_cost(cost),
     }
+
+
+def _optimizer(system: System) -> Json | None:
+    """What trains a model; None for an optimizer, which is shown as a whole."""
+    trainer = trainer_of(system)
+    if trainer is None:
+        return None
+    memories = [
+        {
+            "path": memory.path,
+            "for": memory.group,
+            "level": memory.clock.name,
+            "period": memory.clock.period,
+            "unit": memory.clock.unit,
+            "frequency": frequency(memory.clock),
+            "learns_from": list(memory.sources),
+        }
+        for memory in all_trainers(trainer)
+    ]
+    return {"name": trainer.name, "doc": trainer.doc, "memories": memories}
 
 
 def _cost(cost: Cost) -> Json:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from building import model_of
 
+from nestgraph.levels import nested_levels
 from nestgraph.spec import load
 from nestgraph.trainer import trainer_of
 from nestgraph.viz import DrawError, draw
@@ -80,3 +81,15 @@ def test_every_model_has_an_optimizer_to_nest() -> None:
 def test_what_has_no_optimizer_of_its_own_is_told_so() -> None:
     with pytest.raises(DrawError, match="nothing to nest"):
         draw(load(str(DRAFTS / "m3.yaml")), view="nested")
+
+
+def test_the_picture_holds_what_the_level_table_holds() -> None:
+    system = load("hope-tiny", {"training.optimizer": "m3-ema"}).system
+    trainer = trainer_of(system)
+    assert trainer is not None
+    bands = nested_view(system, trainer).bands
+    drawn = [{box.id for group in band.groups for box in group.boxes} for band in bands]
+    rows = nested_levels(system)
+    assert [band.row.period for band in bands] == [row.period for row in rows]
+    for ids, row in zip(drawn, rows, strict=True):
+        assert {name for name in ids if name.startswith("optimizer/")} == set(row.optimizer)

@@ -133,3 +133,52 @@ def test_json_of_one_node_is_that_node(run, write) -> None:
 def test_every_spec_of_the_language_shows_in_both_forms(run, path) -> None:
     assert run("show", path).exit_code == 0
     assert json.loads(run("show", path, "--json").stdout)["name"]
+
+
+def test_the_optimizer_stands_in_the_levels_of_the_model_that_it_trains(run) -> None:
+    changes = ("--set", "training.optimizer=m3-ema", "--set", "vars.slow=16")
+    shown = run("show", "hope-tiny", *changes).stdout
+    table = shown.partition("\n\nOptimizer")[0].partition("rank")[2].splitlines()[1:]
+    rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table]
+    assert [row[:4] for row in rows[:2]] == [
+        ["1", "slow", "every 100 steps", "1/100 per step"],
+        ["2", "slow", "every 16 steps", "1/16 per step"],
+    ]
+    assert rows[0][4:] == ["1 of the optimizer"]
+    assert rows[1][4:6] == ["4 memories", "131,072"]  # of the model's slow level alone
+    assert rows[3][4] == "parameters, 4 memories, 9 of the optimizer"
+
+
+def test_an_optimizer_that_is_written_out_is_shown_and_not_one_of_the_zoo(run) -> None:
+    inline = "{extends: m3-ema, vars: {period: 7}}"
+    told = json.loads(
+        run("show", "transformer-tiny", "--set", f"training.optimizer={inline}", "--json").stdout
+    )
+    assert [level["frequency"] for level in told["levels"][:2]] == ["1/7 per step", "1 per step"]
+    assert told["levels"][0]["optimizer"] == ["optimizer/0.m3/M2"]
+    memories = {memory["path"]: memory for memory in told["optimizer"]["memories"]}
+    assert told["optimizer"]["name"] == "transformer-tiny-optimizer"
+    assert memories["optimizer/0.m3/M2"]["learns_from"] == ["grad"]
+    assert memories["optimizer/0.m3/param"]["learns_from"] == ["M1", "M2", "V"]
+    assert memories["optimizer/2.adamw/first"]["learns_from"] == ["grad"]
+    held = [name for level in told["levels"] for name in level["optimizer"]]
+    assert sorted(held) == sorted(memories)
+
+
+def test_an_optimizer_alone_shows_its_own_levels(run) -> None:
+    told = json.loads(run("show", "m3-ema", "--json").stdout)
+    assert [level["period"] for level in told["levels"]] == [100, 1]
+    assert told["levels"][0]["memories"] == ["0.m3/M2"]
+    assert told["optimizer"] is None
+    assert "Optimizer:" not in run("show", "m3-ema").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [("dgd", ["input", "grad"]), ("sgd", ["grad", "param"]), ("dmgd", ["m", "grad"])],
+)
+def test_what_moves_a_parameter_is_named_through_all_ops(run, name, sources) -> None:
+    optimizer = f"training.optimizer={name}"
+    told = json.loads(run("show", "transformer-tiny", "--set", optimizer, "--json").stdout)
+    (first, *_) = (m for m in told["optimizer"]["memories"] if m["path"].endswith("/param"))
+    assert first["learns_from"] == sources
