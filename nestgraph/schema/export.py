@@ -90,7 +90,7 @@ def _inline(file: Json) -> Json:
 
 
 def _or_inline(name: Json) -> Json:
-    around = {key: name[key] for key in ("default", "description") if key in name}
+    around: Json = {key: name[key] for key in ("default", "description") if key in name}
     text = {key: value for key, value in name.items() if key not in around}
     return {**around, "anyOf": [text, {"$ref": f"#/$defs/{INLINE}"}]}
 
