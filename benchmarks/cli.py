@@ -16,6 +16,7 @@ SPEED = {
     "selective-scan": "a memory with a retention a cell against a token loop and attention",
     "diagonal-delta": "RWKV-7, KDA and GLA memories against token loops and attention",
     "optimizers": "steps of AdamW, Muon and M3 against PyTorch's AdamW and Muon",
+    "titans-lmm": "Titans' long-term memory against the package titans-pytorch",
 }
 ROUNDS = 20
 THREADS = 2
@@ -65,6 +66,13 @@ def run(wishes: argparse.Namespace) -> int:
         from benchmarks.toy import walk
 
         return walk(wishes.plot, others=wishes.others)
+    if wishes.benchmark == "memory":
+        from benchmarks.long_context import measure_memory
+
+        names = tuple(wishes.only)
+        return measure_memory(
+            names, tokens=wishes.tokens, width=wishes.width, threads=wishes.threads
+        )
     from benchmarks.context_learning import Question, answer
 
     return answer(
@@ -133,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     toy = names.add_parser("toy", help="momentum and Delta Momentum in a winding valley")
     toy.add_argument("--others", action="store_true", help="other constants too, a minute")
     toy.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
+    _memory(names.add_parser("memory", help="peak memory of training mixers over a long sequence"))
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     return root
 
@@ -169,6 +178,13 @@ def _optimizers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     command.add_argument("--out", type=Path, default=Path("runs/optimizers"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
+
+
+def _memory(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mixers")
+    command.add_argument("--tokens", type=_positive, default=16384, help="default 16384")
+    command.add_argument("--width", type=_positive, default=256, help="default 256")
+    _threads(command)
 
 
 def _context(command: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ A function becomes three Python functions over local variables only:
     initial(w, x)         the state before the first position
     run(w, x, s, start)   the positions of x; returns the output and the new state
 
-Inside a loop, values from outside are cut to the segment once at the head of its body; values
-that are needed outside are gathered and joined behind it.
+Values from outside a loop are cut to its segments in front of it, all at once, so that their
+gradients are joined once too; values that are needed outside are joined behind it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Region:
     """Straight-line code under way: the whole function, or the body of one loop."""
 
     loop: Op | None = None
+    cuts: list[str] = field(default_factory=list)  # in front of the loop, over its `segments`
     head: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)  # derived or flow -> variable
@@ -93,7 +94,7 @@ class FunctionWriter:
 
     def flow(self, name: str) -> str:
         """The variable of a flow in the region under way: (B, T, width)."""
-        return self._here(name, lambda: self.outer.values[name], "[:, begin:end]")
+        return self._here(name, lambda: self.outer.values[name], 1)
 
     def heads(self, name: str, heads: int) -> str:
         """The variable of a flow split into heads: (B, H, T, d)."""
@@ -103,9 +104,7 @@ class FunctionWriter:
         """The variable of several flows split into heads and stacked: (B, H, M, T, d)."""
         key = f"{'+'.join(names)}:stack{heads}"
         if self._inside and not any(name in self.region.values for name in names):
-            return self._here(
-                key, lambda: self._stacked_outside(key, names, heads), "[:, :, :, begin:end]"
-            )
+            return self._here(key, lambda: self._stacked_outside(key, names, heads), 3)
         split = [self.heads(name, heads) for name in names]
         variable = self.fresh("queries")
         self.line(f"{variable} = torch.stack(({', '.join(split)}), 2)")
@@ -139,11 +138,7 @@ class FunctionWriter:
         """A flow's other form; of flows from outside a loop it is made outside, then cut."""
         if self._inside and name in self.region.values:
             return self._made(self.region, name, key, template)
-        return self._here(
-            f"{name}:{key}",
-            lambda: self._made(self.outer, name, key, template),
-            "[:, :, begin:end]",
-        )
+        return self._here(f"{name}:{key}", lambda: self._made(self.outer, name, key, template), 2)
 
     def _made(self, region: Region, name: str, key: str, template: str) -> str:
         """A derived value, computed once in `region`, which holds the flow."""
@@ -161,15 +156,17 @@ class FunctionWriter:
         self.region = body
         return self.outer.values[key]
 
-    def _here(self, name: str, outside: Callable[[], str], cut: str) -> str:
-        """The variable of a value; one from outside the loop is cut to the segment once."""
+    def _here(self, name: str, outside: Callable[[], str], axis: int) -> str:
+        """The variable of a value; one from outside the loop is cut along its axis of time."""
         if name in self.region.values:
             return self.region.values[name]
         variable = outside()
         if not self._inside:
             return variable
         here = self.fresh(f"{variable}_now")
-        self.region.head.append(f"{here} = {variable}{cut}")
+        pieces = self.fresh(f"{variable}_pieces")
+        self.region.cuts.append(f"{pieces} = ops.pieces({variable}, {axis}, {{segments}})")
+        self.region.head.append(f"{here} = {pieces}[begin]")
         self.region.values[name] = here
         return here
 
@@ -187,12 +184,15 @@ class FunctionWriter:
         words = set(re.findall(r"\w+", "\n".join(lines)))
         states = [variable for variable, _ in self.states.values() if variable in words]
         name = self.fresh(f"segment{body.loop.loop}")
+        periods, longest = body.loop.attrs["periods"], body.loop.attrs["longest"]
+        segments = self.fresh("segments")
+        self.line(f"{segments} = list(ops.segments(start, x.shape[1], {periods!r}, {longest}))")
+        for text in body.cuts:
+            self.line(text.format(segments=segments))
         self.line(f"def {name}({', '.join(['begin', 'end', 'due', *states])}):")
         answer = f"return {as_tuple([body.values[n] for n in gathered])}, {as_tuple(states)}"
         for text in [*lines, answer]:
             self.line(f"{INDENT}{text}")
-        periods, longest = body.loop.attrs["periods"], body.loop.attrs["longest"]
-        segments = f"ops.segments(start, x.shape[1], {periods!r}, {longest})"
         for each in gathered:
             self.outer.values[each] = self.fresh(each)
         flows = as_tuple([self.outer.values[each] for each in gathered])

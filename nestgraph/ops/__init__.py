@@ -40,7 +40,7 @@ from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
 from nestgraph.ops.positions import lookup, position
 from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
-from nestgraph.ops.segments import segments
+from nestgraph.ops.segments import pieces, segments
 from nestgraph.ops.selective_scan import Fading, selective_scan
 from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
@@ -81,6 +81,7 @@ __all__ = [
     "members",
     "merge_heads",
     "merge_members",
+    "pieces",
     "polynomial",
     "position",
     "ratios",

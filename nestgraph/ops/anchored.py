@@ -30,6 +30,7 @@ from torch import Tensor
 
 from nestgraph.ops.factors import Facts
 from nestgraph.ops.form import Form, State
+from nestgraph.ops.fused_momentum import can_fuse_momentum
 from nestgraph.ops.fused_step import can_fuse
 from nestgraph.ops.net_norms import Slow, normed
 from nestgraph.ops.nets import answer
@@ -149,6 +150,10 @@ def advance(written: Written, *, commit: bool) -> State:
     speeds: tuple[Tensor, ...] = ()
     if can_fuse(form) and not written.is_worked_out:
         running = written.fused()
+    elif (
+        can_fuse_momentum(form) and written.rates.momentum is not None and not written.is_worked_out
+    ):
+        running, speeds = written.fused_momentum()
     else:
         moved = [layer.advance() for layer in written.layers]
         running = tuple(weights for weights, _ in moved)

@@ -147,7 +147,7 @@ def takes_difference(form: Form, events: Events) -> bool:
 
 def step(form: Form, events: Events) -> tuple[list[Tensor], Net, list[Solve | None]]:
     """New weights of every layer (G, out, in), and what the backward wants to keep."""
-    net, moved, solves = _net(form, events), [], []
+    net, moved, solves = net_of(form, events), [], []
     for layer, weight in enumerate(events.running):
         trace = trace_of(form, events, net, layer, None)
         solves.append(trace.solve)
@@ -155,7 +155,7 @@ def step(form: Form, events: Events) -> tuple[list[Tensor], Net, list[Solve | No
     return moved, net, solves
 
 
-def _net(form: Form, events: Events) -> Net:
+def net_of(form: Form, events: Events) -> Net:
     """Forward for keys and values, and backward for the keys."""
     time, activation = events.time, form.nonlinearity
     inputs: list[Tensor] = [events.rows]

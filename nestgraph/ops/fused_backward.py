@@ -58,7 +58,7 @@ def backward(
             _met(events, layer, trace, weight)
             for layer, trace, weight in zip(layers, traces, events.running, strict=True)
         ]
-    d_rows, d_values = _Through(form, events, net, layers, anchors).run()
+    d_rows, d_values = Through(form, events, net, layers, anchors).run()
     d_rows[:, : events.time] += layers[0].inputs
     erases = [layer.erase for layer in layers if layer.erase is not None]
     return Gradients(
@@ -162,7 +162,7 @@ def _met(events: Events, layer: LayerGradients, trace: Trace, weight: Tensor) ->
     return layer._replace(inputs=layer.inputs + d_a, met=None)
 
 
-class _Through(NamedTuple):
+class Through(NamedTuple):
     """Back through the net's gradients, then through the net; adds to d_weights in place."""
 
     form: Form

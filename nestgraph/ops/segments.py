@@ -5,7 +5,9 @@ Positions are absolute, so that a sequence split anywhere meets the same ticks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
 
 
 def segments(
@@ -30,3 +32,20 @@ def segments(
         end = min([length, begin + longest, *(begin + gap for gap in to_ticks)])
         yield begin, end, tuple((start + end) % period == 0 for period in periods)
         begin = end
+
+
+def pieces(
+    x: Tensor, axis: int, cuts: Sequence[tuple[int, int, tuple[bool, ...]]]
+) -> dict[int, Tensor]:
+    """A flow's part in every segment, by the segment's begin.
+
+    One split for all: the gradient of a slice is as long as the whole flow, so that slicing
+    segment by segment would cost the square of the length.
+
+    Args:
+        x: a flow.
+        axis: its axis of time.
+        cuts: of `segments`, which together cover the flow.
+    """
+    parts = x.split([end - begin for begin, end, _ in cuts], axis)
+    return {begin: part for (begin, _, _), part in zip(cuts, parts, strict=True)}

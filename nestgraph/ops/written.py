@@ -17,6 +17,7 @@ from nestgraph.ops.directed import Directed, directed_layer
 from nestgraph.ops.explicit import Explicit, explicit_layer, shifted, through
 from nestgraph.ops.factors import Factors, Facts, layer_factors
 from nestgraph.ops.form import Form, State, Window
+from nestgraph.ops.fused_momentum import fused_momentum_step
 from nestgraph.ops.fused_step import can_fuse, fused_step
 from nestgraph.ops.members import members
 from nestgraph.ops.mirrored_reads import mirrored_read
@@ -124,6 +125,10 @@ class Written:
             self.rates.retain,
             self.rates.erase,
         )
+
+    def fused_momentum(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The running weights and the momentum after the segment, in one step."""
+        return fused_momentum_step(self.form, self.state, self.new, self.rates.rate, self.transfer)
 
     def share(self, *, before: bool) -> Tensor | None:
         """How much what the period has moved counts at each token, (B, H, T)."""

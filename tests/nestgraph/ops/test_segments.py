@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from nestgraph.ops import segments
+from nestgraph.ops import pieces, segments
 
 
 def test_segments_end_at_ticks_and_say_who_is_due():
@@ -31,3 +32,11 @@ def test_ticks_are_absolute_wherever_a_sequence_is_split(cut):
     whole = ticks([(0, 12)])
     assert whole == {(3, 3), (6, 3), (9, 3), (12, 3), (4, 4), (8, 4), (12, 4)}
     assert ticks([(0, cut), (cut, 12 - cut)]) == whole
+
+
+def test_the_pieces_of_a_flow_lie_where_their_segments_do():
+    x = torch.randn(2, 7, 3)
+    cuts = list(segments(2, 7, (4,), 3))
+    parts = pieces(x, 1, cuts)
+    assert all(torch.equal(parts[begin], x[:, begin:end]) for begin, end, _ in cuts)
+    assert len(parts) == len(cuts)

@@ -1,0 +1,246 @@
+"""`fused.step` for memories with momentum and without erase, as one node of the autograd graph.
+
+With b, c and D of `transfer.py` and q, Q of momentum alone, all for the segment's last position:
+
+    A' = b A + c S - Σ_j D_j w_j a_jᵀ        S' = q S - Σ_j Q_j w_j a_jᵀ,    w = rate d
+
+Legend: B batch, H heads, N = B·H, M members (the outermost axis here), G = M·N, T tokens.
+FLOPs a member and token for a net of layers with W weights each: 8LW - 2W forward, twice that
+backward. Bytes a segment: each matrix A and S is read and written twice forward, about ten times
+backward, which is what short segments of wide memories wait for. Kept for the backward: A, S, and
+z and what comes back above it, as in `fused.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nestgraph.ops import fused
+from nestgraph.ops.factors import Facts
+from nestgraph.ops.form import Form, State
+from nestgraph.ops.fused import Events, Net
+from nestgraph.ops.fused_backward import LayerGradients, Through
+from nestgraph.ops.layout import innermost, outermost, rows_of
+from nestgraph.ops.transfer import Transfer
+
+Parts = tuple[Tensor, ...]
+
+LARGE = 2**13  # numbers of a matrix from which a call for each is quicker than a product in memory
+
+
+def can_fuse_momentum(form: Form) -> bool:
+    """Whether a step of this form, where momentum is given, has a derivative by hand."""
+    return (
+        form.momentum
+        and form.is_plain_net
+        and not form.is_explicit
+        and form.objective in ("dot", "l2")
+        and not form.retain_first
+        and form.erase == "none"
+        and not form.implicit
+        and form.mirror == "none"
+        and form.window == 1
+        and form.events == 1
+        and not form.per
+    )
+
+
+def fused_momentum_step(
+    form: Form, state: State, facts: Facts, rate_BHT: Tensor | None, fades: Transfer
+) -> tuple[Parts, Parts]:
+    """The running weights and the momentum after a segment, (B, H, M, out, in) each."""
+    keys = facts.keys
+    batch, heads, time = keys.shape[:3]
+    assert fades.speed_start is not None, "momentum is given"
+    assert fades.speed_end is not None, "momentum is given"
+    one = keys.new_ones(1)
+    starts = (
+        one if fades.start is None else fades.start[..., -1, 0].squeeze(2),
+        fades.speed_start[..., -1, 0].squeeze(2),
+        fades.speed_end[0][..., 0, 0].squeeze(2),
+    )
+    events = (fades.speed_events[..., -1, :].squeeze(2), fades.speed_end[1][..., 0].squeeze(2))
+    rate = keys.new_ones(1) if rate_BHT is None else rate_BHT
+    running = () if state.running is state.anchor else state.running
+    moved: Parts = _Step.apply(  # type: ignore[no-untyped-call]
+        form,
+        keys,
+        facts.values,
+        facts.own,
+        rate.expand(batch, heads, time),
+        torch.stack([x.expand(batch, heads) for x in starts]),
+        torch.stack([x.expand(batch, heads, time) for x in events]),
+        *state.momentum,
+        *state.anchor,
+        *running,
+    )
+    return moved[: form.layers], moved[form.layers :]
+
+
+class _Weighed(NamedTuple):
+    """What is left at the segment's end: of A and S, and of every event in both."""
+
+    starts: Tensor  # b, c, q: (3, G, 1, 1)
+    events: Tensor  # D, Q: (2, G, T, 1)
+
+    @classmethod
+    def of(cls, starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> _Weighed:
+        """For every member."""
+        starts, events = starts_3BH.flatten(1), events_2BHT.flatten(1, 2)
+        return cls(
+            starts.repeat(1, members)[..., None, None],
+            events.repeat(1, members, 1).unsqueeze(-1),
+        )
+
+
+class _Step(torch.autograd.Function):
+    """`starts` holds b, c and q (3, B, H), `ends` D and Q (2, B, H, T); `parts` are S, Θ, A."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        form: Form,
+        keys: Tensor,
+        values: Tensor | None,
+        own: Tensor | None,
+        rate: Tensor,
+        starts: Tensor,
+        ends: Tensor,
+        *parts: Tensor,
+    ) -> Parts:
+        ctx.form, ctx.shape = form, keys.shape[:2]
+        stacks, members = [outermost(part) for part in parts], parts[0].shape[2]
+        targets = None if values is None else outermost(values)
+        events = _events(form, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
+        net, weighed = fused.net_of(form, events), _Weighed.of(starts, ends, members)
+        kept = [keys, targets, own, events.rate, starts, ends, net.gradients[-1]]
+        ctx.save_for_backward(*kept, *net.outputs, *net.backs, *stacks)
+        moved = [_moved(events, net, weighed, i, stacks[i]) for i in range(form.layers)]
+        new = [weight for weight, _ in moved] + [speed for _, speed in moved]
+        return tuple(innermost(x, *ctx.shape) for x in new)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *d_new: Tensor) -> tuple[Tensor | None, ...]:
+        form, shape, layers = ctx.form, ctx.shape, ctx.form.layers
+        *given, starts, ends, top = ctx.saved_tensors[:7]
+        saved = list(ctx.saved_tensors[7:])
+        stacks = saved[2 * layers - 1 :]
+        members = len(stacks[0]) // starts[0].numel()
+        events = _events(form, given, stacks, members)
+        net = fused.renewed(form, events, saved[:layers], saved[layers : 2 * layers - 1], top)
+        weighed = _Weighed.of(starts, ends, members)
+        found = [
+            _back(events, net, weighed, i, stacks[i], outermost(d_new[i]), outermost(d_speed))
+            for i, d_speed in enumerate(d_new[layers:])
+        ]
+        below = [one.layer for one in found]
+        d_anchors, d_running = [layer.weight for layer in below], []
+        if events.running is not events.anchors:
+            d_running, d_anchors = d_anchors, [torch.zeros_like(x) for x in d_anchors]
+        d_rows, d_values = Through(form, events, net, below, d_anchors).run()
+        d_rows[:, : events.time] += below[0].inputs
+        d_rows = d_rows.unflatten(0, shape)
+        return (
+            None,
+            d_rows[:, :, : events.time],
+            None if d_values is None else innermost(d_values, *shape),
+            d_rows[:, :, events.time :] if events.values is None else None,
+            torch.stack([layer.rate for layer in below]).sum(0).unflatten(0, shape),
+            torch.stack([one.starts for one in found]).sum(0).unflatten(1, shape),
+            torch.stack([one.ends for one in found]).sum(0).unflatten(1, shape),
+            *[innermost(one.speed, *shape) for one in found],
+            *[innermost(x, *shape) for x in (*d_anchors, *d_running)],
+        )
+
+
+class _Back(NamedTuple):
+    """Gradients of one layer's last lines."""
+
+    layer: LayerGradients
+    speed: Tensor  # (G, out, in)
+    starts: Tensor  # (3, N)
+    ends: Tensor  # (2, N, T)
+
+
+def _events(
+    form: Form, given: Sequence[Tensor | None], stacks: list[Tensor], members: int
+) -> Events:
+    """Keys, values, own queries and rate (N, T); and S, Θ and, unless it is Θ, A."""
+    keys, values, own, rate = given
+    assert keys is not None
+    assert rate is not None
+    anchors, running = stacks[form.layers : 2 * form.layers], stacks[2 * form.layers :]
+    return Events(
+        anchors=anchors,
+        running=running or anchors,
+        rows=rows_of(keys, own, members),
+        values=values,
+        rate=rate,
+        erase=None,
+        q=rate.new_empty(0),  # retention is in `_Weighed`
+    )
+
+
+def _writes(events: Events, net: Net, layer: int) -> Tensor:
+    """w, (G, T, out)."""
+    return (events.spread(net.gradients[layer]) * events.rate.unsqueeze(-1)).flatten(0, 1)
+
+
+def _moved(
+    events: Events, net: Net, weighed: _Weighed, layer: int, speed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A' and S' of one layer."""
+    writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
+    (b, c, q), (of_weight, of_speed) = weighed.starts, weighed.events
+    weight = torch.mul(events.running[layer], b).addcmul_(speed, c)
+    weight.baddbmm_((writes * of_weight).mT, a, alpha=-1)
+    return weight, (speed * q).baddbmm_((writes * of_speed).mT, a, alpha=-1)
+
+
+def _back(
+    events: Events,
+    net: Net,
+    weighed: _Weighed,
+    layer: int,
+    speed: Tensor,
+    d_weight: Tensor,
+    d_speed: Tensor,
+) -> _Back:
+    """Through `_moved`, line by line."""
+    writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
+    (b, c, q), (of_weight, of_speed) = weighed.starts, weighed.events
+    by_weight, by_speed = torch.bmm(a, d_weight.mT), torch.bmm(a, d_speed.mT)
+    ends = torch.stack([(writes * by_weight).sum(-1), (writes * by_speed).sum(-1)]).neg_()
+    dots = [_dot(events.running[layer], d_weight), _dot(speed, d_weight), _dot(speed, d_speed)]
+    d_a = torch.bmm(writes * of_weight, d_weight).baddbmm_(writes * of_speed, d_speed).neg_()
+    d_writes = events.spread(by_weight.mul_(of_weight).addcmul_(by_speed, of_speed).neg_())
+    d_rate = (d_writes * events.spread(net.gradients[layer])).sum(-1).sum(0)
+    below = LayerGradients(
+        weight=d_weight * b,
+        inputs=events.spread(d_a).sum(0) if layer == 0 else d_a,
+        gradient=(d_writes * events.rate.unsqueeze(-1)).flatten(0, 1),
+        met=None,
+        rate=d_rate,
+        erase=None,
+        q=events.q,
+    )
+    return _Back(
+        layer=below,
+        speed=(d_weight * c).addcmul_(d_speed, q),
+        starts=torch.stack(dots).view(3, -1, events.groups).sum(1),
+        ends=ends.view(2, -1, *events.rate.shape).sum(1),
+    )
+
+
+def _dot(x_GED: Tensor, y_GED: Tensor) -> Tensor:
+    """Σ x y of every matrix, (G,)."""
+    if x_GED[0].numel() < LARGE:
+        return (x_GED * y_GED).sum((1, 2))
+    pairs = zip(x_GED.flatten(1), y_GED.flatten(1), strict=True)
+    return torch.stack([torch.dot(x, y) for x, y in pairs])
