@@ -66,6 +66,16 @@ def run(wishes: argparse.Namespace) -> int:
         from benchmarks.toy import walk
 
         return walk(wishes.plot, others=wishes.others)
+    if wishes.benchmark == "mixers":
+        from benchmarks.mixer_table import fill_mixers
+
+        return fill_mixers(
+            tuple(wishes.only),
+            rounds=wishes.rounds,
+            threads=wishes.threads,
+            out=wishes.out,
+            table_only=wishes.table,
+        )
     if wishes.benchmark == "memory":
         from benchmarks.long_context import measure_memory
 
@@ -141,6 +151,7 @@ def parser() -> argparse.ArgumentParser:
     toy = names.add_parser("toy", help="momentum and Delta Momentum in a winding valley")
     toy.add_argument("--others", action="store_true", help="other constants too, a minute")
     toy.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
+    _mixers(names.add_parser("mixers", help="every recurrent mixer of the zoo, as one table"))
     _memory(names.add_parser("memory", help="peak memory of training mixers over a long sequence"))
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     return root
@@ -178,6 +189,14 @@ def _optimizers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     command.add_argument("--out", type=Path, default=Path("runs/optimizers"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
+
+
+def _mixers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mixers")
+    command.add_argument("--rounds", type=_positive, default=5, help="default 5")
+    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    command.add_argument("--out", type=Path, default=Path("runs/mixers"), metavar="FOLDER")
+    _threads(command)
 
 
 def _memory(command: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ def peak_bytes(step: Step | Move) -> int:
     step.clear()
     gc.collect()
     with (
-        _silent_stderr(),
+        silent_stderr(),
         profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen,
     ):
         step()
@@ -39,7 +39,7 @@ def peak_bytes(step: Step | Move) -> int:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Keeps the profiler's library from announcing itself; errors still arrive as exceptions."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nothing:  # noqa: PTH123 - a device, not a path of ours
