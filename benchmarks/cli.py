@@ -75,6 +75,7 @@ def run(wishes: argparse.Namespace) -> int:
             threads=wishes.threads,
             out=wishes.out,
             table_only=wishes.table,
+            length=wishes.length,
         )
     if wishes.benchmark == "memory":
         from benchmarks.long_context import measure_memory
@@ -194,6 +195,9 @@ def _optimizers(command: argparse.ArgumentParser) -> None:
 def _mixers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mixers")
     command.add_argument("--rounds", type=_positive, default=5, help="default 5")
+    command.add_argument(
+        "--length", type=_positive, default=512, help="of a sequence; default 512, four of them"
+    )
     command.add_argument("--table", action="store_true", help="print what is finished, no more")
     command.add_argument("--out", type=Path, default=Path("runs/mixers"), metavar="FOLDER")
     _threads(command)

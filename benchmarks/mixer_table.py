@@ -27,6 +27,7 @@ from benchmarks.suites.gated_deltanet import attention_step
 from nestgraph.reference import Reference
 
 CHUNKS = (16, 64)
+TOKENS = 2048  # in a step, in as many sequences as it takes; longer ones alone
 ATTENTION = "SDPA attention"
 EAGER_TOKENS = 32  # positions for the interpreter, whose cost is that of one position times them
 ENOUGH = 0.4
@@ -49,6 +50,7 @@ class Cell:
         share: of the FLOP/s that plain products of the same shapes reach in this run.
         gflops: a second, of the products executed.
         obstacles: what takes the rest of the time.
+        length: tokens of a sequence.
     """
 
     name: str
@@ -62,34 +64,39 @@ class Cell:
     share: float
     gflops: float
     obstacles: str
+    length: int = 512
 
 
 def fill_mixers(
-    names: tuple[str, ...], *, rounds: int, threads: int, out: Path, table_only: bool
+    names: tuple[str, ...],
+    *,
+    rounds: int,
+    threads: int,
+    out: Path,
+    table_only: bool,
+    length: int = 512,
 ) -> int:
     """Measures what isn't measured yet, and prints the table."""
+    size = Size(batch=max(1, TOKENS // length), time=length)
     torch.set_num_threads(threads)
     print(environment.sentence(environment.describe(threads)), flush=True)
     file = out / "cells.jsonl"
     out.mkdir(parents=True, exist_ok=True)
-    done = {(cell.name, cell.chunk) for cell in _kept(file, threads)}
+    done = {(cell.name, cell.chunk) for cell in _kept(file, threads, length)}
     for family in () if table_only else chosen(names):
         for chunk in CHUNKS if family.chunk else (0,):
             if (family.name, chunk) in done:
                 continue
-            cell = measure(family, chunk, rounds=rounds, threads=threads)
+            cell = measure(family, chunk, rounds=rounds, threads=threads, size=size)
             with file.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(asdict(cell)) + "\n")
             print(f"{family.name} {chunk or ''}: {cell.tokens:,.0f} tokens/s", flush=True)
-    print(f"\n{table(_kept(file, threads))}")
+    print(f"\n{size}\n\n{table(_kept(file, threads, length))}")
     return 0
 
 
-def measure(
-    family: Family, chunk: int, *, rounds: int, threads: int, size: Size | None = None
-) -> Cell:
+def measure(family: Family, chunk: int, *, rounds: int, threads: int, size: Size) -> Cell:
     """One row of the table."""
-    size = size or Size()
     steps = {"mine": family.step(size, chunk or None), "attention": attention_step(size)}
     other = naive.step(family.name, size)
     steps |= {"naive": other} if other is not None else {}
@@ -107,6 +114,7 @@ def measure(
         share=plain_seconds(found) / seconds["mine"],
         gflops=flops_of(found) / seconds["mine"] / 1e9,
         obstacles=obstacles(steps["mine"]),
+        length=size.time,
     )
 
 
@@ -136,13 +144,13 @@ def _eager(family: Family, size: Size) -> float:
     return size.batch * time_ / _spent(lambda: model(tokens).logits.sum().backward())
 
 
-def _kept(file: Path, threads: int) -> list[Cell]:
-    """Finished rows; the last one of each mixer and chunk."""
+def _kept(file: Path, threads: int, length: int) -> list[Cell]:
+    """Finished rows of sequences that long; the last one of each mixer and chunk."""
     if not file.is_file():
         return []
     cells = [Cell(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
-    last = {(cell.name, cell.chunk): cell for cell in cells if cell.threads == threads}
-    return list(last.values())
+    fits = [cell for cell in cells if (cell.threads, cell.length) == (threads, length)]
+    return list({(cell.name, cell.chunk): cell for cell in fits}.values())
 
 
 def table(cells: Iterable[Cell]) -> str:
