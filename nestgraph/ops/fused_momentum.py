@@ -30,6 +30,7 @@ from nestgraph.ops.transfer import Transfer
 
 Parts = tuple[Tensor, ...]
 
+BLOCK = 2**18  # numbers of the matrices that are taken through a step together: a mebibyte
 LARGE = 2**13  # numbers of a matrix from which a call for each is quicker than a product in memory
 
 
@@ -192,15 +193,26 @@ def _writes(events: Events, net: Net, layer: int) -> Tensor:
     return (events.spread(net.gradients[layer]) * events.rate.unsqueeze(-1)).flatten(0, 1)
 
 
+def _blocks(x_GED: Tensor) -> list[slice]:
+    """Matrices that stay in the processor's cache through all passes over them."""
+    count = max(1, BLOCK // x_GED[0].numel())
+    return [slice(first, first + count) for first in range(0, len(x_GED), count)]
+
+
 def _moved(
     events: Events, net: Net, weighed: _Weighed, layer: int, speed: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A' and S' of one layer."""
     writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
     (b, c, q), (of_weight, of_speed) = weighed.starts, weighed.events
-    weight = torch.mul(events.running[layer], b).addcmul_(speed, c)
-    weight.baddbmm_((writes * of_weight).mT, a, alpha=-1)
-    return weight, (speed * q).baddbmm_((writes * of_speed).mT, a, alpha=-1)
+    to_weight, to_speed = (writes * of_weight).mT, (writes * of_speed).mT
+    weight, moved = torch.empty_like(speed), torch.empty_like(speed)
+    for n in _blocks(speed):
+        torch.mul(events.running[layer][n], b[n], out=weight[n])
+        weight[n].addcmul_(speed[n], c[n]).baddbmm_(to_weight[n], a[n], alpha=-1)
+        torch.mul(speed[n], q[n], out=moved[n])
+        moved[n].baddbmm_(to_speed[n], a[n], alpha=-1)
+    return weight, moved
 
 
 def _back(
@@ -215,14 +227,24 @@ def _back(
     """Through `_moved`, line by line."""
     writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
     (b, c, q), (of_weight, of_speed) = weighed.starts, weighed.events
-    by_weight, by_speed = torch.bmm(a, d_weight.mT), torch.bmm(a, d_speed.mT)
+    to_weight, to_speed = writes * of_weight, writes * of_speed
+    by_weight, by_speed = torch.empty_like(writes), torch.empty_like(writes)
+    d_a, dots = a.new_empty(a.shape), []
+    d_whole, d_pace = torch.empty_like(speed), torch.empty_like(speed)
+    for n in _blocks(speed):
+        old, pace, one, other = events.running[layer][n], speed[n], d_weight[n], d_speed[n]
+        torch.bmm(a[n], one.mT, out=by_weight[n])
+        torch.bmm(a[n], other.mT, out=by_speed[n])
+        torch.bmm(to_weight[n], one, out=d_a[n])
+        d_a[n].baddbmm_(to_speed[n], other).neg_()
+        dots.append(torch.stack([_dot(old, one), _dot(pace, one), _dot(pace, other)]))
+        torch.mul(one, b[n], out=d_whole[n])
+        torch.mul(one, c[n], out=d_pace[n]).addcmul_(other, q[n])
     ends = torch.stack([(writes * by_weight).sum(-1), (writes * by_speed).sum(-1)]).neg_()
-    dots = [_dot(events.running[layer], d_weight), _dot(speed, d_weight), _dot(speed, d_speed)]
-    d_a = torch.bmm(writes * of_weight, d_weight).baddbmm_(writes * of_speed, d_speed).neg_()
     d_writes = events.spread(by_weight.mul_(of_weight).addcmul_(by_speed, of_speed).neg_())
     d_rate = (d_writes * events.spread(net.gradients[layer])).sum(-1).sum(0)
     below = LayerGradients(
-        weight=d_weight * b,
+        weight=d_whole,
         inputs=events.spread(d_a).sum(0) if layer == 0 else d_a,
         gradient=(d_writes * events.rate.unsqueeze(-1)).flatten(0, 1),
         met=None,
@@ -232,8 +254,8 @@ def _back(
     )
     return _Back(
         layer=below,
-        speed=(d_weight * c).addcmul_(d_speed, q),
-        starts=torch.stack(dots).view(3, -1, events.groups).sum(1),
+        speed=d_pace,
+        starts=torch.cat(dots, 1).view(3, -1, events.groups).sum(1),
         ends=ends.view(2, -1, *events.rate.shape).sum(1),
     )
 

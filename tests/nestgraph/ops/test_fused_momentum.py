@@ -66,6 +66,7 @@ def test_one_step_is_what_the_general_lines_give(
     monkeypatch: pytest.MonkeyPatch, form: Form, own: bool, ticked: bool, large: int
 ) -> None:
     monkeypatch.setattr(fused_momentum, "LARGE", large)
+    monkeypatch.setattr(fused_momentum, "BLOCK", 1 if large == 0 else 2**18)
     given = arguments(form, own=own, ticked=ticked)
     both = []
     for read_first in (False, True):
