@@ -61,6 +61,7 @@ _MODULES: Mapping[str, str] = {
     "selective-scan": "selective_scan",
     "diagonal-delta": "diagonal_delta",
     "optimizers": "optimizers",
+    "token-clocks": "token_clocks",
 }
 
 
