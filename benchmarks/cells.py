@@ -10,7 +10,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -131,3 +131,10 @@ def read(file: Path, kind: type[T]) -> Iterator[T]:
             yield kind(**json.loads(line))
         except (ValueError, TypeError):
             continue
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as a table of Markdown; the first is its head, the first column names the others."""
+    head, *body = rows
+    lines = [head, ("---", *["---:"] * (len(head) - 1)), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

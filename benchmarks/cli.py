@@ -14,12 +14,14 @@ SPEED = {
     "self-modifying-titans": "five self-modifying memories against attention",
     "attention-spans": "windows and periods of attention against a mask over all pairs",
     "selective-scan": "a memory with a retention a cell against a token loop and attention",
+    "token-clocks": "MLPs that learn while they read against the same ones standing still",
     "diagonal-delta": "RWKV-7, KDA and GLA memories against token loops and attention",
     "optimizers": "steps of AdamW, Muon and M3 against PyTorch's AdamW and Muon",
     "titans-lmm": "Titans' long-term memory against the package titans-pytorch",
 }
 ROUNDS = 20
 THREADS = 2
+RATE = 0.001
 INTERRUPTED = 130
 
 
@@ -84,6 +86,12 @@ def run(wishes: argparse.Namespace) -> int:
         return measure_memory(
             names, tokens=wishes.tokens, width=wishes.width, threads=wishes.threads
         )
+    if wishes.benchmark == "continual":
+        return _read_on(wishes)
+    if wishes.benchmark == "long-stream":
+        from benchmarks.long_stream import read_long
+
+        return read_long(wishes.tokens)
     from benchmarks.context_learning import Question, answer
 
     return answer(
@@ -135,6 +143,25 @@ def _compare_optimizers(wishes: argparse.Namespace) -> int:
     return compare(plan)
 
 
+def _read_on(wishes: argparse.Namespace) -> int:
+    from benchmarks.continual import Plan, read_on
+
+    plan = Plan(
+        first=wishes.first,
+        second=wishes.second,
+        seeds=tuple(wishes.seeds),
+        steps=wishes.steps,
+        rate=wishes.rate,
+        rows=wishes.rows,
+        length=wishes.length,
+        back=wishes.back,
+        out=wishes.out,
+        threads=wishes.threads,
+        table_only=wishes.table,
+    )
+    return read_on(plan)
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
     root = argparse.ArgumentParser(prog="benchmarks", description="Measures nestgraph.")
@@ -155,6 +182,9 @@ def parser() -> argparse.ArgumentParser:
     _mixers(names.add_parser("mixers", help="every recurrent mixer of the zoo, as one table"))
     _memory(names.add_parser("memory", help="peak memory of training mixers over a long sequence"))
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
+    _continual(names.add_parser("continual", help="read a second author with levels on clocks"))
+    stream = names.add_parser("long-stream", help="memory of a stream of a million tokens")
+    stream.add_argument("--tokens", type=_positive, default=10**6, help="default a million")
     return root
 
 
@@ -228,6 +258,20 @@ def _context(command: argparse.ArgumentParser) -> None:
     command.add_argument("--windows", type=_positive, help="at most so many; default: all")
     command.add_argument("--out", type=Path, default=Path("runs/context"), metavar="FOLDER")
     _threads(command)
+
+
+def _continual(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--first", default="shakespeare", metavar="DATA", help="trained on")
+    command.add_argument("--second", default="austen", metavar="DATA", help="read behind it")
+    command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
+    command.add_argument("--steps", type=_positive, help="of training, in place of the spec's own")
+    command.add_argument("--rate", type=float, default=RATE, help=f"of levels; default {RATE}")
+    command.add_argument("--rows", type=_positive, default=2, help="read side by side; default 2")
+    command.add_argument("--length", type=_positive, default=32768, help="of a row of the second")
+    command.add_argument("--back", type=_positive, default=8192, help="of the first, behind it")
+    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    command.add_argument("--out", type=Path, default=Path("runs/continual"), metavar="FOLDER")
+    command.add_argument("--threads", type=_positive, default=1, help="default 1")
 
 
 def _threads(command: argparse.ArgumentParser) -> None:

@@ -21,12 +21,14 @@ import yaml
 from hypothesis import strategies as st
 from rich_blocks import channels, events, rich, vectors
 from sheets import Draw, Fields, Sheet
+from task_blocks import paced, tasks
 
 MAX_LENGTH = 13
 
 ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh")
 LEVELS = ("token", "never", "pair", "chunk", "long")
 CLOCKS = {"pair": "2 tokens", "chunk": "3 tokens", "long": "5 tokens", "three": "3 tokens"}
+CLOCKS |= {"four": "4 tokens"}
 
 
 def lengths() -> st.SearchStrategy[int]:
@@ -57,15 +59,17 @@ def specs(draw: Draw, kinds: Sequence[str] = ()) -> Fields:
     heads = draw(st.integers(1, 2))
     width = heads * draw(st.integers(2, 4))
     count = draw(st.integers(1, 3))
-    blocks: Fields = {}
-    for index in range(count):
-        kind = draw(st.sampled_from(list(kinds) or list(BLOCKS)))
-        blocks[f"block{index}"] = BLOCKS[kind](Sheet(draw, width, heads))
+    drawn = [draw(st.sampled_from(list(kinds) or list(BLOCKS))) for _ in range(count)]
+    blocks: Fields = {
+        f"block{index}": BLOCKS[kind](Sheet(draw, width, heads)) for index, kind in enumerate(drawn)
+    }
+    pace = paced(draw, blocks, set(drawn))
     stack = _stack(draw, blocks)
     model: Fields = {
         "embed": {"vocab": draw(st.integers(3, 9)), "width": width},
         "stack": stack,
         "head": {"tie": draw(st.booleans())},
+        **pace,
     }
     norm = draw(st.sampled_from(["rms_norm", "layer_norm", None]))
     if norm:
@@ -483,4 +487,5 @@ BLOCKS: dict[str, Callable[[Sheet], Fields]] = {
     "channels": channels,
     "events": events,
     "vectors": vectors,
+    "tasks": tasks,
 }

@@ -86,7 +86,7 @@ def test_hardly_any_draw_is_thrown_away():
 def test_draws_reach_every_axis():
     seen: set[str] = set()
 
-    @settings(max_examples=900, derandomize=True)
+    @settings(max_examples=1200, derandomize=True)
     @given(strategies.specs())
     def draw(spec: dict[str, Any]) -> None:
         model = load(spec).system.model

@@ -62,6 +62,7 @@ _MODULES: Mapping[str, str] = {
     "diagonal-delta": "diagonal_delta",
     "optimizers": "optimizers",
     "titans-lmm": "titans_lmm",
+    "token-clocks": "token_clocks",
 }
 
 

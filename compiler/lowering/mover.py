@@ -6,7 +6,7 @@ in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -39,13 +39,34 @@ class _Mover:
         like, roles = state.weights[0], self.op.texts("roles")
         noted = dict(zip(roles, state.rates, strict=True))
 
-        def rate(role: str) -> Tensor:
+        def rate(role: str) -> Tensor | float:
             if role in noted:
                 return noted[role]
-            numbers = self.op.attrs[role]
-            return like.new_tensor([numbers if isinstance(numbers, tuple) else (numbers,)])
+            number = self.op.attrs[role]
+            if isinstance(number, tuple):
+                return like.new_tensor([number])
+            assert isinstance(number, int | float)
+            return float(number)
 
         return ops.FastRates(*(rate(role) for role in ops.FastRates._fields))
+
+
+class _Last(NamedTuple):
+    """The last move of a memory, whose size costs nothing until somebody asks."""
+
+    old: Parts
+    new: Parts
+    slopes: Parts
+
+    @property
+    def step(self) -> Tensor:
+        """The square of its length."""
+        return _square(map(torch.sub, self.new, self.old))
+
+    @property
+    def surprise(self) -> Tensor:
+        """The square of the gradient behind it."""
+        return _square(self.slopes)
 
 
 class Moves(NamedTuple):
@@ -70,8 +91,9 @@ class Mover:
     def __init__(self, program: Program, ticks: Ticks) -> None:
         self._memories = dict(_sources_first(program))
         self._ticks = ticks
-        self._last: dict[Address, tuple[Tensor, Tensor]] = {}  # squares of last step and slope
+        self._last: dict[Address, _Last] = {}
         self.is_full = any(one.pace.gradient == "full" for one in self._memories.values())
+        self._apart = all(one.source is None for one in self._memories.values())
         self.moving = [a for a, one in self._memories.items() if one.pace.period]
         cut = ticks.horizon
         self._gathering = [a for a in self.moving if cut and self._memories[a].pace.period > cut]
@@ -112,12 +134,20 @@ class Mover:
             for address, weights in wanted.items()
         }
 
-    def moved(self, layers: Layers, slopes: Mapping[Address, Parts]) -> Layers:
-        """The state with memories moved along their slopes."""
-        states = {a: self._moved(layers, a, slope) for a, slope in slopes.items()}
+    def moved(
+        self, layers: Layers, slopes: Mapping[Address, Parts], *, outer: bool = True
+    ) -> Layers:
+        """The state with memories moved along their slopes.
+
+        Args:
+            layers: the state that the slopes were taken at.
+            slopes: of the memories that are due.
+            outer: whether a gradient may pass through the move.
+        """
+        states = {a: self._moved(layers, a, slope, outer) for a, slope in slopes.items()}
         for address, new in states.items():
-            steps = map(torch.sub, new.weights, _state(layers, address).weights)
-            self._last[address] = (_square(steps), _square(slopes[address]))
+            old = _state(layers, address).weights
+            self._last[address] = _Last(*map(_constants, (old, new.weights, slopes[address])))
         return _with(layers, states)
 
     def moves(self, layers: Layers, read: int) -> dict[str, Moves]:
@@ -131,12 +161,12 @@ class Mover:
             found[self._memories[own[0]].op.text("level")] = Moves(
                 updates=max(read - 1, 0) // period,
                 square=_mean(squares, count * rows),
-                moved=_mean([one[0] for one in last if one is not None], count * rows),
-                surprise=_mean([one[1] for one in last if one is not None], count * rows),
+                moved=_mean([one.step for one in last if one is not None], count * rows),
+                surprise=_mean([one.surprise for one in last if one is not None], count * rows),
             )
         return found
 
-    def _moved(self, layers: Layers, address: Address, slopes: Parts) -> ops.Fast:
+    def _moved(self, layers: Layers, address: Address, slopes: Parts, outer: bool) -> ops.Fast:
         one, old = self._memories[address], _state(layers, address)
         full = one.pace.gradient == "full"
         with torch.set_grad_enabled(full):
@@ -149,7 +179,7 @@ class Mover:
             )
         if not full:
             weights = tuple(weight.detach() for weight in weights)
-        if one.pace.gradient == "first_order":
+        if outer and one.pace.gradient == "first_order":
             weights = tuple(map(_following, weights, old.weights))
         return old._replace(weights=_nodes(weights), momentum=momentum)
 
@@ -163,19 +193,19 @@ class Mover:
             for path, states in layers.items()
         }
 
-    def restarted(self, layers: Layers, at: int, first: Layers) -> Layers:
+    def restarted(self, layers: Layers, at: int, first: Callable[[], Layers]) -> Layers:
         """The state behind the resets that are due.
 
         Args:
             layers: the state behind all moves.
             at: the position.
-            first: the state before the first token.
+            first: makes the state before the first token, which takes time.
         """
         for address, one in self._memories.items():
             if not one.pace.reset or at % one.pace.reset:
                 continue
             state = _state(layers, address)
-            origin = first if one.source is None else layers
+            origin = first() if one.source is None else layers
             # A node of its own: what others read of the source is no part of its gradient.
             start = tuple(w.clone() for w in _state(origin, one.source or address).weights)
             rest = tuple(map(torch.zeros_like, state.momentum))
@@ -251,11 +281,18 @@ class Mover:
         }
 
     def gathered(self, sums: Sums, slopes: Mapping[Address, Parts]) -> dict[Address, Parts]:
-        """The gradients of a window, with those of the windows before it in open periods."""
+        """The gradients of a window, with those of the windows before it in open periods.
+
+        Those of matrices are added up in their own memory: each is a product of its own, unless
+        a memory started as another, whose gradient is then the same tensor.
+        """
         result = dict(slopes)
         for address in self._gathering:
             pairs = zip(sums[".".join(address)], slopes[address], strict=True)
-            result[address] = tuple(before + now for before, now in pairs)
+            result[address] = tuple(
+                now.add_(before) if self._apart and now.ndim > 3 else before + now
+                for before, now in pairs
+            )
         return result
 
     def left(self, gathered: Mapping[Address, Parts], due: Mapping[Address, Parts]) -> Sums:
@@ -305,8 +342,13 @@ def _nodes(weights: Parts) -> Parts:
     return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
 
 
+def _constants(parts: Parts) -> Parts:
+    return tuple(part.detach() for part in parts)
+
+
 def _square(parts: Iterable[Tensor]) -> Tensor:
-    return torch.stack([part.detach().square().sum() for part in parts]).sum()
+    """The sum of all squares, without a copy of them."""
+    return torch.stack([torch.linalg.vector_norm(part.detach()) for part in parts]).square().sum()
 
 
 def _mean(squares: Sequence[Tensor], count: int) -> float:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
@@ -104,7 +105,11 @@ class _Walk:
     def straight(self, tokens: Tensor, state: State, before: int) -> Output:
         """Positions within a segment: nothing moves, and its gradient waits for the tick."""
         logits, layers = self._piece(tokens, state["layers"], before)
-        opening = {**state["open"], "tokens": torch.cat((state["open"]["tokens"], tokens), 1)}
+        opening = dict(state["open"])
+        if self._ticks.every:
+            opening["tokens"] = torch.cat((opening["tokens"], tokens), 1)
+        else:  # nothing ever moves, so that no tokens wait for a tick
+            opening["layers"] = layers
         return Output(logits, _state(before + tokens.shape[1], layers, opening))
 
     def from_base(self, tokens: Tensor, state: State, base: int) -> Output:
@@ -127,8 +132,6 @@ class _Walk:
                 layers, sums = self._tick(at, layers, sums)
             if at == keep:
                 opening = Opening(layers, sums)
-        if keep == total:  # nothing ever moves
-            opening = Opening(layers, sums)
         kept = {"tokens": everything[:, keep - base :].clone(), **opening._asdict()}
         answered = torch.cat(logits, 1)[:, everything.shape[1] - tokens.shape[1] :]
         return Output(answered, _state(total, layers, kept))
@@ -157,12 +160,14 @@ class _Walk:
                     layers, self._mover.on_level(period), self._loss(at, period), retain=True
                 ).items()
             }
-        moved = self._mover.moved(layers, slopes)
+        closed = cut or all(at % period == 0 for period in self._ticks.levels)
+        through = self._outer or not closed  # else no later gradient passes through this move
+        moved = self._mover.moved(layers, slopes, outer=through)
         if cut and at % cut == 0:
             moved = self._mover.cut(moved)
-        moved = self._mover.restarted(moved, at, self._model.first_layers(self._prepared, moved))
-        closed = cut or all(at % period == 0 for period in self._ticks.levels)
-        if closed and not self._outer:
+        first = partial(self._model.first_layers, self._prepared, moved)
+        moved = self._mover.restarted(moved, at, first)
+        if not through:
             moved = self._mover.linked(_detached(moved), at)
         return moved, sums
 

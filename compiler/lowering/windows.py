@@ -14,6 +14,7 @@ as, which is added up by hand.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -181,8 +182,8 @@ class _Walk:
         with torch.no_grad():
             gathered = self._mover.gathered(sums, slopes)
             due = {a: g for a, g in gathered.items() if self._mover.is_due(a, at)}
-            moved = self._mover.moved(layers, due)
-            first = self._model.first_layers(prepared, moved)
+            moved = self._mover.moved(layers, due, outer=False)
+            first = partial(self._model.first_layers, prepared, moved)
             return self._mover.restarted(moved, at, first), self._mover.left(gathered, due)
 
 

@@ -349,6 +349,34 @@ def train(
 
 
 @app.command()
+def stack(
+    network: Annotated[
+        str, typer.Argument(metavar="NETWORK", help="Of Hugging Face: a local folder or a name.")
+    ],
+    level: Annotated[
+        list[str],
+        typer.Option(
+            "--level",
+            metavar="PERIOD:LAYERS:RATE",
+            help="Layers whose MLPs move every PERIOD tokens, `128:0-3:1e-4`; may be given again.",
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="`shakespeare`, `austen`, or your own file or folder."),
+    ],
+    max_bytes: Annotated[int | None, typer.Option(min=2, help="Read no more than these.")] = None,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="All rates at 0: the network as it is.")
+    ] = False,
+) -> None:
+    """Read a text with the MLPs of a Hugging Face network on clocks (extra `hf`)."""
+    from nestgraph.cli.stack import stack_network
+
+    stack_network(network, level, data, max_bytes, frozen=frozen)
+
+
+@app.command()
 def report(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, like several seeds.")

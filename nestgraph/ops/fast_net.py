@@ -9,7 +9,7 @@ Legend: B batch, H heads, T tokens, D key width, E value width of a head, W = H�
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
 from nestgraph.ops.norms import EPS
 
+Rate: TypeAlias = Tensor | float
 Parts = tuple[Tensor, ...]  # matrices (B, H, out, in), input side first, then biases (B, H, out)
 
 
@@ -38,7 +39,7 @@ class Fast(NamedTuple):
 
 
 class FastRates(NamedTuple):
-    """Coefficients of one move, (B or 1, H or 1) each.
+    """Coefficients of one move, numbers or (B or 1, H or 1) each.
 
     Attributes:
         rate: of the gradient, inside the momentum.
@@ -48,11 +49,11 @@ class FastRates(NamedTuple):
         share: of the way from the old weights to the new.
     """
 
-    rate: Tensor
-    momentum: Tensor
-    retain: Tensor
-    step: Tensor
-    share: Tensor
+    rate: Rate
+    momentum: Rate
+    retain: Rate
+    step: Rate
+    share: Rate
 
 
 def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int) -> Fast:
@@ -92,7 +93,7 @@ def fast_net(
     a = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
     for layer, matrix in enumerate(matrices):
         a = function(a) if layer else a
-        a = a @ matrix.mT
+        a = _product(a, matrix)
         a = a + biases[layer].unsqueeze(2) if biases else a
     y = merge_heads(_normed(a, norm, slow))
     return x_BTW + y if residual else y
@@ -108,6 +109,8 @@ def fast_step(
 ) -> tuple[Parts, Parts]:
     """One move: S ← βS − ηG, A = αΘ + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
 
+    Bytes: the weights are large and the arithmetic small, so that a factor of 1 costs no pass.
+
     Args:
         weights: Θ.
         momentum: S, or empty.
@@ -122,17 +125,40 @@ def fast_step(
     pushes: list[Tensor] = []
     for part, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
         rate, beta, retain, step, share = (_over(one, weight) for one in rates)
-        push = -rate * slope
-        if momentum:
-            push = beta * momentum[part] + push
-        pushes.append(push)
-        direction = newton_schulz(push, steps) if steps and push.ndim > 3 else push
-        moved.append(weight + share * (retain * weight + step * direction - weight))
+        kept = _times(retain, weight)
+        if not (momentum or steps or isinstance(rate, Tensor) or isinstance(step, Tensor)):
+            there = torch.add(kept, slope, alpha=-rate * step)
+        else:
+            push = -rate * slope
+            if momentum:
+                push = beta * momentum[part] + push
+            pushes.append(push)
+            direction = newton_schulz(push, steps) if steps and push.ndim > 3 else push
+            there = kept + _times(step, direction)
+        moved.append(there if _is_one(share) else weight + share * (there - weight))
     return tuple(moved), tuple(pushes) if momentum else ()
 
 
-def _over(rate: Tensor, weight: Tensor) -> Tensor:
+def _product(a_BHTI: Tensor, matrix_BHOI: Tensor) -> Tensor:
+    """Each row's and head's own product; a single one is no batch of products, which are slower."""
+    if matrix_BHOI.shape[:2].numel() > 1:
+        return a_BHTI @ matrix_BHOI.mT
+    y_TO = F.linear(a_BHTI.flatten(0, 2), matrix_BHOI.flatten(0, 2))
+    return y_TO.view(1, 1, *y_TO.shape)
+
+
+def _over(rate: Rate, weight: Tensor) -> Rate:
+    if not isinstance(rate, Tensor):
+        return rate
     return rate.reshape(*rate.shape, *[1] * (weight.ndim - 2))
+
+
+def _is_one(rate: Rate) -> bool:
+    return not isinstance(rate, Tensor) and rate == 1
+
+
+def _times(rate: Rate, x: Tensor) -> Tensor:
+    return x if _is_one(rate) else rate * x
 
 
 def _normed(y_BHTE: Tensor, norm: str, slow: Parts) -> Tensor:

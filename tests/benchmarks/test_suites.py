@@ -20,6 +20,7 @@ from benchmarks.suites import (
     selective_scan,
     self_modifying_titans,
     suite,
+    token_clocks,
     transformer,
 )
 
@@ -34,6 +35,7 @@ ALL = [
     *selective_scan.comparisons((SMALL,)),
     *diagonal_delta.comparisons(SMALL),
     *optimizers.comparisons(FEW),
+    *token_clocks.comparisons((SMALL, SMALL), depth=1, segment=2, read=1),
 ]
 
 
@@ -82,9 +84,11 @@ def test_the_sizes_of_record_are_those_promised() -> None:
         sizes: set[Size | Numbers] = {promised, long} if name in also_long else {promised}
         if name == "optimizers":
             sizes = {Numbers(tensors=100, numbers=9_885_184)}
+        if name == "token-clocks":
+            sizes = set(token_clocks.SIZES)
         assert {size for other, size, _ in goals if other == name} == sizes
     assert {goal for sides in goals.values() for goal in sides} == {
-        *(None, 1, 0.7, 1.4, 0.07, 0.1, 0.91, 0.77)
+        *(None, 1, 0.7, 1.4, 0.07, 0.1, 0.91, 0.77, *token_clocks.GOALS.values())
     }
 
 

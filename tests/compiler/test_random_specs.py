@@ -15,6 +15,7 @@ from nestgraph.system import System
 COUNT = 150  # specs in one run; each takes about a fifth of a second
 KERNELS = {
     "attention",
+    "attention_scan",
     "static",
     "chunked_decay",
     "chunked_delta",
@@ -22,6 +23,7 @@ KERNELS = {
     "selective_scan",
     "anchored_chunk",
     "generic_scan",
+    "task",
 }
 
 
