@@ -2,7 +2,7 @@
 
 A model is trained, then reads the validation text twice, in windows that each begin from the
 initial state: once as it is, once with the inner rates at 0. Both give a loss at every position
-of the window. Before the first tick both must agree; what the memories learn shows behind it.
+of the window. Where memories are read as of their last tick, both agree before the first one.
 Weights that were trained with learning may lean on it, so `--retrain` also trains a model that
 never had it.
 """
