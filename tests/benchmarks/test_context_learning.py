@@ -15,8 +15,7 @@ from nestgraph.api import compile
 from nestgraph.spec import load
 
 SMALL = {"vars.width": 16, "vars.heads": 2, "vars.depth": 1, "vars.max_rate": 1}
-CHUNK = 16
-BOUNDARY = {"blocks.self_modifying_titans.nodes.y.at": "boundary"}
+CHUNK = 8
 TEXT = b"It is a truth universally acknowledged, that a single man in possession. " * 20
 SPEC = """
 nestgraph: 1
@@ -28,7 +27,7 @@ training: {data: text.txt, batch: 2, context: 20}
 
 
 def test_both_ways_agree_before_the_first_tick_and_differ_behind_it() -> None:
-    module = compile(load("hope-tiny", {**SMALL, **BOUNDARY}), seed=1)
+    module = compile(load("hope-tiny", SMALL), seed=1)
     still = switched_off(module, "vars.max_rate", "0")
     windows = torch.randint(256, (5, 4 * CHUNK + 1))
     learning, without = (losses_of(model, windows, batch=2) for model in (module.model, still))
