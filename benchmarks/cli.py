@@ -211,7 +211,7 @@ def _optimizers(command: argparse.ArgumentParser) -> None:
         "--only", nargs="+", default=[], metavar="NAME", help="these models, these optimizers"
     )
     command.add_argument(
-        "--rates", nargs="+", type=_rate, metavar="LR", help="default 0.001 0.003 0.01 0.03"
+        "--rates", nargs="+", type=_rate, metavar="LR", help="default 0.001 0.003 0.01 0.03 0.1"
     )
     command.add_argument("--steps", type=_positive, default=200, help="of each; default 200")
     command.add_argument("--data", metavar="DATA", help="in place of the specs' own")

@@ -12,7 +12,7 @@ from benchmarks.training import Task
 
 MODELS = ("transformer-tiny", "hope-tiny")
 OPTIMIZERS = ("adamw", "muon", "m3-ema", "delta-momentum", "dmgd", "dgd")
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 MORE_SEEDS = (1, 2)
 LAST, WARMUP = 0.1, 0.1  # the last rate as a share of the highest; steps of warm-up as a share
 CELLS = "cells.jsonl"
