@@ -73,7 +73,7 @@ def test_everything_shows_itself_in_text_and_in_html(value) -> None:
 
 def test_a_spec_shows_its_levels_and_its_picture() -> None:
     page = shown(ng.load("hope-tiny"))["text/html"]
-    assert "every 16 tokens" in page
+    assert "every 8 tokens" in page
     assert "svg" in tags(page).seen
 
 
@@ -93,7 +93,7 @@ def test_what_can_not_be_drawn_is_shown_without_its_picture(monkeypatch) -> None
 
     monkeypatch.setattr("nestgraph.viz.draw", fails)
     page = shown(ng.load("hope-tiny"))["text/html"]
-    assert "every 16 tokens" in page
+    assert "every 8 tokens" in page
     assert "svg" not in tags(page).seen
 
 
