@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nestgraph.graph import build_graph
-from nestgraph.levels import LevelRow, levels
+from nestgraph.levels import LevelRow, nested_levels
 from nestgraph.system import System
 from nestgraph.viz.boxes import LOSS, OPTIMIZER, PARAMETERS
 from nestgraph.viz.build import build_view
@@ -27,7 +27,7 @@ def nested_view(system: System, optimizer: System) -> View:
     """
     model = build_view(build_graph(system, roll=True))
     trainer = _renamed(build_view(build_graph(optimizer, roll=True)))
-    rows = levels(replace(system, optimizer=optimizer.optimizer))
+    rows = nested_levels(replace(system, training=replace(system.training, system=optimizer)))
     return replace(
         model,
         bands=tuple(Band(row=row, groups=tuple(_groups(row, model, trainer))) for row in rows),
