@@ -14,6 +14,7 @@ from nestgraph.parameters import head_widths, hidden_width
 from nestgraph.system import Coefficient, FlatBlock, Init, Memory
 
 DEFAULTS: dict[str, Attr] = {
+    "gated": False,
     "bias": False,
     "norm": "none",
     "switch": "channel",
@@ -66,6 +67,7 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
             "hidden": hidden_width(net, head_widths(memory)[0]),
             "activation": net.activation,
             "residual": net.residual,
+            "gated": net.gated,
             "bias": net.bias,
             "norm": net.norm,
         }

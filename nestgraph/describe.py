@@ -43,7 +43,7 @@ def net_text(net: Net, heads: int = 1) -> str:
 def _net_parts(net: Net) -> Iterator[str]:
     if net.kind == "mlp":
         yield f"{net.layers} layer{'s' if net.layers > 1 else ''} x{number_text(net.expansion)}"
-        yield net.activation
+        yield f"gated {net.activation}" if net.gated else net.activation
         if net.bias:
             yield "bias"
         if net.norm != "none":

@@ -68,6 +68,8 @@ def _shape(memory: Memory) -> Iterator[Refusal]:
         yield "NG902", "net", "an `attention` memory"
     if net.out is not None:
         yield "NG902", "net.out", "`out` of a net"
+    if net.gated:
+        yield "NG902", "net.gated", "`gated` in a net"
     if net.bias:
         yield "NG902", "net.bias", "`bias` in a net"
     if net.norm != "none":

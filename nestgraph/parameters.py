@@ -12,7 +12,6 @@ start at 1, shifts and decays at 0 or at what `init` says, and n learned sum wei
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -238,7 +237,8 @@ def _whole(fields: Mapping[str, object], field: str) -> int:
 def _mlp_shapes(net: Net, heads: int, d_k: int, d_v: int) -> Iterator[StateShape]:
     inner = [hidden_width(net, d_k)] * (net.layers - 1)
     widths = [d_k, *inner, d_v]
-    pairs = list(itertools.pairwise(widths))
+    rows = [*(width * (1 + net.gated) for width in inner), d_v]  # a gate stands above its values
+    pairs = list(zip(widths[:-1], rows, strict=True))
     for layer, (into, out) in enumerate(pairs):
         yield StateShape(name=f"W{layer}", shape=(heads, out, into), fan_in=into)
     for layer, (_, out) in enumerate(pairs if net.bias else ()):

@@ -59,8 +59,13 @@ def _blocks(system: System) -> Iterator[Diagnostic]:
 
 
 def _memory(memory: Memory) -> Iterator[Diagnostic]:
-    for code, field, what in (*_objective(memory), *_init(memory)):
+    for code, field, what in (*_net(memory), *_objective(memory), *_init(memory)):
         yield _not_yet(code, what, spot(memory, field))
+
+
+def _net(memory: Memory) -> Iterator[Refusal]:
+    if memory.net.gated and memory.objective.kind != "task":
+        yield "NG902", "net.gated", "a `gated` net with an objective of its own"
 
 
 def _objective(memory: Memory) -> Iterator[Refusal]:

@@ -57,6 +57,7 @@ class Net:
     layers: int = 2
     expansion: float = 4
     activation: str = "silu"  # silu | gelu | gelu_tanh | relu | sigmoid | tanh
+    gated: bool = False
     bias: bool = False
     norm: Literal["none", "layer_norm", "rms_norm"] = "none"
     residual: bool = False

@@ -386,7 +386,11 @@ def group(sheet: Sheet) -> Fields:
     """A map that the outer optimizer moves only now and then."""
     u = sheet.normed("x")
     sheet.memories["F"] = {
-        "net": sheet.pick({"kind": "mlp", "expansion": 2}, "linear"),
+        "net": sheet.pick(
+            {"kind": "mlp", "expansion": 2},
+            {"kind": "mlp", "expansion": 1.5, "gated": True, "bias": True},
+            "linear",
+        ),
         "heads": sheet.pick(1, sheet.heads),
         "level": sheet.pick("seldom", "step"),
         "objective": "task",

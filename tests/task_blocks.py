@@ -68,6 +68,8 @@ def _net(sheet: Sheet) -> Fields:
     more: dict[str, Any] = sheet.pick(
         {}, {"residual": True}, {"bias": True}, {"norm": "rms_norm"}, {"norm": "layer_norm"}
     )
+    if net["layers"] > 1 and sheet.chance():
+        net["gated"] = True
     return {**net, **more}
 
 

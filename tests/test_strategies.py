@@ -100,7 +100,18 @@ def test_draws_reach_every_axis():
 
 
 EVERY_AXIS = {
-    *("huber", "lp", "switch norm", "windowed", "identity", "fixed", "from", "vector", "bias"),
+    *(
+        "huber",
+        "lp",
+        "switch norm",
+        "windowed",
+        "identity",
+        "fixed",
+        "from",
+        "vector",
+        "bias",
+        "gated",
+    ),
     *("norm layer_norm", "norm rms_norm", "step", "newton_schulz", "softmax map", "lq", "mean c"),
     *("flow c", "value", "key", "cell", "erase key of its own", "events", "reset", "entries"),
     *("first_order", "none", "bounded attention", "whole", "tie", "polynomial", "lookup", "out"),
@@ -166,6 +177,7 @@ def rich_axes(memory: Memory) -> dict[str, bool]:
         "switch norm": objective.switch == "norm",
         "windowed": objective.window > 1,
         "bias": net.bias,
+        "gated": net.gated,
         f"norm {net.norm}": True,
         "out": net.out is not None,
         "step": rule.step.number != 1,

@@ -29,6 +29,7 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     state = declare(writer, memory)
     layers = memory.integer("layers", 1)
     options = f"layers={layers}, residual={memory.flag('residual')}"
+    options += ", gated=True" if memory.flag("gated") else ""
     norm = str(memory.attrs.get("norm", "none"))
     if norm != "none":
         names = ("gain", "shift") if norm == "layer_norm" else ("gain",)

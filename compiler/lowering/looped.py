@@ -154,7 +154,9 @@ def layer_shapes(memory: Op) -> list[tuple[int, int]]:
     if memory.text("net") == "linear":
         return [(value, key)]
     sizes = [key, *[memory.integer("hidden")] * (memory.integer("layers") - 1), value]
-    return [(out, in_) for in_, out in pairwise(sizes)]
+    *hidden, (into, out) = pairwise(sizes)
+    gates = 1 + memory.flag("gated")
+    return [*((rows * gates, columns) for columns, rows in hidden), (out, into)]
 
 
 def stack_state(writer: FunctionWriter, memory: Op) -> str:

@@ -85,6 +85,8 @@ def _static_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     weights = [writer.weight(f"p[{f'{names}.W{i}'!r}]", f"{names}.W{i}") for i in range(layers)]
     activation = str(memory.attrs.get("activation", "silu"))
     options = [f"residual={memory.flag('residual')}"]
+    if memory.flag("gated"):
+        options.append("gated=True")
     if memory.flag("bias"):
         biases = [writer.weight(f"p[{f'{names}.b{i}'!r}]", f"{names}.b{i}") for i in range(layers)]
         options.append(f"biases=({', '.join(biases)},)")

@@ -85,6 +85,17 @@ def some_fields_need_a_matrix(scope: Scope, memory: Memory) -> Iterator[Finding]
             )
 
 
+@memory_rule("NG322")
+def a_gate_has_a_layer_to_gate(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """Gates stand on hidden layers."""
+    if memory.net.gated and memory.net.layers == 1:
+        yield Finding(
+            message="`gated` is about hidden layers, and a net with `layers: 1` has none",
+            hint="give it two layers or more, or delete `gated`",
+            span=spot(memory, "net.gated"),
+        )
+
+
 @memory_rule("NG323")
 def implicit_needs_a_scalar_rate_and_an_error(scope: Scope, memory: Memory) -> Iterator[Finding]:
     """`implicit` solves a proximal step; it needs one rate a head and something to balance."""

@@ -135,3 +135,20 @@ ACTIVATIONS: dict[str, Activation] = {
         slope_and_bend=_tanh,
     ),
 }
+
+
+def between(activation: str, *, gated: bool) -> Callable[[Tensor], Tensor]:
+    """What stands between two layers of a net: s, or s(g) ⊙ v of the halves g and v of a layer.
+
+    GLU Variants Improve Transformer (arXiv 2002.05202), eq. 6, whose two matrices are one here,
+    the gate's rows above: one product. With `silu` that is SwiGLU.
+    """
+    function = ACTIVATIONS[activation].value
+    if not gated:
+        return function
+
+    def gate(z: Tensor) -> Tensor:
+        g, v = z.chunk(2, -1)
+        return function(g) * v
+
+    return gate

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestgraph.ops.activations import ACTIVATIONS
+from nestgraph.ops.activations import between
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
 from nestgraph.ops.norms import EPS
@@ -71,6 +71,7 @@ def fast_net(
     *,
     layers: int,
     residual: bool,
+    gated: bool = False,
     norm: str = "none",
     slow: Parts = (),
 ) -> Tensor:
@@ -85,11 +86,12 @@ def fast_net(
         activation: name of the function between layers; see `nestgraph.ops.activations`.
         layers: how many of the weights are matrices.
         residual: whether the query is added to the answer.
+        gated: whether a layer's upper rows gate its lower ones; `activations.between`.
         norm: of the last layer's output, over each head: none, layer_norm or rms_norm.
         slow: the norm's gain and shift, (H, E).
     """
     matrices, biases = weights[:layers], weights[layers:]
-    heads, function = matrices[0].shape[1], ACTIVATIONS[activation].value
+    heads, function = matrices[0].shape[1], between(activation, gated=gated)
     a = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
     for layer, matrix in enumerate(matrices):
         a = function(a) if layer else a

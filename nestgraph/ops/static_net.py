@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestgraph.ops.activations import ACTIVATIONS
+from nestgraph.ops.activations import between
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.norms import layer_norm, rms_norm
 
@@ -19,6 +19,7 @@ def static_net(
     activation: str,
     *,
     residual: bool,
+    gated: bool = False,
     biases: tuple[Tensor, ...] = (),
     norm: Literal["none", "layer_norm", "rms_norm"] = "none",
     slow: tuple[Tensor, ...] = (),
@@ -30,11 +31,12 @@ def static_net(
         weights: (H, out, in) for every layer, input side first.
         activation: name of the function between layers; see `nestgraph.ops.activations`.
         residual: whether the query is added to the answer.
+        gated: whether a layer's upper rows gate its lower ones; `activations.between`.
         biases: (H, out) for every layer, or none at all.
         norm: what the last layer's output goes through, in each head.
         slow: its gain (H, E), and shift for `layer_norm`.
     """
-    heads, function = weights[0].shape[0], ACTIVATIONS[activation].value
+    heads, function = weights[0].shape[0], between(activation, gated=gated)
     if heads == 1:
         vectors = [bias[0] for bias in biases]
         y = _chain(x_BTW, weights, vectors, function, lambda x, w: F.linear(x, w[0]))

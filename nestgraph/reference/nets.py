@@ -64,7 +64,10 @@ def is_matrix(tensor: Tensor) -> bool:
 
 
 def forward(function: Function, weights: Matrices, x: Tensor) -> Forward:
-    """`linear` is W x; `mlp` is norm(W_L σ(… σ(W_1 x + b_1) …) + b_L), plus x with `residual`."""
+    """`linear` is W x; `mlp` is norm(W_L σ(… σ(W_1 x + b_1) …) + b_L), plus x with `residual`.
+
+    With `gated` a hidden layer is σ(g) ⊙ v, the upper and the lower half of W_ℓ a + b_ℓ.
+    """
     net = function.net
     count = net.layers if net.kind == "mlp" else 1
     matrices, biases = weights[:count], weights[count:]
@@ -74,9 +77,16 @@ def forward(function: Function, weights: Matrices, x: Tensor) -> Forward:
         if biases:
             y = y + biases[layer]
         if layer < count - 1:
-            inputs.append(ACTIVATIONS[net.activation](y))
+            inputs.append(_hidden(net, y))
     y = _normed(function, y)
     return Forward(x + y if net.residual else y, tuple(inputs))
+
+
+def _hidden(net: Net, y: Tensor) -> Tensor:
+    if not net.gated:
+        return ACTIVATIONS[net.activation](y)
+    half = y.shape[-1] // 2
+    return ACTIVATIONS[net.activation](y[..., :half]) * y[..., half:]
 
 
 def _normed(function: Function, y: Tensor) -> Tensor:

@@ -37,6 +37,10 @@ class MlpNet(Closed):
         4, description="Hidden width over key width."
     )
     activation: Activation = Field("silu", description="Between the layers.")
+    gated: bool = Field(
+        False,
+        description="Every hidden layer is σ(W a) ⊙ V a; `objective: task` only.",
+    )
     bias: bool = Field(False, description="A bias in every layer.")
     norm: Literal["none", "layer_norm", "rms_norm"] = Field(
         "none", description="After the last layer; its gain and shift are slow parameters."

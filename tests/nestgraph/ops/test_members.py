@@ -61,6 +61,17 @@ def test_the_first_state_is_the_parameters_for_every_row(extras):
 
 
 @pytest.mark.parametrize("heads", [1, 2])
+def test_a_gated_static_net_multiplies_half_of_a_layer_with_the_other_half_activated(heads):
+    x = torch.randn(2, 3, 4 * heads, dtype=torch.float64)
+    weights = tuple(torch.randn(heads, *s, dtype=torch.float64) for s in ((10, 4), (4, 5)))
+    y = static_net(x, weights, "silu", residual=False, gated=True)
+    for head in range(heads):
+        run, first = x[..., 4 * head : 4 * head + 4], weights[0][head]
+        inner = torch.nn.functional.silu(run @ first[:5].mT) * (run @ first[5:].mT)
+        torch.testing.assert_close(y[..., 4 * head : 4 * head + 4], inner @ weights[1][head].mT)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("residual", [False, True])
 def test_a_static_net_asks_each_head_by_itself(heads, residual):
     x = torch.randn(2, 3, 4 * heads, dtype=torch.float64)

@@ -217,6 +217,20 @@ def test_out_sets_the_width_of_the_answer(bench, flow, held, own):
     held(bench(text, WIDTH), by_hand, flow(2, 6, WIDTH))
 
 
+def test_the_upper_rows_of_a_gated_layer_gate_the_lower_ones(bench, flow, held):
+    def by_hand(w, x):
+        gate, up = times(w["F.W0"][:, :8], runs(x)), times(w["F.W0"][:, 8:], runs(x))
+        y = torch.nn.functional.silu(gate) * up
+        return times(w["F.W1"], y).flatten(2)
+
+    text = """
+    memories:
+      F: {net: {kind: mlp, expansion: 2.667, gated: true}, heads: 2, level: slow, objective: task}
+    nodes: {out: {read: F, query: x}}
+    """
+    held(bench(text, WIDTH, "{slow: 16 steps}"), by_hand, flow(2, 4, WIDTH))
+
+
 def test_a_group_on_steps_has_biases_and_a_norm_too(bench, flow, held):
     def by_hand(w, x):
         y = torch.nn.functional.gelu(times(w["F.W0"], runs(x)) + w["F.b0"])
