@@ -125,7 +125,7 @@ def init_text(memory: Memory) -> str:
         return f"from {local(init.memory)}"
     if init.kind == "checkpoint":
         return f"checkpoint, {init.key} of {init.path}"
-    std = f", std {number_text(init.std)}" if init.std is not None else ""
+    std = f", std {init.std:.3g}" if init.std is not None else ""
     entries = f", {init.entries} entries" if init.entries is not None else ""
     return f"{init.kind}{std}{entries}"
 

@@ -145,7 +145,7 @@ def test_the_optimizer_stands_in_the_levels_of_the_model_that_it_trains(run) -> 
         ["2", "slow", "every 16 steps", "1/16 per step"],
     ]
     assert rows[0][4:] == ["1 of the optimizer"]
-    assert rows[1][4:6] == ["4 memories", "131,072"]  # of the model's slow level alone
+    assert rows[1][4:6] == ["4 memories", "98,304"]  # of the model's slow level alone
     assert rows[3][4] == "parameters, 4 memories, 9 of the optimizer"
 
 
