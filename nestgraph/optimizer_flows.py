@@ -20,12 +20,12 @@ MATRIX_OPS = frozenset({"newton_schulz", "identity", "transpose", "matmul", "mat
 def has_rows(block: FlatBlock) -> bool:
     """Whether a block tells rows from channels, and not only cells."""
     nodes = [n.op for n in block.nodes.values() if isinstance(n, Node)]
-    return needs_matrices(block) or any(op in ("l2_norm", "clip", "softmax") for op in nodes)
-
-
-def needs_matrices(block: FlatBlock) -> bool:
-    """Whether a block only makes sense for matrices, not for vectors."""
-    return bool(matrix_parts(block))
+    starts = [memory.init.kind for memory in block.memories.values()]
+    return (
+        bool(matrix_parts(block))
+        or any(op in ("l2_norm", "clip", "softmax") for op in nodes)
+        or any(start in ("identity", "fixed") for start in starts)
+    )
 
 
 def matrix_parts(block: FlatBlock) -> tuple[Node | Memory, ...]:
@@ -110,12 +110,17 @@ def _read(block: FlatBlock, read: Read, known: Mapping[str, Shape]) -> Shape | N
     keys, values = sides(memory, known)
     if memory.net.kind == "vector":
         return values
+    if memory.init.kind == "given":
+        return CELLS if read.query is None else _asked(known.get(read.query), "rows")
     if keys is None or values is None or len(keys) != 2 or len(values) != 2:
         return None
     if read.query is None:
         return (values[1], keys[1])
-    query = known.get(read.query)
-    return None if not query else (query[0], values[1])
+    return _asked(known.get(read.query), values[1])
+
+
+def _asked(query: Shape | None, width: str) -> Shape | None:
+    return None if not query else (query[0], width)
 
 
 def sides(memory: Memory, known: Mapping[str, Shape]) -> tuple[Shape | None, Shape | None]:
@@ -126,12 +131,14 @@ def sides(memory: Memory, known: Mapping[str, Shape]) -> tuple[Shape | None, Sha
     return keys, known.get(memory.values[0]) if memory.values else None
 
 
-def misfits(block: FlatBlock) -> Iterator[tuple[Node | Memory, str, str]]:
+def misfits(block: FlatBlock) -> Iterator[tuple[Node | Read | Memory, str, str]]:
     """What doesn't fit: a node or memory, the field, and why."""
     known = shapes(block)
     for node in block.nodes.values():
         if isinstance(node, Node):
             yield from _op_misfits(node, known)
+        else:
+            yield from _read_misfits(block.memories[node.memory], node, known)
     for memory in block.memories.values():
         yield from _memory_misfits(memory, known)
 
@@ -168,6 +175,27 @@ def _op_misfits(node: Node, known: Mapping[str, Shape]) -> Iterator[tuple[Node, 
     square = node.op == "matrix_power" and inputs[0]
     if square and square[0] != square[1]:
         yield node, "in", f"`matrix_power` needs a square matrix, but got {said(square)}"
+
+
+def _read_misfits(
+    memory: Memory, read: Read, known: Mapping[str, Shape]
+) -> Iterator[tuple[Read, str, str]]:
+    keys, query = sides(memory, known)[0], known.get(read.query or "")
+    if not keys or query is None:
+        return
+    if read.query == "input":
+        yield (
+            read,
+            "query",
+            "`input` is only known by its Gram matrix: it can be a key, nothing else",
+        )
+    elif query == NUMBER or query[1] != keys[1]:
+        yield (
+            read,
+            "query",
+            f"`{read.query}` is {said(query)}, but `{memory.name}` has keys of {said(keys)}: "
+            "each row is one question, so they need equal widths",
+        )
 
 
 def _memory_misfits(

@@ -23,6 +23,17 @@ def trainer_of(system: System) -> System | None:
     return None if system.model is None or trainer is None else opened(trainer)
 
 
+def optimizers_of(system: System) -> Iterator[System]:
+    """A system's optimizer, or itself where it is one, and all that their groups name."""
+    optimizer = system if system.model is None else system.training.system
+    if optimizer is None:
+        return
+    yield optimizer
+    for group in optimizer.optimizer or ():
+        if group.system is not None:
+            yield from optimizers_of(group.system)
+
+
 def _groups(optimizer: System, clocks: dict[str, Clock]) -> Iterator[Group]:
     for group in optimizer.optimizer or ():
         if group.system is None:

@@ -85,6 +85,7 @@ class Frame:
         """Everything that is due at this step."""
         program, step = self.program, self.given.step
         self._look_back()
+        self._forget()
         for node in program.pools:
             self._collect(node)
         for plan in program.memories.values():
@@ -94,6 +95,13 @@ class Frame:
             period = plan.memory.level.period
             if plan.anchored and period and step % period == 0:
                 self._commit(plan)
+
+    def _forget(self) -> None:
+        """Lets go of kept flows that tick now, though perhaps nobody asks for them at this step."""
+        for name in self.program.held:
+            if self.program.ticks[name].fresh(self.given.step):
+                for held in self.given.held:
+                    held.pop(name, None)
 
     # Flows.
 
@@ -113,7 +121,7 @@ class Frame:
     def _computed(self, name: str) -> Value:
         program = self.program
         held = name in program.held
-        if held and not program.ticks[name].fresh(self.given.step):
+        if held:
             known = [held.get(name) for held in self.given.held]
             if all(tensor is not None for tensor in known):
                 return self._as_held([tensor for tensor in known if tensor is not None])

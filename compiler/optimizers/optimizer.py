@@ -28,8 +28,8 @@ from nestgraph.compiler.optimizers.frame import Frame, Given, Held
 from nestgraph.compiler.optimizers.program import Program, describe
 from nestgraph.compiler.optimizers.starts import first_layers
 from nestgraph.errors import Diagnostic, InputError, SpecError
+from nestgraph.fitting import HINTS, NO_GROUP, misfit, told
 from nestgraph.groups import Rule, Traits, choose
-from nestgraph.optimizer_flows import needs_matrices
 from nestgraph.system import Memory, System
 
 Group = dict[str, Any]
@@ -173,18 +173,16 @@ class NestedOptimizer(Optimizer):
             raise InputError(
                 "NG341",
                 f"no group of `{self.spec_name}` takes `{traits.name}` ({traits.sort})",
-                "add a last group `{for: rest, spec: adamw}`",
+                NO_GROUP,
             )
-        rule, size = self.rules[place], tuple(parameter.shape)
-        if needs_matrices(rule.block) and (parameter.ndim < 2 or traits.sort == "vectors"):
-            what = f"`{rule.block.name}` works on matrices, but `{traits.name}` is a vector {size}"
+        rule = self.rules[place]
+        code = misfit(rule, traits)
+        if code is not None:
+            name = f"{traits.name} {tuple(parameter.shape)}"
+            message = told(code, rule, [name])
             raise SpecError(
-                [Diagnostic(code="NG343", message=what, span=rule.span, hint=NO_VECTOR)]
+                [Diagnostic(code=code, message=message, span=rule.span, hint=HINTS[code])]
             )
-        if self.programs[place].reads_input and not traits.linear_map:
-            what = f"`{rule.block.name}` asks what a layer is fed, but `{traits.name}` {size} is"
-            what += " not known as the weight of a linear map"
-            raise SpecError([Diagnostic(code="NG344", message=what, span=rule.span, hint=NO_INPUT)])
         return place
 
     @overload
@@ -375,10 +373,6 @@ def in_cache(members: list[Member]) -> Iterator[list[Member]]:
         turn.append(member)
         size += member[1].numel()
     yield turn
-
-
-NO_VECTOR = "let the group take `hidden_matrices`, and give `vectors` another"
-NO_INPUT = "let the group take `linear_maps`, and give the `rest` to another optimizer"
 
 
 def _named(params: object, count: int) -> Iterator[tuple[str, Tensor]]:

@@ -7,7 +7,7 @@ ticks (those are kept, not computed again), and what must be remembered of each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nestgraph.compiler.optimizers.ticks import NONE, STEPS, Ticks, ends_of
@@ -118,69 +118,101 @@ def _when(ticks: Ticks) -> str:
     if ticks.every_step:
         return "every step"
     return " and ".join(
-        f"every {period} steps" + (f" (+{delay})" if delay else "")
+        f"every {period} steps" + (f" ({delay:+})" if delay else "")
         for period, delay in sorted(ticks.clocks)
     )
 
 
 class _Timing:
-    """Ticks of all flows and writes, by asking in order of dependency."""
+    """Ticks of all flows and writes: the fewest that explain each other.
+
+    A memory may hear of its own last write, so they are grown from none at all until nothing is
+    missing.
+    """
 
     def __init__(self, block: FlatBlock, clocks: Mapping[str, Clock]) -> None:
         self.block = block
         self.clocks = clocks
         self.flows: dict[str, Ticks] = {"lr": NONE, "grad": STEPS, INPUT: STEPS}
-        self.writes: dict[str, Ticks] = {}
-        self.waiting: set[str] = set()
-        for name in block.nodes:
-            self.flow(name)
-        for memory in block.memories.values():
-            self.write(memory)
+        self.flows |= dict.fromkeys(block.nodes, NONE)
+        self.writes = dict.fromkeys(block.memories, NONE)
+        self.echoes = {
+            name for name, memory in block.memories.items() if self._hears_itself(memory)
+        }
+        while self._grow():
+            pass
 
-    def flow(self, name: str) -> Ticks:
-        if name not in self.flows:
-            node = self.block.nodes[name]
+    def _grow(self) -> bool:
+        """One round; whether it found more ticks."""
+        before = {**self.flows}, {**self.writes}
+        for name, node in self.block.nodes.items():
             self.flows[name] = self._read(node) if isinstance(node, Read) else self._op(node)
-        return self.flows[name]
+        for memory in self.block.memories.values():
+            self.writes[memory.name] = self._write(memory)
+        return before != (self.flows, self.writes)
 
     def _op(self, node: Node) -> Ticks:
         if node.op == "pool":
             return ends_of(self.clocks[str(node.fields["level"])].period)
-        found = NONE
-        for name in node.inputs:
-            found |= self.flow(name)
-        return found
+        return self._any(node.inputs)
 
     def _read(self, read: Read) -> Ticks:
         memory = self.block.memories[read.memory]
-        asked = NONE if read.query is None else self.flow(read.query)
+        asked = NONE if read.query is None else self.flows[read.query]
         if read.at == "boundary":
             commits = ends_of(memory.level.period).later() if memory.level.period else NONE
             return asked | commits
-        writes = self.write(memory)
+        writes = self.writes[read.memory]
         return asked | (writes.later() if read.at == "before" else writes)
 
-    def write(self, memory: Memory) -> Ticks:
-        if memory.name in self.writes:
-            return self.writes[memory.name]
-        if memory.name in self.waiting:
-            # Its events depend on what it held before: the loop goes through an earlier step.
-            return STEPS
-        self.waiting.add(memory.name)
-        task = memory.objective.kind == "task"
-        names = [memory.objective.through or "grad"] if task else [*memory.keys, *memory.values]
+    def _write(self, memory: Memory) -> Ticks:
+        found = self._any(_events(memory))
+        if _waits(memory):
+            return found.at_ends_of(memory.level.period)
+        return found.onwards() if memory.name in self.echoes else found
+
+    def _any(self, flows: Iterable[str]) -> Ticks:
         found = NONE
-        for name in names:
-            found |= self.flow(name)
-        self.waiting.discard(memory.name)
-        if task and memory.level.period > 1:
-            found = ends_of(memory.level.period)
-        self.writes[memory.name] = found
+        for name in flows:
+            found |= self.flows[name]
         return found
+
+    def _hears_itself(self, memory: Memory) -> bool:
+        """Whether each write makes the next step's events fresh, so that it never rests again."""
+        if _waits(memory):
+            return False
+        waiting, seen = list(_events(memory)), set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in self.block.nodes:
+                continue
+            seen.add(name)
+            node = self.block.nodes[name]
+            if isinstance(node, Node):
+                waiting += node.inputs if node.op != "pool" else ()
+                continue
+            if node.at == "before" and node.memory == memory.name:
+                return True
+            waiting += [] if node.query is None else [node.query]
+            other = self.block.memories[node.memory]
+            waiting += _events(other) if node.at == "after" and not _waits(other) else ()
+        return False
+
+
+def _waits(memory: Memory) -> bool:
+    """Whether it is written at ticks of its level alone: the parameter on a slow clock."""
+    return memory.objective.kind == "task" and memory.level.period > 1
+
+
+def _events(memory: Memory) -> tuple[str, ...]:
+    """The flows whose ticks let a memory learn."""
+    if memory.objective.kind == "task":
+        return (memory.objective.through or "grad",)
+    return (*memory.keys, *memory.values)
 
 
 def _plan(memory: Memory, timing: _Timing) -> MemoryPlan:
-    writes = timing.write(memory)
+    writes = timing.writes[memory.name]
     period = memory.level.period
     single = period != 0 and writes.within(period)
     return MemoryPlan(

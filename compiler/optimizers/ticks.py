@@ -3,7 +3,7 @@
 The gradient ticks at each step. A pooled flow ticks at the end of its period, a read at the
 boundary one step later, an op whenever one of its flows does. So a flow's ticks are a union of
 clocks (period, delay), each of which ticks at the steps t > delay with (t − delay) a multiple of
-its period.
+its period; a delay below 0 only says that the first period is shorter.
 """
 
 from __future__ import annotations
@@ -25,6 +25,23 @@ class Ticks:
     def later(self, steps: int = 1) -> Ticks:
         """The same ticks, so many steps later."""
         return Ticks(frozenset((period, delay + steps) for period, delay in self.clocks))
+
+    def onwards(self) -> Ticks:
+        """Each step from the first tick on."""
+        first = min((period + delay for period, delay in self.clocks), default=0)
+        return Ticks(frozenset({(1, first - 1)})) if self.clocks else self
+
+    def at_ends_of(self, period: int) -> Ticks:
+        """Those of the ticks that fall on the end of a period of so many steps."""
+        found = NONE
+        for own, delay in self.clocks:
+            cycle = math.lcm(own, period)
+            first = next(
+                (t for t in range(delay + own, delay + cycle + 1, own) if not t % period), 0
+            )
+            if first:
+                found |= Ticks(frozenset({(cycle, first - cycle)}))
+        return found
 
     def fresh(self, step: int) -> bool:
         """Whether there is a tick at a step, counted from 1."""
@@ -51,7 +68,7 @@ class Ticks:
 
     def within(self, period: int) -> bool:
         """Whether each tick falls on the end of a period of so many steps."""
-        return all(delay == 0 and own % period == 0 for own, delay in self.clocks)
+        return all(delay % period == 0 and own % period == 0 for own, delay in self.clocks)
 
 
 def _fresh(period: int, delay: int, step: int) -> bool:

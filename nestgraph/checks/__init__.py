@@ -11,6 +11,7 @@ from nestgraph.checks import (
     clocks,
     cycles,
     fast,
+    fitting,
     joints,
     memories,
     numbers,
@@ -24,6 +25,7 @@ from nestgraph.checks import (
 from nestgraph.checks.registry import RULES, Finding, Rule, Scope
 from nestgraph.errors import Diagnostic, in_file_order
 from nestgraph.system import FlatBlock, System
+from nestgraph.trainer import optimizers_of
 
 __all__ = ["MODULES", "RULES", "Finding", "Rule", "Scope", "run"]
 
@@ -32,6 +34,7 @@ MODULES = (
     clocks,
     cycles,
     fast,
+    fitting,
     joints,
     memories,
     numbers,
@@ -45,13 +48,18 @@ MODULES = (
 
 
 def run(system: System) -> tuple[Diagnostic, ...]:
-    """Everything that breaks a rule, in file order; warnings among it."""
-    scopes = tuple(Scope(system, block) for block in _blocks(system))
+    """Everything that breaks a rule, in file order; warnings among it.
+
+    Rules for blocks look at those of a model's optimizer, and of all that it names, as well.
+    """
+    scopes = tuple(Scope(owner, block) for owner, block in _blocks(system))
     return in_file_order(d for rule in RULES for d in rule(system, scopes))
 
 
-def _blocks(system: System) -> tuple[FlatBlock, ...]:
-    """Each distinct block once, however often it is repeated."""
-    found = [layer.block for layer in system.model.layers] if system.model else []
-    found += [group.block for group in system.optimizer or () if group.block is not None]
-    return tuple({id(block): block for block in found}.values())
+def _blocks(system: System) -> tuple[tuple[System, FlatBlock], ...]:
+    """Each distinct block once, however often it is repeated, with the system that it is of."""
+    found = [(system, layer.block) for layer in system.model.layers] if system.model else []
+    for optimizer in optimizers_of(system):
+        groups = optimizer.optimizer or ()
+        found += [(optimizer, group.block) for group in groups if group.block is not None]
+    return tuple({id(block): (owner, block) for owner, block in found}.values())

@@ -1,16 +1,14 @@
-"""Optimizers: one parameter a block, a group for every parameter, and ops that only they have."""
+"""Blocks of optimizers: one parameter each, told how to move, and ops that only they have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule, system_rule
-from nestgraph.optimizer_flows import matrix_parts, misfits
+from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule
+from nestgraph.optimizer_flows import misfits
 from nestgraph.shapes.flows import spot
-from nestgraph.system import Group, Memory, Node, System
+from nestgraph.system import Memory, Node
 
-CATCH_ALL = ("all", "rest")
-MATRICES = frozenset({"hidden_matrices", "embeddings", "head"})
 ONLY_IN_OPTIMIZERS = frozenset(
     {
         "newton_schulz",
@@ -44,39 +42,6 @@ def an_optimizer_moves_one_parameter(scope: Scope) -> Iterator[Finding]:
         hint="give exactly one memory `init: given`: it is the parameter",
         span=place.span,
     )
-
-
-@system_rule("NG341")
-def every_parameter_has_a_group(system: System) -> Iterator[Finding]:
-    """A parameter that no group matches would stand still."""
-    if system.optimizer is None:
-        return
-    kinds = {group.kind for group in system.optimizer}
-    matched = MATRICES if "matrices" in kinds else frozenset[str]()
-    # What groups by name take is not known here, so they count for nothing.
-    missing = sorted((MATRICES | {"vectors"}) - matched - kinds)
-    if missing and not kinds.intersection(CATCH_ALL):
-        spans = [group.span for group in system.optimizer]
-        yield Finding(
-            message=f"no group matches {', '.join(missing)}: these parameters would never move",
-            hint="add a last group `{for: rest, spec: adamw}`",
-            span=spans[0] if spans else None,
-        )
-
-
-@system_rule("NG342", severity="warning")
-def every_group_can_be_reached(system: System) -> Iterator[Finding]:
-    """The first match wins, so nothing is left after a group for all."""
-    groups = system.optimizer or ()
-    kinds = [group.kind for group in groups]
-    ends = [i for i, kind in enumerate(kinds) if kind in CATCH_ALL]
-    for group in groups[ends[0] + 1 :] if ends else ():
-        yield Finding(
-            message=f"`for: {group.names or group.kind}` is never reached: "
-            f"`{kinds[ends[0]]}` before it takes every parameter",
-            hint=f"move it before `{kinds[ends[0]]}`",
-            span=group.span,
-        )
 
 
 @node_rule("NG336")
@@ -119,49 +84,6 @@ def the_parameter_is_told_how_to_move(scope: Scope) -> Iterator[Finding]:
                 hint="write `net: vector`",
                 span=spot(memory, "net"),
             )
-
-
-@system_rule("NG343")
-def rules_for_matrices_meet_no_vectors(system: System) -> Iterator[Finding]:
-    """Newton-Schulz, products and memories of rows have no meaning on a bias."""
-    for group in _with_vectors(system):
-        parts = matrix_parts(group.block) if group.block else ()
-        if parts:
-            what = "memory" if isinstance(parts[0], Memory) else "op"
-            yield Finding(
-                message=f"`{_said(group)}` takes vectors, but the {what} `{parts[0].name}` of"
-                f" `{group.block.name if group.block else ''}` works on matrices",
-                hint="let it take `hidden_matrices`, and give the `rest` another optimizer",
-                span=group.span,
-            )
-
-
-@system_rule("NG344")
-def inputs_are_asked_of_linear_maps(system: System) -> Iterator[Finding]:
-    """Only a linear map is fed rows that a memory of its weights can be keyed by."""
-    without = {*map(id, _with_vectors(system))}
-    for group in system.optimizer or ():
-        asks = group.block is not None and "input" in group.block.inputs
-        if asks and (id(group) in without or group.kind in ("matrices", "embeddings")):
-            yield Finding(
-                message=f"`{_said(group)}` takes parameters that are no linear maps, but"
-                f" `{group.block.name if group.block else ''}` asks for their `input`",
-                hint="let it take `linear_maps`, and give the `rest` another optimizer",
-                span=group.span,
-            )
-
-
-def _with_vectors(system: System) -> Iterator[Group]:
-    """Groups that are sure to be given vectors where a model has any."""
-    for group in system.optimizer or ():
-        if group.kind in ("vectors", "all", "rest"):
-            yield group
-        if group.kind in ("vectors", "all", "rest"):
-            return  # nothing is left of the vectors
-
-
-def _said(group: Group) -> str:
-    return f"for: {group.names or group.kind}"
 
 
 @node_rule("NG349")

@@ -105,7 +105,8 @@ class _Step:
 
     def _op(self, node: Node) -> Flow:
         inputs = [self._flow(name) for name in node.inputs]
-        ticks = self.owner.ticks.get(node.inputs[0], self.owner.steps)
+        source = node.inputs[0]
+        ticks = self.owner.ticks.get(source, self.owner.steps if source == "grad" else 0)
         value = ops.run(node, tuple(flow.value for flow in inputs), ticks)
         return Flow(value, any(flow.fresh for flow in inputs))
 
