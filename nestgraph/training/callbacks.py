@@ -27,7 +27,29 @@ SECONDS = "seconds"
 VALIDATION = ("val_loss", "val_bits_per_byte")
 
 
-class Metrics(L.Callback):
+class _Table(L.Callback):
+    """A table in a file, which is closed however the training ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: MetricsFile | None = None
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Closes the file."""
+        self._close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Closes the file."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class Metrics(_Table):
     """Writes metrics.csv: the loss, the clocks and sizes of all levels, and validations.
 
     Args:
@@ -37,10 +59,9 @@ class Metrics(L.Callback):
     """
 
     def __init__(self, path: Path, sizes: Sizes, board: Board | None = None) -> None:
-        self._path = path
+        super().__init__(path)
         self._sizes = sizes
         self._board = board
-        self._file: MetricsFile | None = None
         self._row: Row = {}
 
     def on_train_batch_end(
@@ -70,7 +91,7 @@ class Metrics(L.Callback):
         """Writes what is left."""
         if self._file is not None:
             self._flush()
-        self._close()
+        super().teardown(trainer, pl_module, stage)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -78,7 +99,7 @@ class Metrics(L.Callback):
         """Writes what is left, unless writing is what failed."""
         if isinstance(exception, TrainingStopped):
             self._flush()
-        self._close()
+        super().on_exception(trainer, pl_module, exception)
 
     def _flush(self) -> None:
         row, self._row = self._row, {}
@@ -88,20 +109,19 @@ class Metrics(L.Callback):
                 self._board.write(row)
 
     def _close(self) -> None:
-        for one in (self._file, self._board):
-            if one is not None:
-                one.close()
+        super()._close()
+        if self._board is not None:
+            self._board.close()
 
 
-class Times(L.Callback):
+class Times(_Table):
     """Writes times.csv: the seconds that each step took, without loading and validations.
 
     A file of its own, because times differ from run to run where metrics.csv does not.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: MetricsFile | None = None
+        super().__init__(path)
         self._began = 0.0
 
     def on_train_batch_start(
@@ -124,18 +144,6 @@ class Times(L.Callback):
         if self._file is None:
             self._file = MetricsFile(self._path, [STEP, SECONDS], after=step - 1)
         self._file.write({STEP: step, SECONDS: seconds})
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Closes the file."""
-        if self._file is not None:
-            self._file.close()
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Closes the file."""
-        if self._file is not None:
-            self._file.close()
 
 
 class Keeper(L.Callback):
