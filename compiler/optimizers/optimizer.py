@@ -28,6 +28,7 @@ from nestgraph.compiler.optimizers.frame import Frame, Given, Held
 from nestgraph.compiler.optimizers.program import Program, describe
 from nestgraph.compiler.optimizers.starts import first_layers
 from nestgraph.errors import Diagnostic, InputError, SpecError
+from nestgraph.findings import listed
 from nestgraph.fitting import HINTS, NO_GROUP, misfit, told
 from nestgraph.groups import Rule, Traits, choose
 from nestgraph.system import Memory, System
@@ -42,6 +43,9 @@ PERIOD = "period"  # steps from tick to tick
 WAITED = "waited"  # steps since the last tick
 UPDATES = "updates"  # ticks so far
 LEVEL = "level"  # the name that updates are counted under
+KINDS = ("kind", "linear_map", "stacked")
+# What a group may say; `initial_lr` is what schedulers that go on look for.
+OPTIONS = frozenset({"params", "lr", "maximize", "foreach", "initial_lr", PERIOD, LEVEL, *KINDS})
 
 
 class NestedOptimizer(Optimizer):
@@ -86,7 +90,8 @@ class NestedOptimizer(Optimizer):
 
         Raises:
             SpecError: a parameter doesn't fit its group.
-            InputError: no group takes a parameter, or `lr` or a period is out of range.
+            InputError: no group takes a parameter, `lr` or a period is out of range, or a group
+                says what none can (`betas`, say: they are the spec's).
         """
         if not float(lr) >= 0.0:
             raise InputError("NG751", f"`lr` (={lr}) must be at least 0")
@@ -133,6 +138,14 @@ class NestedOptimizer(Optimizer):
         if RULE in param_group:
             super().add_param_group(param_group)
             return
+        unknown = sorted(set(param_group) - OPTIONS)
+        if unknown:
+            raise InputError(
+                "NG751",
+                f"a group of `{self.spec_name}` has no `{unknown[0]}`; it may say"
+                f" {listed(sorted(OPTIONS))}",
+                "what a spec computes is set with it: `ng.compile_optimizer(name, set={...})`",
+            )
         for group in self._split(param_group):
             super().add_param_group(group)
 
@@ -144,7 +157,7 @@ class NestedOptimizer(Optimizer):
             raise InputError(
                 "NG751", f"`period` (={period!r}) must be a whole number of steps, 1 or more"
             )
-        kinds = {key: group.get(key) for key in ("kind", "linear_map", "stacked")}
+        kinds = {key: group.get(key) for key in KINDS}
         given = [(name, parameter, _traits(name, parameter, kinds)) for name, parameter in named]
         found: dict[int, list[tuple[str, Tensor, Traits]]] = {}
         for name, parameter, traits in given:
@@ -377,7 +390,8 @@ def in_cache(members: list[Member]) -> Iterator[list[Member]]:
 
 def _named(params: object, count: int) -> Iterator[tuple[str, Tensor]]:
     given = [params] if isinstance(params, Tensor) else params
-    assert isinstance(given, Iterable)
+    if not isinstance(given, Iterable) or isinstance(given, set):
+        raise TypeError(f"parameters must come in an order, as a list, not {type(given).__name__}")
     for place, item in enumerate(given):
         name, tensor = item if isinstance(item, tuple) else (str(count + place), item)
         if not isinstance(tensor, Tensor):
