@@ -45,14 +45,17 @@ _KINDS = {"embedding": "embeddings", "head": "head", "vector": "vectors"}
 
 
 def traits_of(spec: ParameterSpec) -> Traits:
-    """What groups choose a parameter of a model by; biases of memories are vectors."""
+    """What groups choose a parameter of a model by; biases of memories are vectors.
+
+    A matrix that several ops share is no linear map: it has more inputs than one.
+    """
     bias = spec.role == "state" and len(spec.shape) < 3
     kind = "vectors" if bias else _KINDS.get(spec.role, "hidden_matrices")
     return Traits(
         name=spec.name,
         axes=len(spec.shape),
         kind=kind,
-        linear_map=spec.role == "matrix",
+        linear_map=spec.role == "matrix" and not spec.tied,
         stacked=spec.role == "state" and kind == "hidden_matrices",
     )
 

@@ -43,6 +43,7 @@ class ParameterSpec:
         period: it moves every so many outer steps; 1 but for `task` memories on steps.
         level: the clock that it moves on, by the author's name.
         trained: false for a state that is drawn once and never trained (`init: fixed`).
+        tied: whether several ops share it.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ParameterSpec:
     period: int = 1
     level: str = "step"
     trained: bool = True
+    tied: bool = False
 
     @property
     def size(self) -> int:
@@ -130,11 +132,14 @@ def _layer_parameters(layer: Layer, width: int) -> Iterator[ParameterSpec]:
     for memory in block.memories.values():
         for spec in _memory_parameters(memory):
             yield replace(spec, name=f"{layer.path}.{memory.name}.{spec.name}")
-    for node in block.nodes.values():
-        if not isinstance(node, Node) or node.tie is not None:
+    nodes = [node for node in block.nodes.values() if isinstance(node, Node)]
+    shared = {node.tie for node in nodes}
+    for node in nodes:
+        if node.tie is not None:
             continue
+        tied = node.owner in shared
         for spec in op_parameters(node, input_width(block, node, width)):
-            yield replace(spec, name=f"{layer.path}.{node.owner}.{spec.name}")
+            yield replace(spec, name=f"{layer.path}.{node.owner}.{spec.name}", tied=tied)
 
 
 def input_width(block: FlatBlock, node: Node, model_width: int) -> int:

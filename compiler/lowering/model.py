@@ -53,18 +53,28 @@ class CompiledModel(nn.Module):
             state["open"] = self._segments.initial(layers, batch)
         return state
 
-    def forward(self, tokens: Tensor, state: Mapping[str, Any] | None = None) -> Output:
+    def forward(
+        self,
+        tokens: Tensor,
+        state: Mapping[str, Any] | None = None,
+        *,
+        targets: Tensor | None = None,
+    ) -> Output | tuple[Tensor, dict[str, Any]]:
         """Scores of the next token at every position.
 
         Args:
             tokens: (batch, time) whole numbers below the vocabulary's size. A row that ends
                 earlier than others is filled up with -1: there it has no loss to learn from.
             state: what the call before returned; None at the beginning of a sequence.
+            targets: for `loss` alone, which asks a model with a horizon for its loss this way: in
+                a call of the module, so that hooks see what it is fed.
 
         Returns:
             logits (batch, time, vocab) and the state behind the last token.
         """
         before = self.initial_state(len(tokens)) if state is None else state
+        if self._segments is not None and targets is not None:
+            return self._segments.loss(tokens, targets, before)
         if self._segments is not None:
             return self._segments.run(tokens, before)
         start = int(before["position"])
@@ -88,7 +98,8 @@ class CompiledModel(nn.Module):
         """
         before = self.initial_state(len(tokens)) if state is None else state
         if self._segments is not None and self._segments.ticks.horizon and torch.is_grad_enabled():
-            return self._segments.loss(tokens, targets, before)
+            mean, behind = self(tokens, before, targets=targets)
+            return mean, behind
         logits, after = self(tokens, before)
         flat = torch.where(targets < 0, -100, targets).flatten()
         return F.cross_entropy(logits.flatten(0, 1), flat), after

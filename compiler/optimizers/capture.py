@@ -51,6 +51,11 @@ class Capture:
             gram, count = before[0].add_(gram), before[1] + count
         self.sums[id(weight)] = (gram, count)
 
+    def forget(self, weights: Iterable[Tensor]) -> None:
+        """Drops what is left of these: inputs without a gradient belong to no later step."""
+        for weight in weights:
+            self.sums.pop(id(weight), None)
+
     def take(self, weight: Tensor) -> Tensor | None:
         """The mean Gram matrix since it was last taken, over all processes; None if unfed."""
         found = self.sums.pop(id(weight), None)

@@ -14,17 +14,19 @@ def discover(module: nn.Module) -> list[dict[str, Any]]:
     """Groups of (name, parameter), one for each kind that the module's layers tell apart."""
     layers = {name: layer for name, layer in module.named_modules()}
     embeddings = {id(w) for _, w in _weights(layers, nn.Embedding)}
-    linears = {id(w): name for name, w in _weights(layers, nn.Linear)}
+    linears: dict[int, list[str]] = {}
+    for name, weight in _weights(layers, nn.Linear):
+        linears.setdefault(id(weight), []).append(name)
     found: dict[tuple[str | None, bool], list[tuple[str, Tensor]]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        linear = linears.get(id(parameter))
-        kind, maps = None, linear is not None
+        names = linears.get(id(parameter), [])
+        # What several layers share has more inputs than one: it is no linear map.
+        kind, maps = None, len(names) == 1
         if id(parameter) in embeddings:
-            # A table that is the head too has inputs of its own kind: it is no linear map.
             kind, maps = "embeddings", False
-        elif linear is not None and linear.rpartition(".")[2] in HEADS:
+        elif any(name.rpartition(".")[2] in HEADS for name in names):
             kind = "head"
         found.setdefault((kind, maps), []).append((name, parameter))
     return [

@@ -230,6 +230,7 @@ class NestedOptimizer(Optimizer):
                 self._collect(group)
             if group[WAITED] >= group[PERIOD]:
                 self._move(group)
+                self.capture.forget(group["params"])
                 group[WAITED] = 0
                 group[UPDATES] += 1
         return loss

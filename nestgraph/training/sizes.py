@@ -89,7 +89,7 @@ class Sizes(L.Callback):
 
     def _look_at_states(self, model: Any, _inputs: Any, output: Any) -> None:
         if self._due and model.training:
-            self._measure_states(model, output.state)
+            self._measure_states(model, output[1])  # of an `Output`, or of a loss
 
     def _keep_parameters(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
         due: dict[str, list[Tensor]] = {}

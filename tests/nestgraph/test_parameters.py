@@ -8,6 +8,7 @@ import pytest
 from building import SGD, model_of, system_of
 
 from nestgraph.errors import SpecError
+from nestgraph.groups import traits_of
 from nestgraph.parameters import ParameterSpec, hidden_width, parameter_table, state_shapes
 from nestgraph.system import Net
 
@@ -123,6 +124,20 @@ def test_tied_ops_are_counted_once():
     """)
 
     assert shapes == {"a.weight": (8, 8)}
+
+
+def test_a_matrix_that_several_ops_share_is_no_linear_map():
+    table = table_of("""
+        nodes:
+          a: {op: linear, in: x}
+          b: {op: linear, in: a, tie: a}
+          c: {op: linear, in: b}
+          out: {op: sum, in: [x, c]}
+    """)
+    weights = {name: spec for name, spec in table.items() if name.endswith("weight")}
+    maps = [name.split(".")[-2] for name, spec in weights.items() if traits_of(spec).linear_map]
+
+    assert maps == ["c"]
 
 
 def test_a_step_group_moves_every_so_many_steps():

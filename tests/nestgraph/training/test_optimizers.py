@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from nestgraph import zoo
 from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.spec import Spec, load
 from nestgraph.training import compile
@@ -113,3 +114,53 @@ def test_a_training_goes_on_to_the_last_bit_with_any_optimizer(
         assert taken_up["state"][place].keys() == held.keys()
         for name, value in held.items():
             torch.testing.assert_close(taken_up["state"][place][name], value, rtol=0, atol=0)
+
+
+HORIZON = """\
+nestgraph: 1
+name: reader
+levels: {fast: 4 tokens}
+blocks:
+  b:
+    memories:
+      F: {net: {kind: mlp, layers: 2}, level: fast, objective: task, rule: {rate: 0.1}, gradient: first_order}
+    nodes:
+      u: {op: rms_norm, in: x}
+      k: {op: linear, in: u}
+      f: {read: F, query: k}
+      out: {op: sum, in: [x, f]}
+model:
+  embed: {vocab: 256, width: 8}
+  stack: [{block: b}]
+  horizon: fast
+training: {optimizer: dgd, warmup: 1, steps: 9}
+"""  # noqa: E501 - YAML
+
+
+def one_step(spec: Spec) -> NestedOptimizer:
+    """An optimizer behind its first step, on 16 tokens."""
+    module: Any = compile(spec)
+    optimizer: Any = module.configure_optimizers()
+    found: NestedOptimizer = optimizer["optimizer"]
+    tokens = torch.randint(0, 250, (1, 17))
+    module.model.loss(tokens[:, :-1], tokens[:, 1:])[0].backward()
+    found.step()
+    return found
+
+
+def test_what_linear_maps_of_a_model_with_a_horizon_are_fed_is_noted() -> None:
+    optimizer = one_step(Spec.from_sources({"f": HORIZON}, "f", {}))
+
+    assert optimizer.needs_inputs
+    assert not optimizer.capture.sums
+
+
+def test_inputs_of_a_map_without_a_gradient_are_not_kept_for_a_later_step() -> None:
+    # Its slow memories never tick within 16 tokens, so that their values meet no loss.
+    assert not one_step(load("cms-local-tiny", {"training.optimizer": "dgd"})).capture.sums
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name.endswith("-tiny")])
+def test_all_linear_maps_of_models_that_ship_are_fed_where_they_can_be_watched(name: str) -> None:
+    one_step(load(name, {"training.optimizer": "dgd"}))
