@@ -19,8 +19,7 @@ class Ticks:
     clocks: frozenset[tuple[int, int]] = frozenset()
 
     def __or__(self, other: Ticks) -> Ticks:
-        clocks = self.clocks | other.clocks
-        return Ticks(frozenset(c for c in clocks if not any(_covers(o, c) for o in clocks - {c})))
+        return Ticks(_fewest(self.clocks | other.clocks))
 
     def later(self, steps: int = 1) -> Ticks:
         """The same ticks, so many steps later."""
@@ -75,9 +74,23 @@ def _fresh(period: int, delay: int, step: int) -> bool:
     return step > delay and (step - delay) % period == 0
 
 
-def _covers(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether a clock ticks whenever the other does."""
-    return other[0] % one[0] == 0 and other[1] >= one[1] and (other[1] - one[1]) % one[0] == 0
+def _fewest(clocks: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:
+    """The clocks without those that only tick when another one does."""
+    first: dict[tuple[int, int], int] = {}  # the shortest delay, by period and what is left of it
+    for period, delay in clocks:
+        key = (period, delay % period)
+        first[key] = min(delay, first.get(key, delay))
+    periods = {period for period, _ in first}
+    return frozenset(
+        (period, delay)
+        for (period, _), delay in first.items()
+        if not any(
+            period != other
+            and period % other == 0
+            and first.get((other, delay % other), delay + 1) <= delay
+            for other in periods
+        )
+    )
 
 
 NONE = Ticks()
