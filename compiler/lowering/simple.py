@@ -68,9 +68,19 @@ def linears(writer: FunctionWriter, op: Op) -> None:
 
 @emits("part")
 def part(writer: FunctionWriter, op: Op) -> None:
-    """A run of channels."""
-    start, width = op.integer("start"), op.width or 0
-    writer.assign(op, f"{writer.flow(op.inputs[0])}[..., {start}:{start + width}]")
+    """A run of channels; the first of its parts cuts the whole value.
+
+    The gradient of a slice is as wide as the whole value, filled with zeros and added up part by
+    part, where that of a split is joined once.
+    """
+    if op.name in writer.region.values:
+        return
+    parts = writer.parts(op)
+    flow, sizes = writer.flow(op.inputs[0]), tuple(one.width for one in parts)
+    names = [writer.fresh(one.name) for one in parts]
+    writer.line(f"{', '.join(names)} = {flow}.split({sizes!r}, -1)")
+    for one, name in zip(parts, names, strict=True):
+        writer.bind(one, name)
 
 
 @emits("conv")
