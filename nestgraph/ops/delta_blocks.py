@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -79,6 +80,12 @@ class Shape(NamedTuple):
         return max(1, BLOCK // (rows * (keys.shape[-1] + values.shape[-1])))
 
 
+def filled(shape: Shape, x: Tensor, value: float = 0.0) -> Tensor:
+    """A flow with positions that do nothing behind it, up to the end of a chunk."""
+    missing = -x.shape[2] % shape.size
+    return F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=value) if missing else x
+
+
 def gathered(chunks: Tensor, part: slice) -> Tensor:
     """Some chunks of a view (N, B, H, C, ..., width) in one piece, (m·G, R, width)."""
     x = chunks[part]
@@ -121,6 +128,13 @@ def left_of(paces: Paces, part: slice, many: int) -> Left:
 def copies(rows: Tensor, many: int) -> Tensor:
     """A position's row for each of its events."""
     return rows if many == 1 else rows.repeat_interleave(many, -2)
+
+
+def add_product(
+    total: Tensor, left: Tensor, right: Tensor, beta: float = 1.0, *, alpha: float = 1.0
+) -> Tensor:
+    """total = beta total + alpha left right; with beta 0 the total may hold anything."""
+    return torch.baddbmm(total, left, right, beta=beta, alpha=alpha, out=total)
 
 
 def scaled(x: Tensor, factor: Tensor | None) -> Tensor:
@@ -268,7 +282,7 @@ class _Forward:
             asked = gathered(query, part)
             scores = (asked @ keys.mT).mul_(fades)
             found = torch.bmm(scores, moved.flatten(0, 1))
-            found.baddbmm_(scaled(asked, start), states.mT)
+            add_product(found, scaled(asked, start), states.mT)
             target[part] = found.view(target[part].shape)
 
     def _walk(
@@ -289,4 +303,4 @@ class _Forward:
             if fade is None:
                 torch.baddbmm(state, u.mT, key, out=after)
             else:
-                torch.mul(state, fade, out=after).baddbmm_(u.mT, key)
+                add_product(torch.mul(state, fade, out=after), u.mT, key)

@@ -19,7 +19,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nestgraph.ops.delta_blocks import Kept, Left, Paces, Shape, gathered, left_of, scaled
+from nestgraph.ops.delta_blocks import (
+    Kept,
+    Left,
+    Paces,
+    Shape,
+    add_product,
+    gathered,
+    left_of,
+    scaled,
+)
 
 
 class Backward:
@@ -113,8 +122,8 @@ class _Block:
         states = self.states.flatten(0, 1)
         scores = asked @ self.keys.mT
         first = 0.0 if index == 0 else 1.0
-        _plus(self.d_moved.flatten(0, 1), (scores * fades).mT, d_found, first)
-        _plus(self.d_states[:-1].flatten(0, 1), d_found.mT, scaled(asked, start), first)
+        add_product(self.d_moved.flatten(0, 1), (scores * fades).mT, d_found, first)
+        add_product(self.d_states[:-1].flatten(0, 1), d_found.mT, scaled(asked, start), first)
         d_scores = d_found @ self.moved.flatten(0, 1).mT
         met = d_found @ states
         if self.d_events is not None:
@@ -122,10 +131,10 @@ class _Block:
             _add(self.d_events, d_scores * scores, after=after)
             _add(self.d_whole, (met * asked).sum(-1, keepdim=True), after=after)
         d_scores.mul_(fades)
-        _plus(self.d_keys, d_scores.mT, asked, first)
+        add_product(self.d_keys, d_scores.mT, asked, first)
         met = met if start is None else met.mul_(start)
         target = of.shape.chunks(of.d_queries[index])[part]
-        target.copy_(met.baddbmm_(d_scores, self.keys).view(target.shape))
+        target.copy_(add_product(met, d_scores, self.keys).view(target.shape))
 
     def walk(self, d_state: Tensor) -> Tensor:
         """Gradients of U and of the states, chunk by chunk; that of the state before the block."""
@@ -150,14 +159,14 @@ class _Block:
             strict=True,
         )
         for state, after, d_u, key, solve, fade in reversed(list(steps)):
-            d_u.baddbmm_(key, after.mT)
+            add_product(d_u, key, after.mT)
             if fade is None:
                 state.add_(after)
             else:
                 state.addcmul_(after, fade)
             if solve is not None:
                 d_right = torch.bmm(solve[1], d_u, out=solve[2])
-                state.baddbmm_(d_right.mT, solve[0], alpha=-1)
+                add_product(state, d_right.mT, solve[0], alpha=-1)
         return places[0]
 
     def finish(self) -> None:
@@ -206,12 +215,7 @@ class _Block:
             _add(self.d_events, _summed(d_fades, many), after=False)
             _add(self.d_whole, _summed((d_met * self.pull).neg_(), many), after=False)
         faded.mul_(self.pull)
-        self.d_keys.baddbmm_(faded + faded.mT, self.keys, alpha=-1)
-
-
-def _plus(total: Tensor, left: Tensor, right: Tensor, beta: float) -> None:
-    """total = beta total + left right; what is not added may be anything."""
-    torch.baddbmm(total, left, right, beta=beta, out=total)
+        add_product(self.d_keys, faded + faded.mT, self.keys, alpha=-1)
 
 
 def _add(total: Tensor, rows: Tensor, *, after: bool) -> None:

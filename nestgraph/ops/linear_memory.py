@@ -24,11 +24,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.ops.decay import ratios
-from nestgraph.ops.delta_blocks import At, Paces, Shape, copies, delta_blocks
+from nestgraph.ops.delta_blocks import At, Paces, Shape, copies, delta_blocks, filled
 
 Coefficient = Tensor | float
 
@@ -85,8 +84,8 @@ def linear_memory(
     paces = Paces(
         _paces(shape, rate * scale), None if pull is None else _paces(shape, pull), events, whole
     )
-    asked: list[tuple[Tensor, At]] = [(_filled(shape, q), at) for q, at in reads]
-    keys, values = _filled(shape, k_BHTD), _filled(shape, v_BHTE)
+    asked: list[tuple[Tensor, At]] = [(filled(shape, q), at) for q, at in reads]
+    keys, values = filled(shape, k_BHTD), filled(shape, v_BHTE)
     answers, last = delta_blocks(keys, values, first_BHED, paces, asked, shape)
     return [y[:, :, :time] for y in answers], last
 
@@ -100,15 +99,9 @@ def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:
     return value.expand(k_BHTD.shape[:3])
 
 
-def _filled(shape: Shape, x: Tensor, value: float = 0.0) -> Tensor:
-    """A flow with positions that do nothing behind it, up to the end of a chunk."""
-    missing = -x.shape[2] % shape.size
-    return F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=value) if missing else x
-
-
 def _paces(shape: Shape, x_BHT: Tensor) -> Tensor:
     """A coefficient (B, H, T) or (B, H, T, E) for each event, (N, G, R, 1 or E)."""
-    x = shape.chunks(_filled(shape, x_BHT)).flatten(1, 2)
+    x = shape.chunks(filled(shape, x_BHT)).flatten(1, 2)
     return copies(x.unsqueeze(-1) if x_BHT.dim() == 3 else x, shape.many)
 
 
@@ -121,7 +114,7 @@ def _left(
         ones = torch.ones(size, size, dtype=keys.dtype, device=keys.device).tril()
         ones = ones if many == 1 else ones.repeat_interleave(many, -1)
         return ones.expand(-(-keys.shape[2] // size), groups, -1, -1), None
-    split = shape.chunks(_filled(shape, retain_BHT, 1.0)).flatten(1, 2)
+    split = shape.chunks(filled(shape, retain_BHT, 1.0)).flatten(1, 2)
     events, whole = ratios(split, signed)
     events = events if many == 1 else events.repeat_interleave(many, -1)
     return events, whole.unsqueeze(-1)
