@@ -85,13 +85,14 @@ def part(writer: FunctionWriter, op: Op) -> None:
 
 @emits("conv")
 def conv(writer: FunctionWriter, op: Op) -> None:
-    """Causal depthwise convolution; remembers its last inputs."""
+    """Causal depthwise convolution, and what it took on; remembers its last inputs."""
     flow, weight = writer.flow(op.inputs[0]), parameter(writer, op, "weight")
     taps = op.integer("width") - 1
     first = f"x.new_zeros(x.shape[0], {taps}, {op.width})"
     tail = writer.state(f"{op.attrs.get('tail', op.text('owner'))}.tail", first)
+    options = "".join(f", {key}={op.attrs[key]}" for key in ("silu", "unit") if op.attrs.get(key))
     variable = writer.fresh(op.name)
-    writer.line(f"{variable}, {tail} = ops.causal_conv({flow}, {weight}, {tail})")
+    writer.line(f"{variable}, {tail} = ops.causal_conv({flow}, {weight}, {tail}{options})")
     writer.bind(op, variable)
 
 

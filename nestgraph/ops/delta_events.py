@@ -109,8 +109,8 @@ def _split(rate: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     """The key with what differs by key on it, and what is left of the rate, (B, H, T, 1, e)."""
     assert 1 in rate.shape[3:], "rates by cell have no form in chunks"
     if rate.shape[4] > 1:
-        return key * rate[..., 0, :].unsqueeze(3), rate.new_ones(1, 1, 1, 1, 1)
-    return key, rate[..., 0].unsqueeze(3)
+        return key * rate, rate.new_ones(1, 1, 1, 1, 1)
+    return key, rate.mT
 
 
 def _joined(
@@ -127,9 +127,9 @@ def _joined(
     rates = _one([c.expand(*x.shape[:4], wide) for x, c, *_ in taken])
     if first_kept is not None and pulls:
         if first_kept.shape[3] > 1:
-            rates = rates * first_kept[..., 0].unsqueeze(3)
+            rates = rates * first_kept.mT
         else:
-            pulled = pulled * first_kept[..., 0, :].unsqueeze(3)
+            pulled = pulled * first_kept
     return Events(
         pulled,
         rates,

@@ -108,7 +108,7 @@ def diagonal_delta(
     size = _size(limit, time)
     if alpha is not None and by_key and not (signed or rows) and within_reach(alpha, size):
         shape = Shape(batch, heads, size, 1)
-        return _in_blocks(shape, events, alpha[:, :, :, 0], first_BHED, reads)
+        return _in_blocks(shape, events, alpha.squeeze(3), first_BHED, reads)
     cut = Cut(batch, heads, time, size)
     queries = torch.stack([_shifted(q, at) for q, at in reads], 3) if reads else None
     asked = (
