@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nestgraph.compiler.ir import Op
+from nestgraph.compiler.ir import Attr, Op
 from nestgraph.compiler.lowering.writer import FunctionWriter
 
 Emitter = Callable[[FunctionWriter, Op], None]
@@ -163,8 +163,15 @@ def sum_(writer: FunctionWriter, op: Op) -> None:
         scale = parameter(writer, op, "weights")
         flows = [f"{scale}[{i}] * {flow}" for i, flow in enumerate(flows)]
     elif isinstance(weights, tuple):
-        flows = [f"{w!r} * {flow}" for w, flow in zip(weights, flows, strict=True)]
-    writer.assign(op, " + ".join(flows))
+        flows = [_weighted(w, flow) for w, flow in zip(weights, flows, strict=True)]
+    writer.assign(op, " + ".join(flows).replace(" + -", " - "))
+
+
+def _weighted(weight: Attr, flow: str) -> str:
+    """A factor of one is no pass over the flow."""
+    if weight in (1, -1):
+        return flow if weight == 1 else f"-{flow}"
+    return f"{weight!r} * {flow}"
 
 
 @emits("product")
