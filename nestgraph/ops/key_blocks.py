@@ -103,7 +103,8 @@ class _KeyBlocks(torch.autograd.Function):
 
         *flows, moved, inverses, states, last = ctx.saved_tensors
         parts = Flows.of(ctx.shape, ctx.moments, flows)
-        d_first, d_flows = back(parts, Kept(moved, inverses, states), last, d_last, d_answers)
+        kept, needs = Kept(moved, inverses, states), ctx.needs_input_grad[3:]
+        d_first, d_flows = back(parts, kept, last, (d_last, d_answers), needs)
         return (None, None, d_first, *d_flows)
 
 
@@ -128,6 +129,8 @@ class Flows(NamedTuple):
         shape: the axes.
         moments: of the reads.
         block: chunks to take at once.
+        lower: ones (C, C) up to and with the diagonal.
+        mask: which columns come before which rows, (C·(p + r), C·(p + f)).
         alpha: retention.
         pulled: x.
         rates: c.
@@ -141,6 +144,8 @@ class Flows(NamedTuple):
     shape: Shape
     moments: tuple[At, ...]
     block: int
+    lower: Tensor
+    mask: Tensor
     alpha: Tensor
     pulled: Tensor
     rates: Tensor
@@ -156,7 +161,9 @@ class Flows(NamedTuple):
         pulls, writes = flows[1].shape[3], flows[5].shape[3]
         block = shape._replace(many=pulls + writes).block_of(flows[3], flows[6])
         alpha, x, c, y, w, z, v, *queries = (shape.chunks(flow) for flow in flows)
-        return cls(shape, moments, block, alpha, x, c, y, w, z, v, queries)
+        lower = alpha.new_ones(shape.size, shape.size).tril()
+        mask = _mask(lower, moments, pulls, writes)
+        return cls(shape, moments, block, lower, mask, alpha, x, c, y, w, z, v, queries)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -179,8 +186,7 @@ class Flows(NamedTuple):
         """The rows and columns of some chunks."""
         (pulls, writes, asked), size = self.counts, self.shape.size
         alpha = gathered(self.alpha, part)
-        lower = torch.ones(size, size, dtype=alpha.dtype, device=alpha.device).tril()
-        fade = (lower @ alpha.clamp_min(torch.finfo(alpha.dtype).tiny).log_()).exp_()
+        fade = (self.lower @ alpha.clamp_min(torch.finfo(alpha.dtype).tiny).log_()).exp_()
         rows = alpha.new_empty(len(alpha), size * (pulls + asked), alpha.shape[-1])
         columns = alpha.new_empty(len(alpha), size * (pulls + writes), alpha.shape[-1])
         start, inverse = earlier(fade, 1.0), fade.reciprocal()
@@ -199,18 +205,17 @@ class Flows(NamedTuple):
         for index, (query, at) in enumerate(zip(self.queries, self.moments, strict=True)):
             factor = fade if at == "after" else start
             torch.mul(gathered(query, part), factor, out=answered[:, index])
-        met = (rows @ columns.mT).mul_(self.mask(lower))
+        met = (rows @ columns.mT).mul_(self.mask)
         values = gathered(self.pull_values, part), gathered(self.write_values, part)
         return Block(self.counts, size, rows, columns, met, values, (alpha, fade, start, scale))
 
-    def mask(self, lower_CC: Tensor) -> Tensor:
-        """Which columns come before which rows, (C·(p + r), C·(p + f))."""
-        pulls, writes, _ = self.counts
-        strict = lower_CC.tril(-1)
-        rows = [strict.repeat_interleave(pulls, 0)]
-        rows += [lower_CC if at == "after" else strict for at in self.moments]
-        wide = torch.cat(rows)
-        return torch.cat((wide.repeat_interleave(pulls, 1), wide.repeat_interleave(writes, 1)), 1)
+
+def _mask(lower_CC: Tensor, moments: tuple[At, ...], pulls: int, writes: int) -> Tensor:
+    strict = lower_CC.tril(-1)
+    rows = [strict.repeat_interleave(pulls, 0)]
+    rows += [lower_CC if at == "after" else strict for at in moments]
+    wide = torch.cat(rows)
+    return torch.cat((wide.repeat_interleave(pulls, 1), wide.repeat_interleave(writes, 1)), 1)
 
 
 class Block(NamedTuple):

@@ -24,26 +24,41 @@ from nestgraph.ops.key_blocks import Block, Flows, Kept
 
 
 def back(
-    flows: Flows, kept: Kept, last: Tensor, d_last: Tensor, d_answers: Sequence[Tensor]
-) -> tuple[Tensor, list[Tensor]]:
-    """Gradients of the first state, and of all flows in their order."""
+    flows: Flows,
+    kept: Kept,
+    last: Tensor,
+    given: tuple[Tensor, Sequence[Tensor]],
+    needs: Sequence[bool],
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Gradients of the first state, and of the flows in their order.
+
+    Args:
+        flows: of the forward.
+        kept: what it left.
+        last: the state behind the last chunk.
+        given: gradients of `last` and of the answers.
+        needs: which flows want a gradient.
+    """
     shape, chunks = flows.shape, len(kept.states)
-    given = [flows.alpha, flows.pulled, flows.rates, flows.pull_keys, flows.pull_values]
-    given += [flows.write_keys, flows.write_values, *flows.queries]
-    found = [shape.like(x.movedim(0, 2).flatten(2, 3)) for x in given]
-    targets = [shape.chunks(x) for x in found]
-    wanted = [shape.chunks(y) for y in d_answers]
-    states = [*kept.states.unbind(), last]
-    d_state = d_last.reshape(last.shape)
+    like = [flows.alpha, flows.pulled, flows.rates, flows.pull_keys, flows.pull_values]
+    like += [flows.write_keys, flows.write_values, *flows.queries]
+    found = [
+        shape.like(x.movedim(0, 2).flatten(2, 3)) if need else None
+        for x, need in zip(like, needs, strict=True)
+    ]
+    targets = [None if x is None else shape.chunks(x) for x in found]
+    wanted = [shape.chunks(y) for y in given[1]]
+    d_state = given[0].reshape(last.shape)
     for end in range(chunks, 0, -flows.block):
         part = slice(max(0, end - flows.block), end)
-        d_found = [gathered(y, part) for y in wanted]
-        after = torch.stack(states[part.start + 1 : part.stop + 1])
-        way = _Way(flows.cut(part), kept, part, d_found)
+        after = kept.states[part.start + 1 : part.stop + 1]
+        after = after if end < chunks else torch.cat((after, last.unsqueeze(0)))
+        way = _Way(flows.cut(part), kept, part, [gathered(y, part) for y in wanted])
         d_state = way.walk(d_state)
-        for target, gradient in zip(targets, way.gradients(flows, part, after), strict=True):
-            target[part] = gradient.reshape(target[part].shape)
-    return d_state.view(d_last.shape), found
+        for target, gradient in zip(targets, way.gradients(flows, part, after, needs), strict=True):
+            if target is not None and gradient is not None:
+                target[part] = gradient.reshape(target[part].shape)
+    return d_state.view(given[0].shape), found
 
 
 class _Way:
@@ -91,19 +106,20 @@ class _Way:
                 add_product(d_state, d_right.mT, x)
         return d_state
 
-    def gradients(self, flows: Flows, part: slice, after: Tensor) -> list[Tensor]:
-        """Of each flow, in one piece."""
+    def gradients(
+        self, flows: Flows, part: slice, after: Tensor, needs: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """Of each flow that wants one, in one piece."""
         block, pulls, size = self.block, self.block.pulls, self.block.size
         count, (alpha, fade, start, scale) = block.counts[0], block.fades
         moved, faded = self.moved.flatten(0, 1), self.faded.flatten(0, 1)
-        lower = torch.ones(size, size, dtype=alpha.dtype, device=alpha.device).tril()
-        d_met = (self.d_out @ moved.mT).mul_(flows.mask(lower))
+        d_met = (self.d_out @ moved.mT).mul_(flows.mask)
         d_rows = torch.baddbmm(self.d_out @ self.states.flatten(0, 1), d_met, block.columns)
         d_columns = torch.baddbmm(moved @ faded, d_met.mT, block.rows)
         d_values = self.d_moved[:, pulls:]
         if pulls:
             add_product(d_values, block.met[:, :pulls, pulls:].mT, self.d_out[:, :pulls])
-        d_told = self.d_out[:, :pulls].neg()
+        d_told = self.d_out[:, :pulls].neg() if needs[4] else None
         d_fade = -_positions(block.columns * d_columns, size, pulls)
         met_rows = block.rows * d_rows
         for index, at in enumerate(flows.moments):
@@ -118,10 +134,12 @@ class _Way:
             shifted = met_rows[:, :pulls].view(len(alpha), size, count, width).sum(2)
             d_fade[:, :-1] += shifted[:, 1:]
         d_fade[:, -1] += (self.d_after * after).sum(-2).flatten(0, 1)
-        d_alpha = (lower.mT @ d_fade).div_(alpha)
+        d_alpha = (flows.lower.mT @ d_fade).div_(alpha)
         d_x = d_rows[:, :pulls].view(len(alpha), size, count, width)
-        pulled = gathered(flows.pulled, part).view(d_x.shape)
-        d_rates = (d_x * pulled * start.unsqueeze(2)).sum(-1, keepdim=True)
+        d_rates = None
+        if needs[2]:
+            pulled = gathered(flows.pulled, part).view(d_x.shape)
+            d_rates = (d_x * pulled).mul_(start.unsqueeze(2)).sum(-1, keepdim=True)
         d_y, d_z = (
             x.reshape(len(alpha), size, -1, width) / fade.unsqueeze(2)
             for x in d_columns.split((pulls, d_columns.shape[1] - pulls), 1)
