@@ -120,21 +120,10 @@ class _Way:
         if pulls:
             add_product(d_values, block.met[:, :pulls, pulls:].mT, self.d_out[:, :pulls])
         d_told = self.d_out[:, :pulls].neg() if needs[4] else None
-        d_fade = -_positions(block.columns * d_columns, size, pulls)
-        met_rows = block.rows * d_rows
-        for index, at in enumerate(flows.moments):
-            begin = pulls + index * size
-            read = met_rows[:, begin : begin + size]
-            if at == "after":
-                d_fade += read
-            else:
-                d_fade[:, :-1] += read[:, 1:]
-        width = alpha.shape[-1]
-        if pulls:
-            shifted = met_rows[:, :pulls].view(len(alpha), size, count, width).sum(2)
-            d_fade[:, :-1] += shifted[:, 1:]
+        d_fade = self._d_fade(flows.moments, block.rows * d_rows, block.columns * d_columns)
         d_fade[:, -1] += (self.d_after * after).sum(-2).flatten(0, 1)
         d_alpha = (flows.lower.mT @ d_fade).div_(alpha)
+        width = alpha.shape[-1]
         d_x = d_rows[:, :pulls].view(len(alpha), size, count, width)
         d_rates = None
         if needs[2]:
@@ -150,6 +139,21 @@ class _Way:
             for index, at in enumerate(flows.moments)
         ]
         return [d_alpha, d_x * scale, d_rates, d_y, d_told, d_z, d_values, *d_queries]
+
+    def _d_fade(self, moments: Sequence[str], rows: Tensor, columns: Tensor) -> Tensor:
+        """Of log F (m·G, C, D), from rows and columns times their gradients."""
+        pulls, size, count = self.block.pulls, self.block.size, self.block.counts[0]
+        d_fade = _positions(columns, size, pulls).neg_()
+        parts = rows.split((pulls, *[size] * len(moments)), 1)
+        for read, at in zip(parts[1:], moments, strict=True):
+            if at == "after":
+                d_fade += read
+            else:
+                d_fade[:, :-1] += read[:, 1:]
+        if pulls:
+            pulled = parts[0].reshape(len(rows), size, count, -1).sum(2)
+            d_fade[:, :-1] += pulled[:, 1:]
+        return d_fade
 
 
 def _positions(x: Tensor, size: int, pulls: int) -> Tensor:
