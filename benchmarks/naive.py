@@ -69,8 +69,8 @@ def _linear(m: Any, f: Heads) -> Tensor:
 
 
 def _retention(m: Any, f: Heads) -> Tensor:
-    answer: Tensor = m.naive_retention(*(_swapped(f[part]) for part in "qkv"))
-    return _swapped(answer)
+    answer: Tensor = m.naive_retention(*(f[part] for part in "qkv"))
+    return answer
 
 
 def _simple_gla(m: Any, f: Heads) -> Tensor:

@@ -160,6 +160,10 @@ def _fusions(function: Function) -> Iterator[str]:
         saved = len(owners) - 1
         what = f"{len(owners)} linear maps of `{op.inputs[0]}` in one product"
         yield f"{', '.join(owners)}: {what}, {saved} saved"
+    for op in function.of_kind("conv"):
+        taken = [what for key, what in (("silu", "SiLU"), ("unit", "l2 norm")) if op.attrs.get(key)]
+        if taken:
+            yield f"`{op.name}`: a convolution and its {' and '.join(taken)} in one"
     for op in function.of_kind("write"):
         if "decay" in op.attrs:
             yield f"`{op.text('decay')}` into the scan of {op.inputs[0]}, which never keeps it"

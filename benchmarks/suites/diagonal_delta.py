@@ -157,18 +157,18 @@ def count(size: Size, rule: Rule) -> flops.Count:
         ),
         flops.Part(
             name="what is pulled",
-            formula="H (2 C p² 2 D + 2 C p f D)",
-            flops=size.heads * 2 * chunk * head * (2 * pulls**2 + pulls * writes),
+            formula="H (2 C p² D + 2 C p f D)",
+            flops=size.heads * 2 * chunk * head * (pulls**2 + pulls * writes),
         ),
         flops.Part(
             name="states",
-            formula="H (2 p D² + 2 (p + f) D² + p 2 D³ / C)",
-            flops=size.heads * 2 * head**2 * (pulls + both + pulls * head / chunk),
+            formula="H (2 p D² + 2 (p + f) D²)",
+            flops=size.heads * 2 * head**2 * (pulls + both),
         ),
         flops.Part(
             name="answers",
-            formula="H (2 D² + 2 C (2 p + f) D)",
-            flops=size.heads * 2 * head * (head + chunk * (2 * pulls + writes)),
+            formula="H (2 D² + 2 C (p + f) D)",
+            flops=size.heads * 2 * head * (head + chunk * both),
         ),
     )
     return flops.Count(tokens=size.tokens, parts=parts)

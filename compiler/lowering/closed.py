@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering.memory_parts import before_piece, head_widths, heads_of, rate
+from nestgraph.compiler.lowering.memory_parts import (
+    before_piece,
+    head_widths,
+    heads_of,
+    is_given,
+    rate,
+)
 from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.passes.select import kind
@@ -59,7 +65,8 @@ def _linear_memory(writer: FunctionWriter, memory: Op, write: Op, past: str, rea
         f"objective={memory.text('objective')!r}, scale={memory.number('scale')!r}, "
         f"retain_first={memory.flag('retain_first')}, signed={memory.flag('signed')}"
     )
-    retain = _rate(writer, memory, write, "retain")
+    forgets = is_given(write, "retain", 1.0)
+    retain = _rate(writer, memory, write, "retain") if forgets else "None"
     call = f"{keys}, {values}, {past}, {write_rate}, {retain}, {erase}, [{reads}]"
     return f"ops.linear_memory({call}, {options})"
 
@@ -82,7 +89,8 @@ def _diagonal_delta(writer: FunctionWriter, memory: Op, write: Op, past: str, re
     if memory.flag("erase_key"):
         flow = writer.heads(write.inputs[roles.index("erase_key")], heads_of(memory))
         options.append(f"erase_key={_held(memory, flow)}")
-    retain = _by_channel(writer, memory, write, "retain")
+    forgets = is_given(write, "retain", 1.0)
+    retain = _by_channel(writer, memory, write, "retain") if forgets else "None"
     call = f"{keys}, {values}, {past}, {write_rate}, {retain}, {erase}, [{reads}]"
     return f"ops.diagonal_delta({call}, {', '.join(options)})"
 

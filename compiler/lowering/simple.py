@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nestgraph.compiler.ir import Op
+from nestgraph.compiler.ir import Attr, Op
 from nestgraph.compiler.lowering.writer import FunctionWriter
 
 Emitter = Callable[[FunctionWriter, Op], None]
@@ -68,20 +68,31 @@ def linears(writer: FunctionWriter, op: Op) -> None:
 
 @emits("part")
 def part(writer: FunctionWriter, op: Op) -> None:
-    """A run of channels."""
-    start, width = op.integer("start"), op.width or 0
-    writer.assign(op, f"{writer.flow(op.inputs[0])}[..., {start}:{start + width}]")
+    """A run of channels; the first of its parts cuts the whole value.
+
+    The gradient of a slice is as wide as the whole value, filled with zeros and added up part by
+    part, where that of a split is joined once.
+    """
+    if op.name in writer.region.values:
+        return
+    parts = writer.parts(op)
+    flow, sizes = writer.flow(op.inputs[0]), tuple(one.width for one in parts)
+    names = [writer.fresh(one.name) for one in parts]
+    writer.line(f"{', '.join(names)} = {flow}.split({sizes!r}, -1)")
+    for one, name in zip(parts, names, strict=True):
+        writer.bind(one, name)
 
 
 @emits("conv")
 def conv(writer: FunctionWriter, op: Op) -> None:
-    """Causal depthwise convolution; remembers its last inputs."""
+    """Causal depthwise convolution, and what it took on; remembers its last inputs."""
     flow, weight = writer.flow(op.inputs[0]), parameter(writer, op, "weight")
     taps = op.integer("width") - 1
     first = f"x.new_zeros(x.shape[0], {taps}, {op.width})"
     tail = writer.state(f"{op.attrs.get('tail', op.text('owner'))}.tail", first)
+    options = "".join(f", {key}={op.attrs[key]}" for key in ("silu", "unit") if op.attrs.get(key))
     variable = writer.fresh(op.name)
-    writer.line(f"{variable}, {tail} = ops.causal_conv({flow}, {weight}, {tail})")
+    writer.line(f"{variable}, {tail} = ops.causal_conv({flow}, {weight}, {tail}{options})")
     writer.bind(op, variable)
 
 
@@ -152,8 +163,15 @@ def sum_(writer: FunctionWriter, op: Op) -> None:
         scale = parameter(writer, op, "weights")
         flows = [f"{scale}[{i}] * {flow}" for i, flow in enumerate(flows)]
     elif isinstance(weights, tuple):
-        flows = [f"{w!r} * {flow}" for w, flow in zip(weights, flows, strict=True)]
-    writer.assign(op, " + ".join(flows))
+        flows = [_weighted(w, flow) for w, flow in zip(weights, flows, strict=True)]
+    writer.assign(op, " + ".join(flows).replace(" + -", " - "))
+
+
+def _weighted(weight: Attr, flow: str) -> str:
+    """A factor of one is no pass over the flow."""
+    if weight in (1, -1):
+        return flow if weight == 1 else f"-{flow}"
+    return f"{weight!r} * {flow}"
 
 
 @emits("product")

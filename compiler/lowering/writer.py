@@ -92,6 +92,19 @@ class FunctionWriter:
         """Say that the op's value lives in `variable` already."""
         self.region.values[op.name] = variable
 
+    def parts(self, op: Op) -> list[Op]:
+        """All parts of the value that `op` is a part of, which cover it in this order."""
+        found = [
+            one
+            for one in self.function.of_kind("part")
+            if one.inputs == op.inputs and one.loop == op.loop
+        ]
+        found.sort(key=lambda one: one.integer("start"))
+        ends = [one.integer("start") + (one.width or 0) for one in found]
+        assert [0, *ends[:-1]] == [one.integer("start") for one in found], op.name
+        assert ends[-1] == self.ops[op.inputs[0]].width, op.name
+        return found
+
     def flow(self, name: str) -> str:
         """The variable of a flow in the region under way: (B, T, width)."""
         return self._here(name, lambda: self.outer.values[name], 1)

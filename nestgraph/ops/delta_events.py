@@ -6,37 +6,50 @@ E value width, e = E or 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class Events:
-    """What every position does to the matrix; pulls come first wherever both stand in one axis.
+class Events(NamedTuple):
+    """What every position does to the matrix.
 
     Attributes:
         pulled: x of the pulls, (B, H, T, p, D).
         rates: c of the pulls, (B, H, T, p, e).
-        keys: y of the pulls, then z of the writes, (B, H, T, p + f, D).
-        values: w of the same, (B, H, T, p + f, E).
+        pull_keys: y of the pulls, (B, H, T, p, D).
+        pull_values: w of the pulls, (B, H, T, p, E).
+        write_keys: z of the writes, (B, H, T, f, D).
+        write_values: w of the writes, (B, H, T, f, E).
     """
 
     pulled: Tensor
     rates: Tensor
-    keys: Tensor
-    values: Tensor
+    pull_keys: Tensor
+    pull_values: Tensor
+    write_keys: Tensor
+    write_values: Tensor
 
     @property
     def by_value(self) -> bool:
         """Whether rows of the matrix are pulled at paces of their own."""
-        return self.pulled.shape[3] > 0 and self.rates.shape[4] > 1
+        return self.pulls > 0 and self.rates.shape[4] > 1
 
     @property
     def pulls(self) -> int:
         """p."""
         return self.pulled.shape[3]
+
+    @property
+    def keys(self) -> Tensor:
+        """y of the pulls, then z of the writes, (B, H, T, p + f, D)."""
+        return _one([self.pull_keys, self.write_keys])
+
+    @property
+    def values(self) -> Tensor:
+        """w of the same, (B, H, T, p + f, E)."""
+        return _one([self.pull_values, self.write_values])
 
 
 def gather(
@@ -96,8 +109,8 @@ def _split(rate: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     """The key with what differs by key on it, and what is left of the rate, (B, H, T, 1, e)."""
     assert 1 in rate.shape[3:], "rates by cell have no form in chunks"
     if rate.shape[4] > 1:
-        return key * rate[..., 0, :].unsqueeze(3), rate.new_ones(1, 1, 1, 1, 1)
-    return key, rate[..., 0].unsqueeze(3)
+        return key * rate, rate.new_ones(1, 1, 1, 1, 1)
+    return key, rate.mT
 
 
 def _joined(
@@ -105,19 +118,29 @@ def _joined(
     writes: list[tuple[Tensor, Tensor]],
     first_kept: Tensor | None,
 ) -> Events:
-    keys = torch.cat([y for *_, y, _ in pulls] + [z for z, _ in writes], 3)
-    values = torch.cat([w for *_, w in pulls] + [w for _, w in writes], 3)
-    if not pulls:
-        return Events(
-            pulled=keys[:, :, :, :0], rates=keys[:, :, :, :0, :1], keys=keys, values=values
-        )
-    wide = max(c.shape[4] for _, c, *_ in pulls)
-    spread = [c.expand(*x.shape[:4], wide) for x, c, *_ in pulls]
-    pulled, rates = torch.cat([x for x, *_ in pulls], 3), torch.cat(spread, 3)
-    if first_kept is None:
-        return Events(pulled=pulled, rates=rates, keys=keys, values=values)
-    if first_kept.shape[3] > 1:
-        rates = rates * first_kept[..., 0].unsqueeze(3)
-    else:
-        pulled = pulled * first_kept[..., 0, :].unsqueeze(3)
-    return Events(pulled=pulled, rates=rates, keys=keys, values=values)
+    like, high = (pulls[0][2], pulls[0][3]) if pulls else writes[0]
+    free = writes or [(like[:, :, :, :0], high[:, :, :, :0])]
+    stay = [(like[:, :, :, :0], like[:, :, :, :0, :1], like[:, :, :, :0], high[:, :, :, :0])]
+    taken = pulls or stay
+    wide = max(c.shape[4] for _, c, *_ in taken)
+    pulled = _one([x for x, *_ in taken])
+    rates = _one([c.expand(*x.shape[:4], wide) for x, c, *_ in taken])
+    if first_kept is not None and pulls:
+        if first_kept.shape[3] > 1:
+            rates = rates * first_kept.mT
+        else:
+            pulled = pulled * first_kept
+    return Events(
+        pulled,
+        rates,
+        _one([y for *_, y, _ in taken]),
+        _one([w for *_, w in taken]),
+        _one([z for z, _ in free]),
+        _one([w for _, w in free]),
+    )
+
+
+def _one(parts: list[Tensor]) -> Tensor:
+    """Joined along the events, without a copy where all but one are empty."""
+    full = [part for part in parts if part.shape[3]]
+    return full[0] if len(full) == 1 else torch.cat(parts, 3)

@@ -16,9 +16,11 @@ event where a later one meets it, M, comes from `fades`; with it a chunk that st
 
     U = (I + c M_xy)^-1 (w - c M_xz W - c X̂ Aᵀ) = Z_w - Z_k Aᵀ      (`delta_columns`)
 
-where c is one number an event. With rates by value, or retention by value, every row of A has an
-inverse of its own (`delta_rows`). No form in chunks is known where a rate or retention differs by
-cell, nor where retention differs by key and by value: those are for `selective_scan` or a loop.
+where c is one number an event. Where retention by key leaves enough of every channel over a chunk,
+x and y are measured against the chunk's start instead, and M is one product (`key_blocks`). With
+rates by value, or retention by value, every row of A has an inverse of its own (`delta_rows`). No
+form in chunks is known where a rate or retention differs by cell, nor where retention differs by
+key and by value: those are for `selective_scan` or a loop.
 
 An `after` read at t is a `before` read at t + 1, so that all reads are of one kind.
 
@@ -35,7 +37,8 @@ from torch import Tensor
 
 from nestgraph.ops import delta_columns, delta_rows
 from nestgraph.ops.chunks import Cut, spread
-from nestgraph.ops.delta_events import gather
+from nestgraph.ops.delta_blocks import At, Shape, filled
+from nestgraph.ops.delta_events import Events, gather
 from nestgraph.ops.fades import (
     SIGNED_CHUNK,
     Fade,
@@ -44,8 +47,7 @@ from nestgraph.ops.fades import (
     NoFade,
     SignedKeyFade,
 )
-
-At = Literal["after", "before"]
+from nestgraph.ops.key_blocks import key_blocks, within_reach
 
 
 def diagonal_delta(
@@ -103,7 +105,11 @@ def diagonal_delta(
     limit = min(chunk, delta_rows.CHUNK) if rows else chunk
     by_key = alpha is not None and alpha.shape[4] > 1
     limit = min(limit, SIGNED_CHUNK) if signed and by_key else limit
-    cut = Cut(batch, heads, time, _size(limit, time))
+    size = _size(limit, time)
+    if alpha is not None and by_key and not (signed or rows) and within_reach(alpha, size):
+        shape = Shape(batch, heads, size, 1)
+        return _in_blocks(shape, events, alpha.squeeze(3), first_BHED, reads)
+    cut = Cut(batch, heads, time, size)
     queries = torch.stack([_shifted(q, at) for q, at in reads], 3) if reads else None
     asked = (
         k_BHTD.new_zeros(batch, heads, time, 0, k_BHTD.shape[-1]) if queries is None else queries
@@ -121,6 +127,20 @@ def diagonal_delta(
         for y, (q, at) in zip(found.unbind(3), reads, strict=True)
     ]
     return answers, state
+
+
+def _in_blocks(
+    shape: Shape,
+    events: Events,
+    alpha_BHTD: Tensor,
+    first_BHED: Tensor,
+    reads: Sequence[tuple[Tensor, At]],
+) -> tuple[list[Tensor], Tensor]:
+    time = alpha_BHTD.shape[2]
+    asked: list[tuple[Tensor, At]] = [(filled(shape, q), at) for q, at in reads]
+    whole = Events(*(filled(shape, x) for x in events))
+    answers, last = key_blocks(shape, whole, filled(shape, alpha_BHTD, 1.0), first_BHED, asked)
+    return [y[:, :, :time] for y in answers], last
 
 
 def _size(limit: int, time: int) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from nestgraph.ops import causal_conv
+from nestgraph.ops import causal_conv, conv, l2_norm
 
 
 @pytest.mark.parametrize("taps", [1, 2, 4])
@@ -31,3 +33,34 @@ def test_the_tail_continues_the_sequence(cut):
     late, end = causal_conv(x[:, cut:], weight, tail)
     torch.testing.assert_close(torch.cat((early, late), 1), whole)
     assert torch.equal(end, last)
+
+
+@pytest.mark.parametrize("taps", [1, 2, 4])
+@pytest.mark.parametrize(("silu", "unit"), [(True, 0), (True, 2), (False, 2), (False, 0)])
+def test_what_follows_in_blocks_is_what_follows_step_by_step(monkeypatch, taps, silu, unit):
+    """Any size of block, inputs that are a run of a wider flow, gradients and theirs in turn."""
+    wide = torch.randn(2, 11, 12, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, taps, dtype=torch.float64, requires_grad=True)
+    tail = torch.randn(2, taps - 1, 4, dtype=torch.float64, requires_grad=True)
+
+    def fused(wide: Tensor, weight: Tensor, tail: Tensor) -> tuple[Tensor, ...]:
+        return causal_conv(wide[..., 3:7], weight, tail, silu=silu, unit=unit)
+
+    def stepwise(wide: Tensor, weight: Tensor, tail: Tensor) -> tuple[Tensor, ...]:
+        y, left = causal_conv(wide[..., 3:7], weight, tail)
+        y = F.silu(y) if silu else y
+        return (l2_norm(y, unit) if unit else y), left
+
+    inputs = (wide, weight, tail)
+    for positions in (1, 3, 5, 100):
+        monkeypatch.setattr(conv, "BLOCK", positions * 8)
+        for one, other in zip(fused(*inputs), stepwise(*inputs), strict=True):
+            torch.testing.assert_close(one, other)
+        assert torch.autograd.gradcheck(fused, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(fused, inputs, fast_mode=True)
+
+
+def test_a_sequence_shorter_than_the_taps_keeps_the_older_tail():
+    x, tail = torch.randn(1, 1, 2), torch.randn(1, 3, 2)
+    _, left = causal_conv(x, torch.randn(2, 4), tail)
+    assert torch.equal(left, torch.cat((tail[:, 1:], x), 1))

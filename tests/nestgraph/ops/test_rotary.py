@@ -49,3 +49,13 @@ def test_far_positions_stay_exact_in_float32():
 def test_learning_flows_through():
     x = torch.randn(1, 3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a: rope(a, 2, heads=2), (x,))
+
+
+def test_gradients_are_exact_and_theirs_too():
+    x = torch.randn(2, 3, 8, dtype=torch.float64, requires_grad=True)
+
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        return rope(x, 5, heads=2, base=10.0)
+
+    assert torch.autograd.gradcheck(turned, x)
+    assert torch.autograd.gradgradcheck(turned, x)

@@ -1,0 +1,273 @@
+"""Chunks of a `diagonal_delta` memory with retention by key, a few at a time, out of the cache.
+
+With F the product of retentions from a chunk's start up to and with a position, rows and columns
+are measured against the start,
+
+    X̂ = c x F_prev,   Q̂ = q F (`after`) or q F_prev (`before`),   Ȳ = y / F,   Z̄ = z / F
+
+and nothing fades within the chunk any more. From the state A before it, with M the products of
+rows [X̂; Q̂] and columns [Ȳ; Z̄] where the column's event comes first,
+
+    U = (I + M_xy)^-1 (w - M_xz V - X̂ Aᵀ)
+    A' = (A + Uᵀ Ȳ + Vᵀ Z̄) diag(F_C),   answers = Q̂ Aᵀ + M_qy U + M_qz V
+
+What no state is in is worked out for a block of chunks at once, as in `delta_blocks`. 1 / F must
+stay a number: this is for chunks that forget no more than `REACH` allows.
+
+Legend: G = B·H groups, N chunks of C positions, p pulls, f writes and r reads a position, D key
+width, E value width; m chunks of a block. Rows are C·p pulls, then C·r reads; columns C·p pulls,
+then C·f writes.
+FLOPs a chunk and group: 2 C² (p + r)(p + f) D for M, (C p)³/3 for the inverse, 2 C² p (p + f) E
+for U, 2 C (p + r) D E and 2 C (p + f) D E with the state, 2 C² r (p + f) E for the answers; twice
+that and M once more backward. Bytes, in float32: every flow and its gradient pass once each way;
+kept are 4 C (p + f) E (U and V), 4 C² p² (inverses) and 4 D E (states).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nestgraph.ops.delta_blocks import At, Shape, add_product, gathered
+from nestgraph.ops.delta_events import Events
+from nestgraph.ops.transfer import earlier
+from nestgraph.ops.triangular import plain_inverse
+
+REACH = 40.0
+"""-log of the least that a chunk may leave of a channel; 1 / F is at most e^40 then."""
+
+
+def within_reach(alpha_BHTD: Tensor, size: int) -> bool:
+    """Whether chunks of `size` positions forget little enough; on a CPU, where looking is cheap."""
+    if alpha_BHTD.device.type != "cpu" or alpha_BHTD.numel() == 0:
+        return False
+    return bool(alpha_BHTD.detach().amin() >= math.exp(-REACH / size))
+
+
+def key_blocks(
+    shape: Shape,
+    events: Events,
+    alpha_BHTD: Tensor,
+    first_BHED: Tensor,
+    reads: Sequence[tuple[Tensor, At]],
+) -> tuple[list[Tensor], Tensor]:
+    """All answers, and the last state; differentiable once.
+
+    Args:
+        shape: B, H and C; T is a multiple of C.
+        events: pulls with one rate each, and writes.
+        alpha_BHTD: retention, positive and within reach.
+        first_BHED: the state before the first position.
+        reads: queries (B, H, T, D), each with whether it is asked `after` or `before` its event.
+
+    Returns:
+        An answer (B, H, T, E) for each read, whose heads lie side by side, and the state
+        (B, H, E, D) behind the last position.
+    """
+    queries, moments = [q for q, _ in reads], tuple(at for _, at in reads)
+    last, *answers = _KeyBlocks.apply(  # type: ignore[no-untyped-call]
+        shape, moments, first_BHED, alpha_BHTD, *events, *queries
+    )
+    return answers, last
+
+
+class _KeyBlocks(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, shape: Shape, moments: tuple[At, ...], first: Tensor, *flows: Tensor
+    ) -> tuple[Tensor, ...]:
+        parts = Flows.of(shape, moments, flows)
+        kept = parts.kept()
+        last = torch.empty_like(kept.states[0])
+        kept.states[0] = first.reshape(last.shape)
+        answers = [shape.like(q[..., :1].expand(*q.shape[:-1], last.shape[1])) for q in flows[7:]]
+        targets = [shape.chunks(y) for y in answers]
+        for begin in range(0, len(kept.states), parts.block):
+            part = slice(begin, min(begin + parts.block, len(kept.states)))
+            found = _forward(parts.cut(part), kept, part, last)
+            for target, y in zip(targets, found.unbind(2), strict=True):
+                target[part] = y.view(target[part].shape)
+        ctx.shape, ctx.moments = shape, moments
+        ctx.save_for_backward(*flows, *kept, last)
+        return (last.view(first.shape), *answers)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_last: Tensor, *d_answers: Tensor) -> tuple[Any, ...]:
+        from nestgraph.ops.key_blocks_back import back  # which needs what is here
+
+        *flows, moved, inverses, states, last = ctx.saved_tensors
+        parts = Flows.of(ctx.shape, ctx.moments, flows)
+        kept, needs = Kept(moved, inverses, states), ctx.needs_input_grad[3:]
+        d_first, d_flows = back(parts, kept, last, (d_last, d_answers), needs)
+        return (None, None, d_first, *d_flows)
+
+
+class Kept(NamedTuple):
+    """What the forward leaves to the backward.
+
+    Attributes:
+        moved: U, then V, (N, G, C·(p + f), E).
+        inverses: (N, G, C·p, C·p).
+        states: A before each chunk, (N, G, E, D).
+    """
+
+    moved: Tensor
+    inverses: Tensor
+    states: Tensor
+
+
+class Flows(NamedTuple):
+    """All flows by chunks: views (N, B, H, C, ..., width).
+
+    Attributes:
+        shape: the axes.
+        moments: of the reads.
+        block: chunks to take at once.
+        lower: ones (C, C) up to and with the diagonal.
+        mask: which columns come before which rows, (C·(p + r), C·(p + f)).
+        alpha: retention.
+        pulled: x.
+        rates: c.
+        pull_keys: y.
+        pull_values: w.
+        write_keys: z.
+        write_values: V.
+        queries: q of each read.
+    """
+
+    shape: Shape
+    moments: tuple[At, ...]
+    block: int
+    lower: Tensor
+    mask: Tensor
+    alpha: Tensor
+    pulled: Tensor
+    rates: Tensor
+    pull_keys: Tensor
+    pull_values: Tensor
+    write_keys: Tensor
+    write_values: Tensor
+    queries: list[Tensor]
+
+    @classmethod
+    def of(cls, shape: Shape, moments: tuple[At, ...], flows: Sequence[Tensor]) -> Flows:
+        """From flows (B, H, T, ...) in the order of the attributes."""
+        pulls, writes = flows[1].shape[3], flows[5].shape[3]
+        block = shape._replace(many=pulls + writes).block_of(flows[3], flows[6])
+        alpha, x, c, y, w, z, v, *queries = (shape.chunks(flow) for flow in flows)
+        lower = alpha.new_ones(shape.size, shape.size).tril()
+        mask = _mask(lower, moments, pulls, writes)
+        return cls(shape, moments, block, lower, mask, alpha, x, c, y, w, z, v, queries)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """p, f and r."""
+        return self.pulled.shape[-2], self.write_keys.shape[-2], len(self.queries)
+
+    def kept(self) -> Kept:
+        """Empty, to be filled."""
+        pulls, writes, _ = self.counts
+        chunks, groups, size = len(self.alpha), self.shape.batch * self.shape.heads, self.shape.size
+        width, high = self.write_keys.shape[-1], self.write_values.shape[-1]
+        new = self.alpha.new_empty
+        return Kept(
+            new(chunks, groups, size * (pulls + writes), high),
+            new(chunks, groups, size * pulls, size * pulls),
+            new(chunks, groups, high, width),
+        )
+
+    def cut(self, part: slice) -> Block:
+        """The rows and columns of some chunks."""
+        (pulls, writes, asked), size = self.counts, self.shape.size
+        alpha = gathered(self.alpha, part)
+        fade = (self.lower @ alpha.clamp_min(torch.finfo(alpha.dtype).tiny).log_()).exp_()
+        rows = alpha.new_empty(len(alpha), size * (pulls + asked), alpha.shape[-1])
+        columns = alpha.new_empty(len(alpha), size * (pulls + writes), alpha.shape[-1])
+        start, inverse = earlier(fade, 1.0), fade.reciprocal()
+        scale = gathered(self.rates, part).view(len(alpha), size, pulls, 1) * start.unsqueeze(2)
+        split = (size * pulls, size * asked), (size * pulls, size * writes)
+        x, q = rows.split(split[0], 1)
+        y, z = columns.split(split[1], 1)
+        for target, flow, factor in (
+            (x, self.pulled, scale),
+            (y, self.pull_keys, inverse.unsqueeze(2)),
+            (z, self.write_keys, inverse.unsqueeze(2)),
+        ):
+            wide = target.view(len(alpha), size, -1, alpha.shape[-1])
+            torch.mul(gathered(flow, part).view(wide.shape), factor, out=wide)
+        answered = q.view(len(alpha), asked, size, alpha.shape[-1])
+        for index, (query, at) in enumerate(zip(self.queries, self.moments, strict=True)):
+            factor = fade if at == "after" else start
+            torch.mul(gathered(query, part), factor, out=answered[:, index])
+        met = (rows @ columns.mT).mul_(self.mask)
+        values = gathered(self.pull_values, part), gathered(self.write_values, part)
+        return Block(self.counts, size, rows, columns, met, values, (alpha, fade, start, scale))
+
+
+def _mask(lower_CC: Tensor, moments: tuple[At, ...], pulls: int, writes: int) -> Tensor:
+    strict = lower_CC.tril(-1)
+    rows = [strict.repeat_interleave(pulls, 0)]
+    rows += [lower_CC if at == "after" else strict for at in moments]
+    wide = torch.cat(rows)
+    return torch.cat((wide.repeat_interleave(pulls, 1), wide.repeat_interleave(writes, 1)), 1)
+
+
+class Block(NamedTuple):
+    """Some chunks.
+
+    Attributes:
+        counts: p, f and r.
+        size: C.
+        rows: X̂, then Q̂ read by read, (m·G, C·(p + r), D).
+        columns: Ȳ, then Z̄, (m·G, C·(p + f), D).
+        met: M.
+        values: w (m·G, C·p, E) and V (m·G, C·f, E).
+        fades: α, F, F_prev (m·G, C, D), and c F_prev (m·G, C, p, D).
+    """
+
+    counts: tuple[int, int, int]
+    size: int
+    rows: Tensor
+    columns: Tensor
+    met: Tensor
+    values: tuple[Tensor, Tensor]
+    fades: tuple[Tensor, Tensor, Tensor, Tensor]
+
+    @property
+    def pulls(self) -> int:
+        """C·p."""
+        return self.size * self.counts[0]
+
+
+def _forward(block: Block, kept: Kept, part: slice, last: Tensor) -> Tensor:
+    """U, the states and the answers (m·G, C, r, E) of one block."""
+    moved, states = kept.moved[part], kept.states[part]
+    flat, pulls = moved.flatten(0, 1), block.pulls
+    told, free = block.values
+    flat[:, pulls:] = free
+    if pulls:
+        flat[:, :pulls] = torch.baddbmm(told, block.met[:, :pulls, pulls:], free, alpha=-1)
+        solved = plain_inverse(block.met[:, :pulls, :pulls].contiguous())
+        kept.inverses[part] = solved.view_as(kept.inverses[part])
+    chunks = (len(moved), moved.shape[1])
+    rows, columns = block.rows.unflatten(0, chunks), block.columns.unflatten(0, chunks)
+    ends = block.fades[1][:, -1:].unflatten(0, chunks)
+    places = [*kept.states[part.start : part.stop + 1].unbind()]
+    places += [] if len(places) > len(moved) else [last]
+    each = (moved, rows[:, :, :pulls], columns, kept.inverses[part], ends)
+    steps = zip(places, places[1:], *(x.unbind() for x in each), strict=False)
+    for state, after, u, x, column, inverse, end in steps:
+        if pulls:
+            right = torch.baddbmm(u[:, :pulls], x, state.mT, alpha=-1)
+            u[:, :pulls] = inverse @ right
+        torch.baddbmm(state, u.mT, column, out=after).mul_(end)
+    asked = block.rows[:, pulls:] @ states.flatten(0, 1).mT
+    add_product(asked, block.met[:, pulls:], flat)
+    answers: Tensor = asked.unflatten(1, (block.counts[2], block.size)).transpose(1, 2)
+    return answers
