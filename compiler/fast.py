@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nestgraph.compiler.ir import Attr, Op, Program
-from nestgraph.fast import Pace, Ticks
+from nestgraph.fast import Pace, Ticks, erased_layers
 from nestgraph.system import Coefficient, Memory
 
 COEFFICIENTS = ("rate", "momentum", "retain", "step")
@@ -31,6 +31,8 @@ def axes(memory: Memory) -> dict[str, Attr]:
         found["bias"] = True
     if memory.net.norm != "none":
         found["norm"] = memory.net.norm
+    if erased := erased_layers(memory):
+        found["erased"] = erased
     if flows := rate_flows(memory):
         found["roles"] = tuple(flows)
     return found
@@ -83,7 +85,9 @@ def part_names(memory: Op) -> list[str]:
 
 
 def _coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
-    return ((role, getattr(memory.rule, role)) for role in COEFFICIENTS)
+    yield from ((role, getattr(memory.rule, role)) for role in COEFFICIENTS)
+    if erased_layers(memory):
+        yield "erase_rate", memory.rule.erase.rate or memory.rule.rate
 
 
 def _numbers(memory: Memory) -> Iterator[tuple[str, Attr]]:

@@ -106,6 +106,14 @@ def fast_memories(model: Model) -> Iterator[tuple[str, Memory]]:
                 yield layer.path, memory
 
 
+def erased_layers(memory: Memory) -> int:
+    """How many matrices of a fast memory forget what its queries found in them, inputs first."""
+    erase, net = memory.rule.erase.where, memory.net
+    if not memory.is_fast or erase == "none":
+        return 0
+    return net.layers if erase == "layers" and net.kind == "mlp" else 1
+
+
 def ticks_of(model: Model) -> Ticks:
     """The ticks of a model."""
     said = None if model.horizon is None else model.horizon.period

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 
+from nestgraph.fast import erased_layers
 from nestgraph.parameters import head_widths, state_shapes
+from nestgraph.state_sizes import gram_numbers
 from nestgraph.system import Memory, Node, Read
 
 BACKWARD = 2
@@ -41,6 +43,8 @@ def write_flops(memory: Memory) -> int:
     """FLOPs of a write: the error, its way back (2 above), the update (2 w), the erase."""
     if memory.is_step_group or memory.net.kind in ("attention", "vector"):
         return 0  # a group of the optimizer writes in the backward pass of the model
+    if erased_layers(memory):
+        return 2 * gram_numbers(memory) + _direction(memory)
     matrices, events = _matrices(memory), len(memory.values)
     gradient = _error(memory) + 2 * sum(matrices[1:]) + 2 * sum(matrices)
     return events * (memory.objective.window * gradient + _erase(memory)) + _direction(memory)

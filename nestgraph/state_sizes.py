@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from nestgraph.fast import erased_layers
 from nestgraph.parameters import head_widths, state_shapes
 from nestgraph.system import Memory, Node
 
@@ -23,7 +24,13 @@ def memory_numbers(memory: Memory, context: int) -> int:
         return memory.heads * sum(head_widths(memory)) * positions * len(memory.values)
     copies = 1 + _has_anchor(memory) + (memory.rule.momentum.number != 0)
     running = sum(math.prod(shape.shape) for shape in state_shapes(memory))
-    return copies * running + _beside(memory)
+    return copies * running + _beside(memory) + gram_numbers(memory)
+
+
+def gram_numbers(memory: Memory) -> int:
+    """What a task memory that erases keeps of what its layers were given: squares, a head each."""
+    layers = state_shapes(memory)[: erased_layers(memory)]
+    return memory.heads * sum(shape.fan_in**2 for shape in layers)
 
 
 def op_numbers(node: Node, width_in: int) -> int:

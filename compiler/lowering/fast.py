@@ -21,6 +21,8 @@ def declare(writer: FunctionWriter, memory: Op) -> str:
     momentum = memory.flag("has_momentum")
     rates = len(memory.texts("roles"))
     options = f"momentum={momentum}, rates={rates}"
+    if erased := memory.integer("erased", 0):
+        options += f", erased={erased}"
     return writer.state(memory.name, f"ops.first_fast(({parts},), x.shape[0], {options})")
 
 
@@ -38,7 +40,16 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
         options += f", norm={norm!r}, slow=({slow},)"
     activation = str(memory.attrs.get("activation", "silu"))
     query = writer.flow(op.inputs[1])
-    writer.assign(op, f"ops.fast_net({query}, {state}.weights, {activation!r}, {options})")
+    arguments = f"{query}, {state}.weights, {activation!r}, {options}"
+    if not (erased := memory.integer("erased", 0)):
+        writer.assign(op, f"ops.fast_net({arguments})")
+        return
+    is_whole = memory.text("gradient") == "full"  # else nothing of a move is differentiated
+    answer, grams = writer.fresh(op.name), writer.fresh(f"{memory.name}_grams")
+    call = f"ops.asked_fast_net({arguments}, erased={erased}, whole={is_whole})"
+    writer.line(f"{answer}, {grams} = {call}")
+    writer.line(f"{state} = ops.with_grams({state}, {grams})")
+    writer.bind(op, answer)
 
 
 @emits("rates")

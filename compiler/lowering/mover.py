@@ -12,18 +12,18 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree
 
 from nestgraph import ops
 from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Op, Program
+from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Pace, Ticks
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
 Parts: TypeAlias = tuple[Tensor, ...]
 Roots: TypeAlias = Mapping[Address, str | None]  # memories whose parameters they started as
-Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`
+Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`; none: 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class _Mover:
         def rate(role: str) -> Tensor | float:
             if role in noted:
                 return noted[role]
-            number = self.op.attrs[role]
+            number = self.op.attrs.get(role, 0.0)  # nothing is erased unless the rule says so
             if isinstance(number, tuple):
                 return like.new_tensor([number])
             assert isinstance(number, int | float)
@@ -176,18 +176,20 @@ class Mover:
                 slopes,
                 one.rates(old),
                 steps=one.op.integer("direction", 0),
+                grams=old.grams,
             )
+        grams = tuple(map(torch.zeros_like, old.grams))
         if not full:
             weights = tuple(weight.detach() for weight in weights)
         if outer and one.pace.gradient == "first_order":
             weights = tuple(map(_following, weights, old.weights))
-        return old._replace(weights=_nodes(weights), momentum=momentum)
+        return old._replace(weights=_nodes(weights), momentum=momentum, grams=grams)
 
     def cut(self, layers: Layers) -> Layers:
         """All carried states as constants, but for fast memories: their `gradient` decides."""
         return {
             path: {
-                name: x if (path, name) in self._memories else _detached(x)
+                name: x if (path, name) in self._memories else detached(x)
                 for name, x in states.items()
             }
             for path, states in layers.items()
@@ -209,7 +211,9 @@ class Mover:
             # A node of its own: what others read of the source is no part of its gradient.
             start = tuple(w.clone() for w in _state(origin, one.source or address).weights)
             rest = tuple(map(torch.zeros_like, state.momentum))
-            layers = _with(layers, {address: ops.Fast(_nodes(start), rest, state.rates)})
+            grams = tuple(map(torch.zeros_like, state.grams))
+            fresh = ops.Fast(_nodes(start), rest, state.rates, grams)
+            layers = _with(layers, {address: fresh})
         return layers
 
     def linked(self, layers: Layers, at: int) -> Layers:
@@ -273,11 +277,12 @@ class Mover:
         one = self._memories[address]
         return one.source is not None and one.pace.follows(self._memories[one.source].pace, at)
 
-    def no_sums(self, layers: Layers) -> Sums:
-        """No gradients of past windows yet."""
+    def all_sums(self, layers: Layers, sums: Sums) -> Sums:
+        """Gradients of past windows as a state holds them: 0 where a period has just begun."""
         return {
-            ".".join(address): tuple(map(torch.zeros_like, _state(layers, address).weights))
-            for address in self._gathering
+            ".".join(a): sums.get(".".join(a))
+            or tuple(torch.zeros_like(w, requires_grad=False) for w in _state(layers, a).weights)
+            for a in self._gathering
         }
 
     def gathered(self, sums: Sums, slopes: Mapping[Address, Parts]) -> dict[Address, Parts]:
@@ -288,7 +293,10 @@ class Mover:
         """
         result = dict(slopes)
         for address in self._gathering:
-            pairs = zip(sums[".".join(address)], slopes[address], strict=True)
+            past = sums.get(".".join(address))
+            if past is None:
+                continue
+            pairs = zip(past, slopes[address], strict=True)
             result[address] = tuple(
                 now.add_(before) if self._apart and now.ndim > 3 else before + now
                 for before, now in pairs
@@ -297,10 +305,7 @@ class Mover:
 
     def left(self, gathered: Mapping[Address, Parts], due: Mapping[Address, Parts]) -> Sums:
         """What stays for later windows, once those that are due have taken theirs."""
-        return {
-            ".".join(a): tuple(map(torch.zeros_like, gathered[a])) if a in due else gathered[a]
-            for a in self._gathering
-        }
+        return {".".join(a): gathered[a] for a in self._gathering if a not in due}
 
 
 def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
@@ -357,7 +362,3 @@ def _mean(squares: Sequence[Tensor], count: int) -> float:
 
 def _leaves(weights: Parts) -> Parts:
     return tuple(w.detach().requires_grad_() for w in weights)
-
-
-def _detached(tree: Any) -> Any:
-    return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)

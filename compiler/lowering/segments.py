@@ -29,6 +29,7 @@ from torch.utils import _pytree
 from nestgraph import ops
 from nestgraph.compiler import fast
 from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Moves, Sums
+from nestgraph.compiler.lowering.trees import detached
 from nestgraph.compiler.lowering.windows import Windows
 from nestgraph.output import Output
 
@@ -59,7 +60,7 @@ class Segments:
     def initial(self, layers: Layers, batch: int) -> dict[str, Any]:
         """What a first state holds for coming gradients, given its layers."""
         tokens = torch.zeros(batch, 0, dtype=torch.long, device=_device(layers))
-        return {"tokens": tokens, "layers": layers, "sums": self._mover.no_sums(layers)}
+        return {"tokens": tokens, "layers": layers, "sums": self._mover.all_sums(layers, {})}
 
     def run(self, tokens: Tensor, state: State) -> Output:
         """Scores behind each token, and the state behind the last."""
@@ -73,7 +74,7 @@ class Segments:
                 answer = walk.straight(tokens, state, before)
             else:
                 answer = walk.from_base(tokens, state, self.ticks.base(before))
-        return answer if outer else Output(*_detached(tuple(answer)))
+        return answer if outer else Output(*detached(tuple(answer)))
 
     def loss(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, dict[str, Any]]:
         """The mean loss of a model with a horizon, and the state; at the memory of one window."""
@@ -132,7 +133,8 @@ class _Walk:
                 layers, sums = self._tick(at, layers, sums)
             if at == keep:
                 opening = Opening(layers, sums)
-        kept = {"tokens": everything[:, keep - base :].clone(), **opening._asdict()}
+        sums = self._mover.all_sums(*opening)
+        kept = {"tokens": everything[:, keep - base :].clone(), **opening._asdict(), "sums": sums}
         answered = torch.cat(logits, 1)[:, everything.shape[1] - tokens.shape[1] :]
         return Output(answered, _state(total, layers, kept))
 
@@ -168,7 +170,7 @@ class _Walk:
         first = partial(self._model.first_layers, self._prepared, moved)
         moved = self._mover.restarted(moved, at, first)
         if not through:
-            moved = self._mover.linked(_detached(moved), at)
+            moved = self._mover.linked(detached(moved), at)
         return moved, sums
 
     def _window(self, at: int, layers: Layers, sums: Sums) -> tuple[dict[Address, Any], Sums]:
@@ -201,7 +203,3 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 
 def _usable(x: Any) -> Any:
     return x.clone() if isinstance(x, Tensor) and x.is_inference() else x
-
-
-def _detached(tree: Any) -> Any:
-    return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)

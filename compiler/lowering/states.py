@@ -41,6 +41,7 @@ def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tup
         elif is_fast(memory):
             for part, tensors in (("A", value.weights), ("S", value.momentum)):
                 yield from ((f"{name}.{part}{i}", x) for i, x in enumerate(tensors))
+            yield from ((f"{name}.K{i}", x) for i, x in enumerate(value.grams))
         elif "members" in memory.attrs:
             yield from _stack_tensors(memory, value)
         elif memory.text("net") == "attention":

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils import _pytree
 
 from nestgraph import ops
 from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Parts, Roots, Sums
+from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
 
 if TYPE_CHECKING:
@@ -128,14 +128,14 @@ class _Walk:
             owners = self._mover.own_roots(roots, base + begin)
             slopes = self._backward(layers, scores, outer, labels, targets[:, own], owners)
             self.total = self.total + outer.detach()
-            layers = _detached(after)
+            layers = detached(after)
             if labels is not None:
                 layers, sums = self._tick(at, layers, sums, slopes, prepared)
-                layers, roots = _detached(layers), self._mover.moved_roots(roots, at)
+                layers, roots = detached(layers), self._mover.moved_roots(roots, at)
             if at == keep:
-                opening = (layers, _detached(sums))
+                opening = (layers, detached(sums))
         tail = everything[:, keep - base :].clone()  # a view would keep all of it
-        kept = {"tokens": tail, "layers": opening[0], "sums": opening[1]}
+        kept = {"tokens": tail, "layers": opening[0], "sums": self._mover.all_sums(*opening)}
         self.state = {"position": torch.tensor(total), "layers": layers, "open": kept}
 
     def _backward(
@@ -201,7 +201,3 @@ def _grouped(nodes: Mapping[Address, Parts], found: Sequence[Any]) -> dict[Addre
 def _loss(scores: Tensor, labels: Tensor) -> Tensor:
     flat = torch.where(labels < 0, IGNORED, labels).flatten()
     return F.cross_entropy(scores.flatten(0, 1), flat, reduction="sum", ignore_index=IGNORED)
-
-
-def _detached(tree: Any) -> Any:
-    return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)

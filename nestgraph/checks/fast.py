@@ -100,6 +100,13 @@ def a_fast_memory_has_one_event_a_tick(scope: Scope, memory: Memory) -> Iterator
             hint=f"delete `{field}`",
             span=spot(memory, f"rule.{field}"),
         )
+    if rule.erase.key is not None and memory.net.kind == "linear":  # of others NG322 says it
+        yield Finding(
+            message=f"`erase.key` has no meaning on `{scope.label(memory.name)}`: a task memory "
+            "erases under what it was asked",
+            hint="write `erase: key`",
+            span=rule.erase.span or spot(memory, "rule.erase"),
+        )
     for field, coefficient in coefficients(memory):
         if coefficient.per != "head" and memory.net.kind == "linear":  # of others NG322 says it
             yield Finding(

@@ -120,11 +120,15 @@ def implicit_needs_a_scalar_rate_and_an_error(scope: Scope, memory: Memory) -> I
 
 @memory_rule("NG327")
 def erasing_needs_keys(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """What is erased, and the norm in the implicit rate, come from the keys."""
+    """What is erased, and the norm in the implicit rate, come from the keys.
+
+    Those of a task memory on tokens are what its layers are given when it is asked.
+    """
+    asks = scope.in_model and memory.is_fast and memory.net.kind in ("linear", "mlp")
     if memory.keys or memory.net.kind == "attention" or (memory.is_step_group and scope.in_model):
         return
     for field, asked in (
-        ("erase", memory.rule.erase.where != "none"),
+        ("erase", memory.rule.erase.where != "none" and not asks),
         ("implicit", memory.rule.implicit),
     ):
         if asked:

@@ -369,11 +369,17 @@ def stack(
     frozen: Annotated[
         bool, typer.Option("--frozen", help="All rates at 0: the network as it is.")
     ] = False,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What it remembers, to go on from.")
+    ] = None,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Write back to --state what it remembers afterwards.")
+    ] = False,
 ) -> None:
     """Read a text with the MLPs of a Hugging Face network on clocks (extra `hf`)."""
     from nestgraph.cli.stack import stack_network
 
-    stack_network(network, level, data, max_bytes, frozen=frozen)
+    stack_network(network, level, data, max_bytes, frozen=frozen, state=state, learn=learn)
 
 
 @app.command()

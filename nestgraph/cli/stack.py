@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
     from nestgraph.training.stacked_stream import Online
 
 
 def stack_network(
-    network: str, levels: list[str], data: str, max_bytes: int | None, *, frozen: bool
+    network: str,
+    levels: list[str],
+    data: str,
+    max_bytes: int | None,
+    *,
+    frozen: bool,
+    state: Path | None = None,
+    learn: bool = False,
 ) -> None:
     """Prints what the network pays for the text, online.
 
@@ -22,25 +32,32 @@ def stack_network(
         data: the text's name or path.
         max_bytes: how much of it to read; all if None.
         frozen: whether to set the rates to 0, which is the network itself.
+        state: a file with what it remembers of earlier texts.
+        learn: whether to write back what it remembers afterwards; a new file if there is none.
 
     Raises:
-        InputError: for bad levels, networks or texts.
+        InputError: for bad levels, networks, texts or states, before anything is written.
     """
     from nestgraph.data import load_corpus
     from nestgraph.training.hf import StackedModel
+    from nestgraph.training.stacked_states import load_stacked, save_stacked
     from nestgraph.training.stacked_stream import parse_level, read_stacked, tokens_of
 
+    if learn and state is None:
+        raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
     parsed = [parse_level(level) for level in levels]
     if frozen:
         parsed = [dataclasses.replace(level, rate=0.0) for level in parsed]
     text = load_corpus(data).text[:max_bytes]
     model = StackedModel.load(network, parsed)
+    begun = state is not None and (state.exists() or not learn)
+    before = load_stacked(state, model) if begun and state is not None else None
     tokens = tokens_of(network, model, text)
 
     def tell(online: Online) -> None:
         typer.echo(f"tokens {online.tokens}  online {online.nats_per_token:.4f} nats per token")
 
-    online = read_stacked(model, tokens, len(text), tell)
+    online, after = read_stacked(model, tokens, len(text), tell, before)
     for level, moves in zip(model.levels, online.moves, strict=True):
         layers = ", ".join(map(str, level.layers))
         typer.echo(f"every {level.period} tokens, layers {layers}: {moves} moves")
@@ -48,3 +65,5 @@ def stack_network(
         f"online  {online.bits_per_byte:.4f} bits per byte over {online.tokens} tokens"
         f" of {len(text)} bytes{', frozen' if frozen else ''}"
     )
+    if learn and state is not None:
+        save_stacked(state, model, after)

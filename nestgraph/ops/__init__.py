@@ -13,7 +13,16 @@ from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.diagonal_delta import diagonal_delta
 from nestgraph.ops.displacement import displaced
-from nestgraph.ops.fast_net import Fast, FastRates, fast_net, fast_step, first_fast, last_rate
+from nestgraph.ops.fast_net import (
+    Fast,
+    FastRates,
+    asked_fast_net,
+    fast_net,
+    fast_step,
+    first_fast,
+    last_rate,
+    with_grams,
+)
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.heads import (
     decay,
@@ -57,6 +66,7 @@ __all__ = [
     "Written",
     "advance",
     "answer",
+    "asked_fast_net",
     "attend",
     "causal_conv",
     "coefficient",
@@ -105,5 +115,6 @@ __all__ = [
     "weights_at_boundary",
     "weights_before",
     "whole",
+    "with_grams",
     "write",
 ]

@@ -31,11 +31,14 @@ class Fast(NamedTuple):
         weights: its only state, matrices and biases.
         momentum: the same shapes; empty for a rule without momentum.
         rates: its coefficients that are flows, at the last position read, (B, 1 or H) each.
+        grams: sums of a aᵀ, (B, H, in, in), over what the first layers were given since the last
+            move; for a rule that erases.
     """
 
     weights: Parts
     momentum: Parts = ()
     rates: Parts = ()
+    grams: Parts = ()
 
 
 class FastRates(NamedTuple):
@@ -47,6 +50,7 @@ class FastRates(NamedTuple):
         retain: how much of the weights is kept.
         step: of the direction, outside the momentum.
         share: of the way from the old weights to the new.
+        erase_rate: of what the weights answer to what they were asked.
     """
 
     rate: Rate
@@ -54,14 +58,16 @@ class FastRates(NamedTuple):
     retain: Rate
     step: Rate
     share: Rate
+    erase_rate: Rate
 
 
-def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int) -> Fast:
+def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int, erased: int = 0) -> Fast:
     """The state before the first token: `parts` (H, ...) for every row, on a node of its own."""
     weights = tuple(part.expand(batch, *part.shape).clone() for part in parts)
     speeds = tuple(torch.zeros_like(weight) for weight in weights) if momentum else ()
     blank = tuple(weights[0].new_zeros(batch, 1) for _ in range(rates))
-    return Fast(weights, speeds, blank)
+    sides = [(*matrix.shape[:2], *(2 * matrix.shape[-1:])) for matrix in weights[:erased]]
+    return Fast(weights, speeds, blank, tuple(weights[0].new_zeros(side) for side in sides))
 
 
 def fast_net(
@@ -90,15 +96,42 @@ def fast_net(
         norm: of the last layer's output, over each head: none, layer_norm or rms_norm.
         slow: the norm's gain and shift, (H, E).
     """
-    matrices, biases = weights[:layers], weights[layers:]
-    heads, function = matrices[0].shape[1], between(activation, gated=gated)
-    a = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
-    for layer, matrix in enumerate(matrices):
-        a = function(a) if layer else a
-        a = _product(a, matrix)
-        a = a + biases[layer].unsqueeze(2) if biases else a
-    y = merge_heads(_normed(a, norm, slow))
+    a_BHTI, _ = _chain(x_BTW, weights, activation, layers, gated=gated)
+    y = merge_heads(_normed(a_BHTI, norm, slow))
     return x_BTW + y if residual else y
+
+
+def asked_fast_net(
+    x_BTW: Tensor,
+    weights: Parts,
+    activation: str,
+    *,
+    layers: int,
+    residual: bool,
+    gated: bool = False,
+    norm: str = "none",
+    slow: Parts = (),
+    erased: int,
+    whole: bool,
+) -> tuple[Tensor, Parts]:
+    """What `fast_net` answers, and Σ a aᵀ over the tokens, (B, H, in, in), of the first layers.
+
+    2 FLOPs a token and number of those more.
+
+    Args:
+        x_BTW: and all others, as in `fast_net`.
+        erased: how many layers.
+        whole: whether the sums have a gradient.
+    """
+    a_BHTI, inputs = _chain(x_BTW, weights, activation, layers, gated=gated)
+    y = merge_heads(_normed(a_BHTI, norm, slow))
+    given = inputs[:erased] if whole else [a.detach() for a in inputs[:erased]]
+    return x_BTW + y if residual else y, tuple(a.mT @ a for a in given)
+
+
+def with_grams(state: Fast, more: Parts) -> Fast:
+    """The state with sums of a piece added to its own."""
+    return state._replace(grams=tuple(map(torch.add, state.grams, more)))
 
 
 def last_rate(flow_BTH: Tensor) -> Tensor:
@@ -107,9 +140,15 @@ def last_rate(flow_BTH: Tensor) -> Tensor:
 
 
 def fast_step(
-    weights: Parts, momentum: Parts, slopes: Parts, rates: FastRates, *, steps: int
+    weights: Parts,
+    momentum: Parts,
+    slopes: Parts,
+    rates: FastRates,
+    *,
+    steps: int,
+    grams: Parts = (),
 ) -> tuple[Parts, Parts]:
-    """One move: S ← βS − ηG, A = αΘ + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
+    """One move: S ← βS − ηG, A = αΘ − ρΘK + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
 
     Bytes: the weights are large and the arithmetic small, so that a factor of 1 costs no pass.
 
@@ -117,8 +156,9 @@ def fast_step(
         weights: Θ.
         momentum: S, or empty.
         slopes: G.
-        rates: η, β, α, γ and c.
+        rates: η, β, α, γ, c and ρ.
         steps: of Newton-Schulz on S; 0 takes S as it is. Biases are never orthogonalised.
+        grams: K, of as many of the first matrices as erase.
 
     Returns:
         θ and S.
@@ -126,8 +166,10 @@ def fast_step(
     moved: list[Tensor] = []
     pushes: list[Tensor] = []
     for part, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
-        rate, beta, retain, step, share = (_over(one, weight) for one in rates)
+        rate, beta, retain, step, share, erase = (_over(one, weight) for one in rates)
         kept = _times(retain, weight)
+        if part < len(grams):
+            kept = kept - erase * (weight @ grams[part])
         if not (momentum or steps or isinstance(rate, Tensor) or isinstance(step, Tensor)):
             there = torch.add(kept, slope, alpha=-rate * step)
         else:
@@ -139,6 +181,22 @@ def fast_step(
             there = kept + _times(step, direction)
         moved.append(there if _is_one(share) else weight + share * (there - weight))
     return tuple(moved), tuple(pushes) if momentum else ()
+
+
+def _chain(
+    x_BTW: Tensor, weights: Parts, activation: str, layers: int, *, gated: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """W_L s(... W_1 x + b_1 ...) + b_L, head by head, and what each layer was given."""
+    matrices, biases = weights[:layers], weights[layers:]
+    heads, function = matrices[0].shape[1], between(activation, gated=gated)
+    a = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
+    inputs: list[Tensor] = []
+    for layer, matrix in enumerate(matrices):
+        a = function(a) if layer else a
+        inputs.append(a)
+        a = _product(a, matrix)
+        a = a + biases[layer].unsqueeze(2) if biases else a
+    return a, inputs
 
 
 def _product(a_BHTI: Tensor, matrix_BHOI: Tensor) -> Tensor:

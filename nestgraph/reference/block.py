@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from nestgraph.reference import asked, attention, memory, ops, starts
+from nestgraph.fast import erased_layers
+from nestgraph.reference import asked, attention, memory, ops, starts, task_rule
 from nestgraph.reference.nets import Function
 from nestgraph.reference.order import Job, Write, in_order
 from nestgraph.reference.starts import Parameters
@@ -61,6 +62,7 @@ class _Position:
     position: int
     flows: dict[str, Tensor]
     written: dict[str, MemoryState] = field(default_factory=dict)
+    asked: dict[str, Learned] = field(default_factory=dict)  # fast memories that note queries
     tails: dict[str, Tensor] = field(default_factory=dict)
 
     def do(self, job: Job) -> None:
@@ -87,7 +89,7 @@ class _Position:
         flows: dict[str, Tensor] = {}
         for name, fast in self.program.block.memories.items():
             if fast.is_fast:
-                now[name] = self.before.memories[name]
+                now[name] = self.asked.get(name, self.before.memories[name])
                 flows |= {flow: self.flows[flow] for _, flow in memory_flows(fast)}
         return LayerState(memories=now, tails=self.tails, flows=flows)
 
@@ -130,6 +132,9 @@ class _Position:
             return attention.attend(events, self.parameters.get(source.name, NONE), query)
         assert after is None or isinstance(after, Learned)
         at = "boundary" if source.is_fast else node.at
+        if query is not None and erased_layers(source):
+            known = self.asked.get(source.name, before)
+            self.asked[source.name] = task_rule.asked(source, self._function(source), known, query)
         return memory.read(source, self._function(source), before, after, query, at)
 
     def _write(self, written: Memory) -> MemoryState:

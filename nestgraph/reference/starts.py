@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from nestgraph.fast import erased_layers
 from nestgraph.parameters import head_widths, state_shapes
 from nestgraph.reference import attention, window
 from nestgraph.reference.coefficients import shape
@@ -100,6 +101,10 @@ def _first(
             else None
         ),
         share=like.new_ones(lead) if has_share(memory) else None,
+        grams=tuple(
+            like.new_zeros(*lead, *(2 * matrix.shape[-1:]))
+            for matrix in start[: erased_layers(memory)]
+        ),
     )
 
 

@@ -5,10 +5,10 @@ safetensors as it is. Inside, each memory has one of the two tuples below.
 
 Names: `position` (how many tokens were read), `{layer}.{memory}.A0` the running state's first
 part (matrices, input side first, then biases), `.anchor0` its anchor, `.S0` its momentum where
-the rule has one, `.kept` the retention since the last tick where a gradient needs it, `.share`
-the factor of `reduce`, `.window_k`, `.window_v`, `.window_rate`, `.window_delta` the events that
-an objective still counts; `.k` and `.v` the events of attention; `{layer}.{owner}.tail` the last
-inputs of a convolution.
+the rule has one, `.K0` what a task memory that erases was asked, `.kept` the retention since the
+last tick where a gradient needs it, `.share` the factor of `reduce`, `.window_k`, `.window_v`,
+`.window_rate`, `.window_delta` the events that an objective still counts; `.k` and `.v` the events
+of attention; `{layer}.{owner}.tail` the last inputs of a convolution.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from nestgraph.fast import erased_layers
 from nestgraph.parameters import state_shapes
 from nestgraph.reference import coefficients, window
 from nestgraph.reference.nets import Matrices
@@ -36,6 +37,8 @@ class Learned(NamedTuple):
         kept: Π α since the last tick, a factor as in `coefficients`, for `retain_first` on a
             level slower than `token`.
         share: c of the last position, (batch, heads); None where `reduce` is `sum`.
+        grams: K, sums of a aᵀ over what layers of a fast memory that erases were given since its
+            last move, (batch, heads, in, in), for the first layers.
     """
 
     running: Matrices
@@ -44,6 +47,7 @@ class Learned(NamedTuple):
     window: Window | None
     kept: Tensor | None
     share: Tensor | None
+    grams: Matrices = ()
 
 
 class Events(NamedTuple):
@@ -89,6 +93,7 @@ def _parts(memory: Memory, state: Learned) -> Iterator[tuple[str, Tensor]]:
     for part, tensors in (("A", state.running), ("anchor", state.anchor), ("S", state.momentum)):
         for index, tensor in enumerate(tensors):
             yield f"{part}{index}", tensor[..., 0] if vector else tensor
+    yield from ((f"K{index}", gram) for index, gram in enumerate(state.grams))
     if state.kept is not None:
         kept = state.kept.flatten(-2)
         yield "kept", kept[..., 0] if memory.rule.retain.per == "head" else kept
@@ -120,6 +125,7 @@ def unpack(prefix: str, memory: Memory, state: Mapping[str, Tensor]) -> MemorySt
         window=_window(prefix, memory, state),
         kept=_kept(memory, state[f"{prefix}.kept"]) if keeps_retention(memory) else None,
         share=state[f"{prefix}.share"] if has_share(memory) else None,
+        grams=tuple(state[f"{prefix}.K{i}"] for i in range(erased_layers(memory))),
     )
 
 

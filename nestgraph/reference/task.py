@@ -193,7 +193,9 @@ class Reading:
         else:
             # A node of its own: what others read of the source is no part of its gradient.
             start = tuple(weight.clone() for weight in self._state(source).anchor)
-        return _at(state, _nodes(start), tuple(map(torch.zeros_like, state.momentum)))
+        rest = tuple(map(torch.zeros_like, state.momentum))
+        grams = tuple(map(torch.zeros_like, state.grams))
+        return _at(state._replace(grams=grams), _nodes(start), rest)
 
     def _link(self) -> None:
         """Makes the states of the start nodes of the graph, and ties those that start as others.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.parameters import state_shapes
-from nestgraph.reference.nets import Matrices
+from nestgraph.reference.nets import Function, Matrices, forward, outer
 from nestgraph.reference.state import Learned
 from nestgraph.system import Coefficient, Memory, Rule
 
@@ -19,7 +19,7 @@ TINY = 1e-7
 def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Tensor]) -> Learned:
     """The state behind a tick.
 
-    S ← β S − η G,  A = α Θ + γ D(S),  θ = Θ + c (A − Θ).
+    S ← β S − η G,  A = α Θ − ρ Θ K + γ D(S),  θ = Θ + c (A − Θ).
 
     Args:
         memory: whose rule it is.
@@ -43,10 +43,29 @@ def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Te
             push = factor(rule.momentum, slope) * old.momentum[part] + push
         step = factor(rule.step, slope) * _direction(rule, push)
         there = factor(rule.retain, slope) * start + step
+        if part < len(old.grams):
+            own = rule.erase.rate
+            there = there - factor(rule.rate if own is None else own, slope) * (
+                start @ old.grams[part]
+            )
         weights.append(start + _share(memory, flows, slope) * (there - start))
         momentum.append(push)
     new = tuple(weights)
-    return old._replace(running=new, anchor=new, momentum=tuple(momentum) if old.momentum else ())
+    return old._replace(
+        running=new,
+        anchor=new,
+        momentum=tuple(momentum) if old.momentum else (),
+        grams=tuple(map(torch.zeros_like, old.grams)),
+    )
+
+
+def asked(memory: Memory, function: Function, state: Learned, query: Tensor) -> Learned:
+    """The state with one query more, (batch, heads, d_k), among what its layers were given."""
+    inputs = forward(function, state.anchor, query).layer_inputs[: len(state.grams)]
+    if memory.gradient != "full":  # nothing of a move is differentiated
+        inputs = tuple(a.detach() for a in inputs)
+    pairs = zip(state.grams, inputs, strict=True)
+    return state._replace(grams=tuple(gram + outer(a, a) for gram, a in pairs))
 
 
 def start(memory: Memory, drawn: Mapping[str, Tensor], like: Matrices) -> Matrices:

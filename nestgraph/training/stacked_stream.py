@@ -80,26 +80,30 @@ def read_stacked(
     tokens: Tensor,
     size: int,
     tell: Callable[[Online], None] = lambda online: None,
-) -> Online:
-    """Reads tokens (time,), once and in order.
+    state: StackedState | None = None,
+) -> tuple[Online, StackedState]:
+    """Reads tokens (time,), once and in order; answers with what it paid, and the state behind.
 
     Args:
         model: a network with its levels.
         tokens: at least two.
         size: bytes that they are of.
         tell: called behind every piece.
+        state: of what was read before; None at the start.
 
     Raises:
         InputError: for fewer tokens than a level needs to tick once.
     """
     slow = model.levels[-1].period
-    if len(tokens) <= slow:
+    state = model.initial_state() if state is None else state
+    before = state.position
+    if before + len(tokens) <= slow:
         raise InputError(
             "NG705",
-            f"the level of {slow} tokens never ticks: the text has {len(tokens)}",
+            f"the level of {slow} tokens never ticks: the text has {len(tokens)}"
+            + (f", behind {before} that were read" if before else ""),
             "give a longer text, or the level a shorter period",
         )
-    state: StackedState | None = None
     nats, step = 0.0, WINDOWS * model.window
     online = Online(tokens=0, nats=0.0, bytes=0, moves=())
     for begin in range(0, len(tokens) - 1, step):
@@ -113,11 +117,16 @@ def read_stacked(
                 "NG731", f"the loss became {nats} after {begin} tokens", "lower the levels' rates"
             )
         done = begin + len(labels)
-        moves = tuple((done - 1) // level.period for level in model.levels)
+        moves = tuple(
+            (before + done - 1) // level.period - max(0, before - 1) // level.period
+            for level in model.levels
+        )
         share = round(size * (done + 1) / len(tokens))
         online = Online(tokens=done, nats=nats, bytes=share, moves=moves)
         tell(online)
-    return online
+    with torch.no_grad():  # the last token has no label here: it may come with the next text
+        after: StackedState = model(tokens[None, -1:], state).state["stacked"]
+    return online, after
 
 
 def tokens_of(name: str | Path, model: StackedModel, text: bytes) -> Tensor:

@@ -62,7 +62,7 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
     Raises:
         InputError: when there is no such file, it was cut short, or it is another model's.
     """
-    header, tensors = _read(path)
+    header, tensors = read_tensors(path)
     if header.get("format") != FORMAT or "model" not in header:
         raise InputError(
             "NG761", f"`{path}` holds no state of nestgraph", "give a file that `--learn` wrote"
@@ -135,7 +135,12 @@ def detached(state: Any) -> Any:
     return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, state)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What the header of a file says, and its tensors.
+
+    Raises:
+        InputError: when there is no such file, or it was cut short.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())

@@ -179,6 +179,7 @@ RULES = {
     "mean": "rule: {rate: 0.9, reduce: mean}",
     "flows": "rule: {rate: eta, retain: alpha, momentum: beta, step: eta, reduce: beta}",
     "zero": "rule: {rate: 0.3}, init: zero",
+    "erase": "rule: {rate: 0.2, momentum: 0.5, erase: {where: layers, rate: [0.02, 0.01]}}",
     "fixed": "rule: {rate: 0.3}, init: {kind: fixed, std: 0.3}",
     "restarts": "rule: {rate: 0.3}, reset: twice",
 }
@@ -372,6 +373,26 @@ for index in range(100):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - early)
 """
     assert grown(body) < 8 * 1024
+
+
+def test_a_model_whose_memories_never_move_keeps_no_tokens() -> None:
+    """Nothing waits for a tick, so that a state has one size whatever was read."""
+    named = {"width": 8, "heads": 2, "depth": 1, "vocab": VOCAB, "expansion": 1}
+    changes: dict[str, object] = {f"vars.{key}": value for key, value in named.items()}
+    changes |= {f"levels.{level}": "never" for level in ("fast", "mid", "slow")}
+    changes["blocks.layer.memories.A.net"] = "{kind: attention, window: 16}"
+    changes["model.horizon"] = "never"
+    model = compile_model(load("cms-chain", set=changes).system)
+    state, sizes, kept = None, [], []
+    for _ in range(10):
+        with torch.no_grad():
+            _, state = model(torch.randint(VOCAB, (1, 1000)), state)
+        sizes.append(live_bytes())
+        kept.append({name: x.shape for name, x in model.flat_state(state).items()})
+
+    assert kept[0]["open.tokens"] == (1, 0)
+    assert all(one == kept[0] for one in kept)
+    assert max(sizes) <= 1.05 * sizes[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory in kilobytes")

@@ -72,7 +72,7 @@ def test_rates_of_zero_cost_what_the_network_costs_in_one_piece(folder: Path) ->
     tokens = torch.tensor(list(TEXT))
     told: list[Online] = []
 
-    online = read_stacked(model, tokens, len(TEXT), told.append)
+    online, _ = read_stacked(model, tokens, len(TEXT), told.append)
 
     with torch.no_grad():
         logits = model.network(tokens[None, :-1]).logits[0]
