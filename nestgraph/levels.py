@@ -46,6 +46,11 @@ class LevelRow:
     optimizer: tuple[str, ...] = ()
 
     @property
+    def foreign(self) -> bool:
+        """Whether only the optimizer of a model has this clock."""
+        return bool(self.optimizer) and not self.memories and not self.trains
+
+    @property
     def frequency(self) -> str:
         """Updates per token or per step, as text."""
         return frequency(self.clock)

@@ -1,19 +1,26 @@
 """Which layer of one stack stands for which of another, so that the two can be compared.
 
 A layer that is put in or taken out moves all that follow. So layers are paired in order and by
-the names of their blocks, and where a block was renamed by what is in it.
+the names of their blocks, and where blocks have different names by what is in them: what both
+hold under one name counts wholly where it says the same and by half where it does not, out of
+all names of the two. The most alike are paired first, each once and never crosswise; those below
+`_ALIKE` are strangers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import TypeAlias
 
+from nestgraph.fields import Part, fields, kind
 from nestgraph.rolling import Rolled, roll_up
 from nestgraph.system import FlatBlock, Layer, System
 
-_ALIKE = 0.5  # of all names of two blocks: those that both have
+_ALIKE = 0.34  # the same continuum of MLPs under another mixer makes Hope and its kin 0.39
+
+Contents: TypeAlias = Mapping[str, tuple[str, tuple[tuple[str, str], ...]]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,20 +61,43 @@ def _paired(old: Sequence[Rolled], new: Sequence[Rolled]) -> list[Pair]:
 
 
 def _renamed(old: Sequence[Rolled], new: Sequence[Rolled]) -> list[Pair]:
-    """Layers without a namesake, paired in order where their blocks hold much the same."""
-    left = list(old)
+    """Layers without a namesake, in the new order; what is gone stands in its place."""
     found: list[Pair] = []
-    for layer in new:
-        twin = next((o for o in left if _alike(o.layer.block, layer.layer.block)), None)
+    twins = _twins(old, new)
+    told = 0  # of the old layers
+    for at, layer in enumerate(new):
+        twin = twins.get(at)
         if twin is not None:
-            before = left[: left.index(twin)]
-            left = left[left.index(twin) + 1 :]
-            found += [Pair(old=gone, new=None) for gone in before]
-        found.append(Pair(old=twin, new=layer))
-    return [*found, *(Pair(old=gone, new=None) for gone in left)]
+            found += [Pair(old=gone, new=None) for gone in old[told:twin]]
+            told = twin + 1
+        found.append(Pair(old=None if twin is None else old[twin], new=layer))
+    return [*found, *(Pair(old=gone, new=None) for gone in old[told:])]
 
 
-def _alike(old: FlatBlock, new: FlatBlock) -> bool:
-    names = [{*block.memories, *block.nodes} for block in (old, new)]
-    both, either = names[0] & names[1], names[0] | names[1]
-    return len(both) >= _ALIKE * len(either)
+def _twins(old: Sequence[Rolled], new: Sequence[Rolled]) -> dict[int, int]:
+    """The place in the old stack of each new layer that has a twin there, the most alike first."""
+    before, after = ([_contents(one.layer.block) for one in stack] for stack in (old, new))
+    scores = sorted(
+        (-_share(was, now), i, j) for i, was in enumerate(before) for j, now in enumerate(after)
+    )
+    found: dict[int, int] = {}
+    for score, i, j in scores:
+        if -score >= _ALIKE and all((i - k) * (j - at) > 0 for at, k in found.items()):
+            found[j] = i
+    return found
+
+
+def _contents(block: FlatBlock) -> Contents:
+    """What each memory and node of a block says, by its name."""
+    parts: Mapping[str, Part] = {**block.memories, **block.nodes}
+    return {
+        name: (kind(part), tuple((field.name, field.value) for field in fields(part)))
+        for name, part in parts.items()
+    }
+
+
+def _share(old: Contents, new: Contents) -> float:
+    """How much of two blocks is alike, from 0 to 1."""
+    both = old.keys() & new.keys()
+    same = sum(old[name] == new[name] for name in both)
+    return (same + len(both)) / 2 / max(1, len(old.keys() | new.keys()))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from nestgraph.levels import LevelRow, levels
+from nestgraph.levels import LevelRow, nested_levels
 from nestgraph.system import Clock, System
+from nestgraph.trainer import opened
 from nestgraph.viz.engine import DrawError
 from nestgraph.viz.level_scene import heading, level_id
 from nestgraph.viz.metrics import shorten, text_width
 from nestgraph.viz.place import MARGIN
 from nestgraph.viz.scene import Rect, Scene, Shape, Text
 from nestgraph.viz.theme import NAME_SIZE, TEXT_SIZE, TITLE_SIZE
-from nestgraph.viz.tones import tones
+from nestgraph.viz.tones import Ticks, tones
 
 _COLUMNS = 128  # of the longest raster; longer spans put several positions in a column
 _LEAST = 32  # positions that are shown unless asked otherwise
@@ -24,6 +25,9 @@ _LABELS = 8  # numbers along the axis
 _SPAN = re.compile(r"(?:(\d+):)?(\d+)(?: +(tokens|steps))?")
 _ROW, _GAP = 40, 8
 _WIDE, _NARROW = 16, 6  # widths of a column
+
+Span = tuple[int, int, str]
+"""First and last position, and their unit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +40,9 @@ class Row:
 
     @property
     def title(self) -> str:
-        """`1 slow, every 16 steps`."""
-        return f"{self.level.rank} {self.level.name}, {self.level.period}"
+        """`1 slow, every 16 steps`; of a clock that only the optimizer has, that it is so."""
+        alone = " (optimizer)" if self.level.foreign else ""
+        return f"{self.level.rank} {self.level.name}, {self.level.period}{alone}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,26 +97,29 @@ def raster(system: System, span: str | None = None) -> Raster:
     Raises:
         DrawError: if the span can't be read.
     """
-    rows = levels(system)
+    rows = nested_levels(opened(system))
     if span is not None:
-        panels = [_panel(system, rows, *_span(rows, span))]
+        shown = [(rows, _span(rows, span))]
     else:
-        inner = [row for row in rows if row.clock.unit == "tokens"]
-        outer = [row for row in rows if row not in inner]
-        panels = [_panel(system, outer, 1, _two_periods(outer), "steps")]
-        panels += [_panel(system, inner, 1, _two_periods(inner), "tokens")] if inner else []
-    return Raster(name=system.name, panels=tuple(panels))
+        inner = tuple(row for row in rows if row.clock.unit == "tokens")
+        outer = tuple(row for row in rows if row not in inner)
+        units = ((outer, "steps"), (inner, "tokens"))
+        shown = [(some, (1, _two_periods(some), unit)) for some, unit in units if some]
+    context, colours = system.training.context, tones(rows)
+    panels = tuple(_panel(context, some, colours, over) for some, over in shown)
+    return Raster(name=system.name, panels=panels)
 
 
 def _two_periods(rows: Sequence[LevelRow]) -> int:
     return max([_LEAST, *(2 * row.clock.period for row in rows)])
 
 
-def _panel(system: System, rows: Sequence[LevelRow], first: int, last: int, unit: str) -> Panel:
+def _panel(
+    context: int, rows: Sequence[LevelRow], colours: Mapping[Ticks, str], span: Span
+) -> Panel:
+    first, last, unit = span
     width = ceil((last - first + 1) / _COLUMNS)
     starts = range(first, last + 1, width)
-    colours = tones(levels(system))
-    context = system.training.context
 
     def ticks(row: LevelRow) -> Iterator[bool]:
         for at in starts:
@@ -130,7 +138,7 @@ def _panel(system: System, rows: Sequence[LevelRow], first: int, last: int, unit
     return Panel(told=told, unit=unit, first=first, each=width, rows=made, labels=labels)
 
 
-def _span(rows: Sequence[LevelRow], given: str) -> tuple[int, int, str]:
+def _span(rows: Sequence[LevelRow], given: str) -> Span:
     read = _SPAN.fullmatch(given.strip())
     first, last = (int(read[1] or 1), int(read[2])) if read else (1, 0)
     if read is None or not 1 <= first <= last or last > _FARTHEST:
@@ -225,15 +233,16 @@ def _line_of_text(content: str, left: float, top: float, width: float) -> Shape:
 
 
 def _title(row: Row) -> tuple[str, str]:
-    held = len(row.level.memories)
+    held, trained_by = len(row.level.memories), len(row.level.optimizer)
     more = f", {held} {'memory' if held == 1 else 'memories'}" if held else ""
+    more += f", {trained_by} of the optimizer" if trained_by else ""
     name = shorten(f"{row.level.rank}  {row.level.name}", 200, NAME_SIZE, bold=True)
     return name, f"{row.level.period}{more}"
 
 
 def _row(row: Row, band: Rect, left: float, column: int) -> Iterator[Shape]:
     title = _title(row)
-    name = level_id(row.level.rank)
+    name = level_id(row.level)
     texts = (
         Text(
             content=title[0],

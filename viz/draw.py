@@ -12,6 +12,7 @@ from nestgraph.errors import NO_SOURCES
 from nestgraph.spec import Spec
 from nestgraph.system import System
 from nestgraph.viz.clock import Raster
+from nestgraph.viz.clock_outline import clock_outline
 from nestgraph.viz.dot import to_dot
 from nestgraph.viz.engine import DrawError, paint
 from nestgraph.viz.flow_layout import flow_scene
@@ -181,9 +182,8 @@ def to_png(scene: Scene, theme: Theme) -> bytes:
 
 def _mermaid(job: Job) -> str:
     made = written_of(job.system, job.wish)
-    if isinstance(made, Raster):
-        raise DrawError("Mermaid has no form for the clock view; draw it as svg or txt")
-    return to_mermaid(made, job.colours)
+    outline = clock_outline(made) if isinstance(made, Raster) else made
+    return to_mermaid(outline, job.colours)
 
 
 def _text(job: Job) -> str:

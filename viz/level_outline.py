@@ -30,7 +30,7 @@ def level_outline(view: View) -> Outline:
 def _band(band: Band, tone: str) -> Part:
     row = band.row
     return Part(
-        id=level_id(row.rank),
+        id=level_id(row),
         kind="level",
         title=f"Level {row.rank}: {row.name}",
         facts=(("", f"{row.period}, frequency {row.frequency}"),),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
+from nestgraph.levels import LevelRow
 from nestgraph.viz.arrows import LENGTHS
 from nestgraph.viz.layout import Picture, PlacedBand, PlacedBox, PlacedGroup, PlacedWire
 from nestgraph.viz.legend import legend
@@ -50,9 +51,9 @@ def rows(texts: list[tuple[str, float, bool]], rect: Rect) -> Iterator[Text]:
         top += height
 
 
-def level_id(rank: int) -> str:
-    """The id of the band of a level."""
-    return f"level {rank}"
+def level_id(row: LevelRow) -> str:
+    """The id of the band of a level: by its clock, since ranks count what a view shows."""
+    return f"level {row.period}"
 
 
 def _row(size: float) -> float:
@@ -68,7 +69,7 @@ def _bands(picture: Picture) -> Iterator[Shape]:
     for band in picture.bands:
         row = band.band.row
         paint = colours[row.clock.unit, row.clock.period]
-        name = level_id(row.rank)
+        name = level_id(row)
         yield Shape(
             id=name,
             kind="level",

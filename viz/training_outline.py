@@ -88,13 +88,28 @@ def _moved(system: System) -> Moved:
     return {level: tuple(held) for (_, level), held in sorted(by_level.items())}
 
 
+def moved_parts(system: System) -> Mapping[int, tuple[str, ...]]:
+    """The boxes of parameters in a model's optimizer view, by the steps between their moves."""
+    if trainer_of(system) is None:
+        return {}
+    found: dict[int, tuple[str, ...]] = {}
+    for level, held in _moved(system).items():
+        period = held[0].period
+        found[period] = (*found.get(period, ()), _moved_id(level))
+    return found
+
+
+def _moved_id(level: str) -> str:
+    return f"parameters {level}"
+
+
 def _moved_part(level: str, held: tuple[ParameterSpec, ...]) -> Part:
     counted: Counter[str] = Counter()
     for parameter in held:
         counted[parameter.role] += parameter.size
     period = held[0].period
     return Part(
-        id=f"parameters {level}",
+        id=_moved_id(level),
         kind="parameters",
         title=f"parameters: {level}",
         badge=f"{sum(counted.values()):,}",
@@ -116,7 +131,7 @@ def _moves(system: System, trainer: System, frame: Part, moved: Moved) -> Iterat
         chosen = {choose(listed, traits_of(parameter)) for parameter in held}
         for place in sorted(place for place in chosen if place is not None):
             for learner in learners[place]:
-                yield Link(source=learner, target=f"parameters {level}", kind="task")
+                yield Link(source=learner, target=_moved_id(level), kind="task")
 
 
 def _learns(part: Part, group: str) -> bool:

@@ -57,8 +57,10 @@ class NestedOptimizer(Optimizer):
         blank: makes an optimizer without parameters again from that, for copies.
         rules: blocks with the parameters that they take.
         programs: one for each rule.
+        seen: is given each group that ticks and the gradients that it ticks on; copies have none.
     """
 
+    seen: Callable[[Group, list[Tensor]], None] | None = None
     spec_name: ClassVar[str] = ""
     system: ClassVar[System]
     blank: ClassVar[Callable[[System], NestedOptimizer]]
@@ -293,6 +295,8 @@ class NestedOptimizer(Optimizer):
 
     def _move(self, group: Group) -> None:
         chosen = self._ready(group)
+        if self.seen is not None:
+            self.seen(group, [gradient for _, _, gradient in chosen])
         if not group["foreach"]:
             for one in chosen:
                 self._run(group, [one])

@@ -37,7 +37,7 @@ def write_report(folders: Sequence[Path], page: Path | None = None) -> tuple[Pat
         raise InputError(
             "NG809",
             "a report needs matplotlib, which is not installed",
-            "pip install 'nestgraph[report]'",
+            "pip install 'nestgraph[report]', or '.[report]' in a checkout",
         )
     from nestgraph.report.page import html_page
     from nestgraph.report.plots import drawn, figures

@@ -23,6 +23,7 @@ STYLES = ("-", "--", "-.", ":")
 OF_LEVELS = (
     ("updates", "Updates of each level", "updates so far"),
     ("update_norm", "Size of one update of each level", "Euclidean norm"),
+    ("surprise", "Surprise of each level", "norm of the gradient behind an update"),
     ("state_norm", "Size of each level's state", "Euclidean norm"),
     ("lr", "Learning rate of each level", "learning rate"),
 )

@@ -103,7 +103,8 @@ def _partial(schema: Any) -> Any:
         return schema
     changed = {key: value for key, value in schema.items() if key not in _STRICT}
     if isinstance(changed.get("$ref"), str):
-        changed["$ref"] = changed["$ref"].replace("#/$defs/", f"#/$defs/{PARTIAL}")
+        name = changed["$ref"].removeprefix("#/$defs/")
+        changed["$ref"] = f"#/$defs/{PARTIAL}{name.removeprefix(PARTIAL)}"  # may be one already
     if "oneOf" in changed:  # without the field that tells them apart several may fit
         changed["anyOf"] = changed.pop("oneOf")
     return {key: _partial(value) for key, value in changed.items()}

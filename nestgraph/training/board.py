@@ -38,7 +38,7 @@ def wants_board(home: Path | None, asked: bool) -> bool:
         raise InputError(
             "NG809",
             "event files need tensorboard, which is not installed",
-            "pip install 'nestgraph[tensorboard]'",
+            "pip install 'nestgraph[tensorboard]', or '.[tensorboard]' in a checkout",
         )
     return True
 

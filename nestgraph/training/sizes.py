@@ -1,9 +1,10 @@
-"""How far each level moves, and how large its state is, while a model trains.
+"""How far each level moves, what surprises it, and how large it is, while a model trains.
 
-For a level on steps, `update_norm` is the Euclidean norm of one update of its parameters, and
-`state_norm` that of the parameters. For a level on tokens both are of one memory's running
-matrices in the mean over its memories and the rows of a batch: how far a training sequence has
-moved them from where they started, and how large they are at its end.
+For a level on steps, `update_norm` is the Euclidean norm of one update of its parameters,
+`surprise` that of the gradient behind it, after clipping, in the mean over the steps since its
+last tick, and `state_norm` that of the parameters. For a level on tokens, the first and the last
+are of one memory's running matrices in the mean over its memories and the rows of a batch: how far
+a training sequence has moved them from where they started, and how large they are at its end.
 
 Measured is about every tenth step, or every tick of a level that ticks more rarely, so that it
 costs next to nothing; a step is measured or not by its number alone, so that a run that was stopped
@@ -51,6 +52,8 @@ class Sizes(L.Callback):
         self._names: dict[str, None] = {}
         self._before: list[tuple[str, list[Tensor], list[Tensor]]] = []
         self._handles: list[RemovableHandle] = []
+        self._squares: dict[str, float] = {}
+        self._optimizer: NestedOptimizer | None = None
         self._due = False
 
     def row(self) -> Row:
@@ -64,6 +67,7 @@ class Sizes(L.Callback):
         levels = list(self._token_levels)
         if isinstance(optimizer, NestedOptimizer):
             levels += [group[LEVEL] for group in optimizer.param_groups]
+            self._optimizer, optimizer.seen = optimizer, self._see
             pre, post = self._keep_parameters, self._measure_updates
             self._handles = [
                 optimizer.register_step_pre_hook(pre),
@@ -71,8 +75,9 @@ class Sizes(L.Callback):
             ]
         if self._homes:
             self._handles.append(module.model.register_forward_hook(self._look_at_states))
-        names = (f"{what}_norm/{level}" for what in ("update", "state") for level in levels)
-        self._names = dict.fromkeys(names)
+        on_steps = [level for level in levels if level not in self._token_levels]
+        columns = (("update_norm", levels), ("surprise", on_steps), ("state_norm", levels))
+        self._names = dict.fromkeys(f"{what}/{level}" for what, some in columns for level in some)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -86,6 +91,8 @@ class Sizes(L.Callback):
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        if self._optimizer is not None:
+            self._optimizer.seen = None
 
     def _look_at_states(self, model: Any, _inputs: Any, output: Any) -> None:
         if self._due and model.training:
@@ -93,13 +100,19 @@ class Sizes(L.Callback):
 
     def _keep_parameters(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
         due: dict[str, list[Tensor]] = {}
-        for group in optimizer.param_groups:
-            if _is_measured(group):
-                due.setdefault(group[LEVEL], []).extend(group["params"])
+        for group in filter(_is_measured, optimizer.param_groups):
+            due.setdefault(group[LEVEL], []).extend(group["params"])
+        self._squares = dict.fromkeys(due, 0.0)
         self._before = [
             (level, parameters, [p.detach().clone() for p in parameters])
             for level, parameters in due.items()
         ]
+
+    def _see(self, group: Group, gradients: list[Tensor]) -> None:
+        """Adds up what a tick learns from."""
+        if group[LEVEL] in self._squares:
+            self._squares[group[LEVEL]] += _norm(gradients) ** 2
+            self._row[f"surprise/{group[LEVEL]}"] = math.sqrt(self._squares[group[LEVEL]])
 
     def _measure_updates(self, _optimizer: Any, _args: Any, _kwargs: Any) -> None:
         for level, parameters, before in self._before:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +129,49 @@ def test_a_renamed_block_is_known_by_what_is_in_it() -> None:
     assert diff.stack == (Change(name="0.better", old="b x3", new="better x3"),)
     assert not diff.nodes
     assert not diff.edges
+
+
+def test_what_two_blocks_of_other_names_share_is_no_difference(
+    golden: Callable[[str, str], None],
+) -> None:
+    diff = compare(load("hope").system, load("hope-attention").system)
+    (renamed,) = diff.stack
+    assert (renamed.old, renamed.new) == ("hope x4", "hope_attention x4")
+    assert diff.nodes
+    assert all(node.id.split("/")[1].startswith("a.") for node in diff.nodes)
+    golden("diff/hope-hope-attention.txt", f"{diff}\n")
+    told = json.dumps(diff.as_json(), indent=1, ensure_ascii=False)
+    golden("diff/hope-hope-attention.json", f"{told}\n")
+
+
+def test_the_most_alike_of_renamed_blocks_are_paired_and_never_crosswise() -> None:
+    stack = "stack: [{block: b, repeat: 3}, {block: f}]"
+    names = SPEC.replace("  b:\n", "  c:\n").replace("  f:\n", "  g:\n")
+    kept = names.replace(stack, "stack: [{block: c, repeat: 3}, {block: g}]")
+    turned = names.replace(stack, "stack: [{block: g}, {block: c, repeat: 3}]")
+    told = [
+        [
+            (change.old, change.new)
+            for change in compare(changed().system, spec_of(new).system).stack
+        ]
+        for new in (kept, turned)
+    ]
+    assert told[0] == [("b x3", "c x3"), ("f x1", "g x1")]
+    assert sorted(told[1], key=str) == [("b x3", "c x3"), ("f x1", None), (None, "g x1")] or (
+        sorted(told[1], key=str) == [("b x3", None), ("f x1", "g x1"), (None, "c x3")]
+    )
+
+
+def test_blocks_that_share_little_are_strangers() -> None:
+    stranger = SPEC.replace("{block: b, repeat: 3}", "{block: f}").replace(
+        "stack: [{block: f}, ", "stack: [{block: h}, "
+    )
+    stranger = stranger.replace("model:", "  h: {nodes: {out: {op: rms_norm, in: x}}}\nmodel:")
+    diff = compare(changed().system, spec_of(stranger).system)
+    assert [(change.old, change.new) for change in diff.stack] == [
+        ("b x3", None),
+        (None, "h x1"),
+    ] or ([(change.old, change.new) for change in diff.stack] == [(None, "h x1"), ("b x3", None)])
 
 
 def test_nodes_that_differ_alike_stand_together_in_text() -> None:

@@ -39,7 +39,12 @@ training: {steps: 40, seed: SEED, context: 8, batch: 2}
 
 
 def make_run(
-    folder: Path, seed: int = 0, doc: str = "Small.", steps: int = 40, **spec: str
+    folder: Path,
+    seed: int = 0,
+    doc: str = "Small.",
+    steps: int = 40,
+    surprise: bool = True,
+    **spec: str,
 ) -> Path:
     """A folder as `nestgraph train` leaves it, with numbers of no training."""
     folder.mkdir(parents=True)
@@ -50,6 +55,7 @@ def make_run(
     (folder / "resolved.yaml").write_text(text)
     columns = [f"{what}/{level}" for what in ("updates", "update_norm", "state_norm")
                for level in LEVELS]  # fmt: skip
+    columns += ["surprise/step"] * surprise
     names = ["step", "train_loss", "val_loss", "val_bits_per_byte", *columns, "lr/step"]
     with (folder / "metrics.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, names)
@@ -94,8 +100,8 @@ def reported(*folders: Path) -> tuple[Page, Path]:
 def test_a_report_is_one_page_with_its_plots_inside_and_beside_it(tmp_path: Path) -> None:
     page, plots = reported(make_run(tmp_path / "run"))
     assert (tmp_path / "run" / "report.html").is_file()
-    names = {"loss", "bits-per-byte", "tokens-per-second", "updates", "update-norm", "state-norm",
-             "lr"}  # fmt: skip
+    names = {"loss", "bits-per-byte", "tokens-per-second", "updates", "update-norm", "surprise",
+             "state-norm", "lr"}  # fmt: skip
     assert {path.name for path in plots.iterdir()} == {
         f"{name}.{form}" for name in names for form in ("svg", "png")
     }
@@ -113,6 +119,13 @@ def test_the_numbers_are_those_of_the_run(tmp_path: Path) -> None:
     assert "every 4 steps" in page.words
     assert "abacus" in page.words
     assert "# as written" in page.words
+
+
+def test_a_run_from_before_surprise_was_recorded_is_reported_without_it(tmp_path: Path) -> None:
+    page, plots = reported(make_run(tmp_path / "run", surprise=False))
+    assert "Surprise" not in page.words
+    assert not (plots / "surprise.svg").exists()
+    assert (plots / "update-norm.svg").is_file()
 
 
 def test_each_run_has_its_curves(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from building import model_of
 
 from nestgraph.spec import load
-from nestgraph.system import NEVER, Clock, System
+from nestgraph.system import NEVER, Clock, FlatBlock, Memory, System
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.clock import Panel, raster, ticks_within
 
@@ -82,10 +83,41 @@ def test_a_span_that_can_not_be_read_is_refused(span: str) -> None:
         raster(hope(), span)
 
 
-def test_a_raster_is_drawn_in_every_format_but_mermaid() -> None:
+def test_mermaid_lists_the_first_ticks_of_each_level() -> None:
+    text = str(draw(hope(), format="mmd", view="clock"))
+    assert '["1 slow, every 16 steps<br/>ticks at 16, 32"]' in text
+    assert "ticks at 4, 8, 12, 16, 20, 24, 28, 32" in text
+    assert "ticks at 1, 2, 3, 4, 5, 6, 7, 8, and 24 more" in text
+    long = str(draw(hope(), format="mmd", view="clock", span="1:4096"))
+    assert "ticks at 993 to 1024, 2017 to 2048, 3041 to 3072, 4065 to 4096" in long
+    assert "no tick" in str(draw(hope(), format="mmd", view="clock", span="7 tokens"))
+
+
+def test_a_hostile_clock_stays_within_its_box() -> None:
+    level = '<script>`"]; click n0 call x()'
+    system = hope()
+    assert system.model is not None
+    layers = tuple(
+        replace(layer, block=replace(layer.block, memories=_on_clock(layer.block, level)))
+        for layer in system.model.layers
+    )
+    system = replace(system, name=level, model=replace(system.model, layers=layers))
+    text = str(draw(system, format="mmd", view="clock"))
+    assert "#60;script#62;" in text
+    assert not {"<script", "`"} & {sign for sign in ("<script", "`") if sign in text}
+    assert all(line.count('"') in (0, 2) for line in text.splitlines())
+
+
+def _on_clock(block: FlatBlock, name: str) -> dict[str, Memory]:
+    """The memories of a block, on clocks of another name."""
+    return {
+        key: replace(memory, level=replace(memory.level, name=name))
+        for key, memory in block.memories.items()
+    }
+
+
+def test_a_raster_is_drawn_in_every_format() -> None:
     body = "memories:\n  M: {keys: x, values: x, level: chunk}\nnodes: {out: {read: M, query: x}}"
     system = model_of(body)
-    for form in ("svg", "png", "pdf", "dot", "txt"):
+    for form in ("svg", "png", "pdf", "dot", "mmd", "txt"):
         assert draw(system, format=form, view="clock")
-    with pytest.raises(DrawError, match="Mermaid has no form"):
-        draw(system, format="mmd", view="clock")

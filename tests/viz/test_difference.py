@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -41,6 +42,18 @@ def test_a_system_does_not_differ_from_itself() -> None:
     assert statuses(same) == {}
     assert wires(same) == set()
     assert {part.tone for part in same.all()} == {"same"}
+
+
+def test_what_two_blocks_of_other_names_share_is_drawn_as_the_same(
+    golden: Callable[[str, str], None],
+) -> None:
+    old, new = load("hope").system, load("hope-attention").system
+    drawn = difference(old, new)
+    kept = {part.id: part for part in drawn.all()}
+    for level in ("b", "c", "out"):
+        assert kept[f"0.hope_attention/{level}.M.write"].tone == "same"
+    assert kept["0.hope_attention"].title == "hope -> hope_attention"
+    golden("diff/hope-hope-attention.svg", str(draw_diff(old, new)))
 
 
 def test_a_changed_value_is_told_before_and_after() -> None:

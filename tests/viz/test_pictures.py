@@ -105,7 +105,7 @@ def _overlap(one: Extent, other: Extent) -> bool:
 def test_levels_stand_below_each_other_in_their_order(name: str) -> None:
     system = load(name).system
     bands = with_class(svg_of(system), "level")
-    assert [band.id for band in bands] == [f"level {row.rank}" for row in levels(system)]
+    assert [band.id for band in bands] == [f"level {row.period}" for row in levels(system)]
     extents = [band.shapes[0] for band in bands]
     assert all(upper.bottom < lower.top for upper, lower in pairwise(extents))
     assert len({(extent.left, extent.right) for extent in extents}) == 1

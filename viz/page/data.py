@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
-from nestgraph.levels import LevelRow, levels
+from nestgraph.levels import LevelRow, nested_levels
 from nestgraph.system import System
-from nestgraph.trainer import trainer_of
+from nestgraph.trainer import opened
 from nestgraph.viz.clock import raster
 from nestgraph.viz.difference import GONE
 from nestgraph.viz.engine import DrawError
@@ -18,10 +18,10 @@ from nestgraph.viz.outline import Outline, Part
 from nestgraph.viz.page.details import Details
 from nestgraph.viz.page.raster import raster_data
 from nestgraph.viz.svg import inline_svg
-from nestgraph.viz.training_outline import trained_name
+from nestgraph.viz.training_outline import moved_parts
 from nestgraph.viz.views import ViewName, Wish, scene_of
 
-_LONGEST = 65_536  # positions of the slider
+_LONGEST = 65_536  # places of the slider, in either unit
 _LEAST = 64
 
 
@@ -67,19 +67,14 @@ def spec_data(
             if one is wish:  # what was asked for; the others are shown as far as they can be
                 raise
             problems.append(f"{one.view}: {error}")
-    rows = levels(system)
-    context = system.training.context
     return {
         "name": system.name,
         "path": path,
         "views": views,
         "nodes": Details(system, sources, keys).all(),
-        "clocks": [_clock(row, keys, _trained(system, row)) for row in rows],
         "raster": raster_data(raster(system, wish.span if wish is not None else None), keys),
-        "unit": "tokens" if system.model is not None else "steps",
-        "context": context,
-        "span": _span(rows, context, system.model is not None),
         "problems": problems,
+        **_time(system, keys),
     }
 
 
@@ -99,20 +94,14 @@ def difference_data(old: Side, new: Side, outline: Outline) -> dict[str, Any]:
     shown = {keys(part.id): part for part in outline.all()}
     known = Details(*old, lambda name: keys(GONE + name)).all()
     known |= Details(*new, keys).all()
-    system, _ = new
-    rows = levels(system)
-    counts_tokens = system.model is not None
     return {
         "name": outline.name,
         "path": "",
         "views": {"difference": picture},
         "nodes": {key: _changed(known[key], shown[key]) for key in shown if key in known},
-        "clocks": [_clock(row, keys) for row in rows],
         "raster": [],
-        "unit": "tokens" if counts_tokens else "steps",
-        "context": system.training.context,
-        "span": _span(rows, system.training.context, counts_tokens),
         "problems": [],
+        **_time(new[0], keys),
     }
 
 
@@ -129,49 +118,63 @@ def broken_data(name: str, findings: Sequence[str]) -> dict[str, Any]:
         "path": name,
         "views": {},
         "nodes": {},
-        "clocks": [],
         "raster": [],
-        "unit": "tokens",
-        "context": 1,
-        "span": _LEAST,
         "problems": list(findings),
+        "clocks": [],
+        "units": ["tokens"],
+        "context": 1,
+        "spans": [_LEAST],
     }
 
 
 def _wishes(system: System, first: Wish | None) -> list[Wish]:
     """All views, the one that was asked for before the others."""
-    names: tuple[ViewName, ...] = ("levels", "block", "clock", "optimizer")
-    if system.model is None:  # the flows of an optimizer are its optimizer view
-        names = ("levels", "optimizer", "clock")
     ahead = [] if first is None else [first]
-    return ahead + [Wish(view=name) for name in names if first is None or name != first.view]
-
-
-def _trained(system: System, row: LevelRow) -> list[str]:
-    """Memories of a model's optimizer that tick with a level of the model."""
-    trainer = trainer_of(system)
-    return [
-        trained_name(memory)
-        for other in (() if trainer is None else levels(trainer))
-        for memory in other.memories
-        if (other.clock.unit, other.clock.period) == (row.clock.unit, row.clock.period)
+    return ahead + [
+        Wish(view=name) for name in _names(system) if first is None or name != first.view
     ]
 
 
-def _clock(row: LevelRow, keys: Callable[[str], str], more: Sequence[str] = ()) -> dict[str, Any]:
+def _names(system: System) -> tuple[ViewName, ...]:
+    """The levels of the optimizer have a view where some are on clocks that no other has."""
+    if system.model is None:  # the flows of an optimizer are its optimizer view
+        return "levels", "optimizer", "clock"
+    if any(row.foreign for row in nested_levels(system)):
+        return "levels", "nested", "block", "clock", "optimizer"
+    return "levels", "block", "clock", "optimizer"
+
+
+def _time(system: System, keys: Callable[[str], str]) -> dict[str, Any]:
+    """What the slider goes over: places in each unit, and what ticks there."""
+    rows = nested_levels(opened(system))
+    units = ("tokens", "steps") if system.model is not None else ("steps",)
+    context = system.training.context
     return {
-        "rank": row.rank,
-        "name": row.name,
-        "unit": row.clock.unit,
-        "period": row.clock.period,
-        "keys": [keys(level_id(row.rank)), *map(keys, (*row.memories, *more))],
+        "clocks": list(_clocks(system, rows, keys)),
+        "units": list(units),
+        "context": context,
+        "spans": [_span(rows, unit, context) for unit in units],
     }
 
 
-def _span(rows: Sequence[LevelRow], context: int, counts_tokens: bool) -> int:
+def _clocks(
+    system: System, rows: Sequence[LevelRow], keys: Callable[[str], str]
+) -> Iterator[dict[str, Any]]:
+    moved = moved_parts(system)
+    for row in rows:
+        steps = row.clock.unit == "steps"
+        parts = moved.get(row.clock.period, ()) if steps else ()
+        yield {
+            "name": f"{row.name} (optimizer)" if row.foreign else row.name,
+            "unit": row.clock.unit,
+            "period": row.clock.period,
+            "keys": [keys(level_id(row)), *map(keys, (*row.memories, *row.optimizer, *parts))],
+        }
+
+
+def _span(rows: Sequence[LevelRow], unit: str, context: int) -> int:
     """Two ticks of the slowest level that moves, as far as a slider goes."""
-    periods = [
-        row.clock.period * (context if counts_tokens and row.clock.unit == "steps" else 1)
-        for row in rows
-    ]
-    return min(_LONGEST, max([_LEAST, *(2 * period for period in periods)]))
+    steps = [row.clock.period for row in rows if row.clock.unit == "steps"]
+    tokens = [row.clock.period for row in rows if row.clock.unit == "tokens"]
+    periods = steps if unit == "steps" else [*tokens, *(context * period for period in steps)]
+    return min(_LONGEST, 2 * max([_LEAST // 2, *periods]))

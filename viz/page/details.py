@@ -9,7 +9,7 @@ from nestgraph.costs import NOTHING, costs
 from nestgraph.describe import local
 from nestgraph.errors import Span
 from nestgraph.graph import build_graph
-from nestgraph.levels import instances, levels
+from nestgraph.levels import instances, nested_levels
 from nestgraph.parameters import ParameterSpec, parameter_table, state_shapes
 from nestgraph.system import Memory, System
 from nestgraph.trainer import opened, trainer_of
@@ -49,6 +49,9 @@ class Details:
 
     def all(self) -> dict[str, dict[str, Any]]:
         """Title, kind, facts, YAML and place of each box."""
+        return {**self._trained(), **self._boxes(), **self._levels()}
+
+    def _boxes(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for name, node in self.graph.nodes(data=True):
             found[self.keys(name)] = self._node(name, node)
@@ -57,15 +60,17 @@ class Details:
             known = found.setdefault(self.keys(part.id), self._part(part))
             if part.members:
                 known["members"] = [self.keys(member) for member in part.members]
-        for row in levels(self.system):
-            held = [local(name) for name in row.memories]
+        return found
+
+    def _levels(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for row in nested_levels(self.system):
             facts = [("moves", row.period), ("frequency", row.frequency)]
-            facts += [("memories", f"{len(held)}")] if held else []
-            title = f"Level {row.rank}: {row.name}"
-            found[self.keys(level_id(row.rank))] = self._known(
-                title, "level", facts, row.clock.span, ""
-            )
-        return {**self._trained(), **found}
+            facts += [("memories", f"{len(row.memories)}")] if row.memories else []
+            facts += [("of the optimizer", f"{len(row.optimizer)}")] if row.optimizer else []
+            known = self._known(f"Level {row.name}", "level", facts, row.clock.span, "")
+            found[self.keys(level_id(row))] = known
+        return found
 
     def _trained(self) -> dict[str, dict[str, Any]]:
         """What only the view of the optimizer shows."""
@@ -76,9 +81,8 @@ class Details:
             self.keys(part.id): self._known(part.title, part.kind, list(part.facts), None, "")
             for part in training_outline(self.system).parts
         }
-        return (
-            found | Details(trainer, self.sources, lambda name: self.keys(trained_name(name))).all()
-        )
+        inner = Details(trainer, self.sources, lambda name: self.keys(trained_name(name)))
+        return found | inner._boxes()
 
     def _known(
         self, title: str, kind: str, facts: Facts, span: Span | None, path: str

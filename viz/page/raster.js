@@ -22,10 +22,9 @@ class Raster {
     return made;
   }
 
-  move(at) {
+  move(time) {
     for (const panel of this.panels) {
-      const position = panel.unit === this.data.unit ? at : Math.floor(at / this.data.context);
-      const behind = position - panel.first;
+      const behind = time.place(panel.unit) - panel.first;
       const leaf = Math.max(0, Math.floor(behind / (panel.count * panel.each)));
       if (leaf !== panel.leaf) this.turn(panel, leaf);
       const column = Math.floor(behind / panel.each) - leaf * panel.count;

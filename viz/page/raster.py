@@ -37,7 +37,7 @@ def _panel(one: Placed, keys: Callable[[str], str]) -> dict[str, Any]:
         ],
         "rows": [
             {
-                "key": keys(level_id(row.level.rank)),
+                "key": keys(level_id(row.level)),
                 "unit": row.level.clock.unit,
                 "period": row.level.clock.period,
                 "top": band.top,

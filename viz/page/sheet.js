@@ -102,7 +102,7 @@ class Sheet {
   tick() {
     const { svg } = this.canvas;
     if (!svg || !this.time.lit) return;
-    this.raster?.move(this.time.at);
+    this.raster?.move(this.time);
     for (const element of svg.querySelectorAll("[data-id]"))
       element.classList.toggle("ticking", this.time.lit.has(element.dataset.id));
   }
@@ -112,6 +112,7 @@ class Sheet {
     const node = event.target.closest?.(".node[data-id]");
     if (event.key === "Escape") this.choose(null);
     else if (event.key === "[" || event.key === "]") this.time.go(Math.max(0, this.time.at + (event.key === "]" ? 1 : -1)));
+    else if (event.key === "u") this.time.turn();
     else if (event.key === "{" || event.key === "}") this.time.skip(event.key === "{");
     else if (node && (event.key === "Enter" || event.key === " ")) this.choose(node.dataset.id);
     else if (node && event.key.startsWith("Arrow")) this.neighbour(node, event.key)?.focus();

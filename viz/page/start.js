@@ -30,7 +30,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "t") turnTheme();
   else if (event.key === "?") turnHelp();
   else if (/^[1-9]$/.test(event.key)) sheet.turn(Object.keys(sheet.data.views)[event.key - 1]);
-  else if (!event.defaultPrevented && ["Escape", "[", "]", "{", "}"].includes(event.key)) sheet.key(event);
+  else if (!event.defaultPrevented && ["Escape", "[", "]", "{", "}", "u"].includes(event.key)) sheet.key(event);
   else return;
   event.preventDefault();
 });

@@ -205,6 +205,12 @@ def test_what_it_does_say_is_judged_all_the_same(text: str):
     assert not fits(read(f"nestgraph: 1\nname: c\nextends: hope\n{text}\n"), SCHEMA)
 
 
+def test_every_reference_leads_somewhere():
+    named = set(re.findall(r'"#/\$defs/([^"]+)"', schema_text()))
+    assert named
+    assert named <= set(json_schema()["$defs"])
+
+
 def test_every_field_is_described():
     silent = [name for name, field in described(SCHEMA) if not field.get("description")]
 

@@ -26,6 +26,7 @@ class ByHand(L.Callback):
     def __init__(self) -> None:
         self.history: list[dict[str, torch.Tensor]] = []
         self.inputs: list[torch.Tensor] = []
+        self.gradients: list[dict[str, torch.Tensor]] = []
 
     def _copy(self, module: Any) -> None:
         named = module.model.weights.named()
@@ -39,6 +40,8 @@ class ByHand(L.Callback):
     ) -> None:
         self._copy(pl_module)
         self.inputs.append(batch.clone())
+        named = pl_module.model.weights.named()
+        self.gradients.append({n: p.grad.clone() for n, p in named.items() if p.grad is not None})
 
 
 @pytest.fixture
@@ -83,6 +86,21 @@ def test_levels_on_steps_are_measured_at_their_ticks(trained) -> None:
             assert float(row[f"update_norm/{level}"]) == pytest.approx(moved, rel=1e-9)
             size = norm([after[name] for name in names])
             assert float(row[f"state_norm/{level}"]) == pytest.approx(size, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_surprise_is_the_norm_of_the_mean_gradient_since_the_last_tick(trained) -> None:
+    module, by_hand, rows = trained
+    for level, period in {"step": 1, "fast": 2, "slow": 5}.items():
+        names = [spec.name for spec in module.model.weights.table if spec.level == level]
+        for step in (10, 20):
+            seen = by_hand.gradients[step - period : step]
+            means = [sum(one[name] for one in seen) / period for name in names if name in seen[-1]]
+            assert means
+            # gradients are in float32, and summed in another order
+            surprise = float(rows[step - 1][f"surprise/{level}"])
+            assert surprise == pytest.approx(norm(means), rel=1e-4)
+        assert not rows[0][f"surprise/{level}"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")

@@ -10,7 +10,7 @@ import pytest
 
 from nestgraph.costs import costs
 from nestgraph.spec import load
-from nestgraph.viz import draw_diff
+from nestgraph.viz import draw, draw_diff
 
 pytestmark = pytest.mark.browser
 
@@ -131,12 +131,59 @@ def test_the_slider_lights_the_levels_that_tick(opened: Any, hope_page: str) -> 
     page.keyboard.press("ArrowRight")
     assert lit(page, "ticking") == {"M_memory", "M_k", "M_v", "M_eta", "M_alpha"}
     assert page.locator("svg .cluster.level.ticking").count() == 1
-    page.get_by_role("button", name="2 mid").click()
+    page.get_by_role("button", name="mid").click()
     assert "token 1024, step 4" in page.locator("output").inner_text()
     assert {"b.M", "c.M"} <= lit(page, "ticking")
     assert "out.M" not in lit(page, "ticking")
-    page.get_by_role("button", name="1 slow").click()
+    page.get_by_role("button", name="slow").click()
     assert page.locator("svg .cluster.level.ticking").count() == 4
+
+
+@pytest.fixture(scope="session")
+def m3_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of Hope under an optimizer with a clock of its own, every 100 steps."""
+    path = tmp_path_factory.mktemp("page") / "m3.html"
+    draw(load("hope-tiny", set={"training.optimizer": "m3-ema"}), path)
+    return path.as_uri()
+
+
+def test_a_clock_that_only_the_optimizer_has_lights_over_steps(opened: Any, m3_page: str) -> None:
+    page = opened(m3_page)
+    chips = page.locator(".time .chip").all_text_contents()
+    assert chips == ["tokens", "slow (optimizer)", "slow", "mid", "step, fast", "context"]
+    slow = page.get_by_role("button", name="slow (optimizer)")
+    page.keyboard.press("5")
+    page.keyboard.press("u")
+    page.get_by_role("slider").fill("99")
+    assert "M2" not in lit(page, "ticking")
+    assert "M1" in lit(page, "ticking")
+    page.keyboard.press("]")
+    assert page.locator("output").inner_text() == "step 100"
+    assert "ticking" in slow.get_attribute("class")
+    assert {"M1", "M2", "V"} <= lit(page, "ticking")
+    page.keyboard.press("2")
+    assert "M2" in lit(page, "ticking")
+    titles = page.locator("svg .cluster.level.ticking title").all_text_contents()
+    assert titles[0] == "level 1: slow, every 100 steps"
+    page.keyboard.press("4")
+    panel = cursors(page)[0]
+    assert panel is not None
+    assert panel in {left - 0.5 for left in ticks(page, "every 100 steps")}
+    page.get_by_role("button", name="steps").click()
+    assert "step 100" in page.locator("output").inner_text()
+    assert "M2" not in lit(page, "ticking")
+    page.get_by_role("slider").fill("0")
+    slow.click()
+    assert "step 100" in page.locator("output").inner_text()
+
+
+def test_parameters_light_when_their_level_moves(opened: Any, hope_page: str) -> None:
+    page = opened(hope_page)
+    page.keyboard.press("4")
+    page.keyboard.press("u")
+    page.get_by_role("slider").fill("4")
+    assert {"parameters: mid", "parameters: fast"} <= lit(page, "ticking")
+    assert "parameters: slow" not in lit(page, "ticking")
 
 
 def cursors(page: Any) -> list[float | None]:
@@ -172,7 +219,7 @@ def test_a_cursor_follows_the_slider_over_the_clocks(opened: Any, hope_page: str
     steps, tokens = cursors(page)
     assert steps is None  # no step has ended
     assert tokens == ticks(page, "context")[0] - 0.5
-    page.get_by_role("button", name="2 mid").click()
+    page.get_by_role("button", name="mid").click()
     steps, tokens = cursors(page)
     assert steps == ticks(page, "mid")[0] - 0.5
     assert tokens == ticks(page, "context")[1] - 0.5  # token 1024 is the last of its leaf
