@@ -18,7 +18,7 @@ from torch import Tensor
 from nestgraph.ops.activations import between
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
-from nestgraph.ops.norms import EPS
+from nestgraph.ops.norms import EPS, standard
 
 Rate: TypeAlias = Tensor | float
 Parts = tuple[Tensor, ...]  # matrices (B, H, out, in), input side first, then biases (B, H, out)
@@ -226,6 +226,5 @@ def _normed(y_BHTE: Tensor, norm: str, slow: Parts) -> Tensor:
         return y_BHTE
     gain = slow[0].unsqueeze(1)
     if norm == "layer_norm":
-        unit = F.layer_norm(y_BHTE, y_BHTE.shape[-1:], None, None, EPS)
-        return unit * gain + slow[1].unsqueeze(1)
+        return standard(y_BHTE) * gain + slow[1].unsqueeze(1)
     return y_BHTE * (y_BHTE.square().mean(-1, keepdim=True) + EPS).rsqrt() * gain

@@ -11,7 +11,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.ops.layout import runs
@@ -47,9 +46,15 @@ def layer_norm(x_BTW: Tensor, gain_W: Tensor, shift_W: Tensor, heads: int = 1) -
         (..., W).
     """
     if heads == 1:
-        return F.layer_norm(x_BTW, gain_W.shape, gain_W, shift_W, EPS)
-    x = runs(x_BTW, heads)
-    return F.layer_norm(x, x.shape[-1:], None, None, EPS).flatten(-2) * gain_W + shift_W
+        normed: Tensor = _Standard.apply(x_BTW, gain_W, shift_W)  # type: ignore[no-untyped-call]
+        return normed
+    return standard(runs(x_BTW, heads)).flatten(-2) * gain_W + shift_W
+
+
+def standard(x: Tensor) -> Tensor:
+    """(x - mean) / sqrt(var + eps) over the last axis of (..., d)."""
+    normed: Tensor = _Standard.apply(x, None, None)  # type: ignore[no-untyped-call]
+    return normed
 
 
 def l2_norm(x_BTW: Tensor, heads: int = 1) -> Tensor:
@@ -78,6 +83,37 @@ def softmax(x_BTW: Tensor, heads: int = 1) -> Tensor:
     if heads == 1:
         return torch.softmax(x_BTW, -1)
     return torch.softmax(runs(x_BTW, heads), -1).flatten(-2)
+
+
+class _Standard(torch.autograd.Function):
+    """PyTorch's layer norm, whose own third derivative takes mean and deviation for constants.
+
+    Nested levels differentiate a gradient of a gradient once more. Where only one derivative is
+    asked for, PyTorch's kernel gives it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor | None, shift: Tensor | None) -> Tensor:
+        y, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], gain, shift, EPS)
+        ctx.save_for_backward(x, gain, shift, mean, rstd)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
+        x, gain, shift, mean, rstd = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            given = (d_y.contiguous(), x, x.shape[-1:], mean, rstd, gain, shift)
+            wanted = list(ctx.needs_input_grad)
+            return tuple(torch.ops.aten.native_layer_norm_backward(*given, wanted))
+        centred = x - x.mean(-1, keepdim=True)
+        scale = (centred.square().mean(-1, keepdim=True) + EPS).rsqrt()
+        unit = centred * scale
+        d_unit = d_y if gain is None else d_y * gain
+        along = unit * (d_unit * unit).mean(-1, keepdim=True)
+        d_x = (d_unit - d_unit.mean(-1, keepdim=True) - along) * scale
+        if gain is None:
+            return d_x, None, None
+        return d_x, (d_y * unit).flatten(0, -2).sum(0), d_y.flatten(0, -2).sum(0)
 
 
 def _unit(x_BTW: Tensor, heads: int, eps: float) -> Tensor:

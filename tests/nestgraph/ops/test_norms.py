@@ -67,3 +67,35 @@ def test_softmax_sums_to_one_in_each_run(heads):
 def test_a_part_of_a_wider_flow_is_as_good_as_a_copy_of_it(norm):
     wide = flow(2, 5, 24)
     torch.testing.assert_close(norm(wide[..., 6:18], 3), norm(wide[..., 6:18].clone(), 3))
+
+
+def _third(y: Tensor, x: Tensor, pulls: list[Tensor]) -> Tensor:
+    """A derivative of a derivative of a derivative, each of a sine so that none is constant."""
+    for pull in pulls:
+        (y,) = torch.autograd.grad((y * pull).sin().sum(), x, create_graph=True)
+    return y
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("kind", ["layer_norm", "rms_norm", "l2_norm", "softmax"])
+def test_three_nested_levels_differentiate_a_norm_three_times(kind, heads):
+    def norm(run: Tensor) -> Tensor:
+        if kind == "softmax":
+            return run.exp() / run.exp().sum(-1, keepdim=True)
+        run = run - run.mean(-1, keepdim=True) if kind == "layer_norm" else run
+        square = run.square()
+        size = square.sum(-1, True) if kind == "l2_norm" else square.mean(-1, True)
+        return run / (size + 1e-6).sqrt()
+
+    x, gain, shift = flow(2, 5, 12), flow(12), flow(12)
+    ours = {
+        "layer_norm": lambda: layer_norm(x, gain, shift, heads),
+        "rms_norm": lambda: rms_norm(x, gain, heads),
+        "l2_norm": lambda: l2_norm(x, heads),
+        "softmax": lambda: softmax(x, heads),
+    }
+    want = by_head(x, heads, norm)
+    want = want * gain if kind in ("layer_norm", "rms_norm") else want
+    want = want + shift if kind == "layer_norm" else want
+    pulls = [flow(2, 5, 12).detach() for _ in range(3)]
+    torch.testing.assert_close(_third(ours[kind](), x, pulls), _third(want, x, pulls))
