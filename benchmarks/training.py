@@ -26,7 +26,7 @@ from nestgraph.parameters import parameter_table
 from nestgraph.spec import Spec, load
 
 INTERRUPTED = (130, -signal.SIGINT)
-NO_NUMBERS = ("NG731 ", "NG732 ")  # what a training that diverged says first
+NO_NUMBERS = ("NG731 ", "NG732 ", "NG742 ")  # what a training that diverged says first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

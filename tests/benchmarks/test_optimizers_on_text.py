@@ -141,10 +141,11 @@ def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
         compare(plan(tmp_path, only=("moun", "muon")))
 
 
+@pytest.mark.parametrize("code", ["NG731", "NG732", "NG742"])
 def test_a_training_whose_numbers_are_none_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str
 ) -> None:
-    code = "print('NG732 the gradient was no number, up to step 14; a.ckpt; lower it'); exit(2)"
+    code = f"print('{code} the gradient was no number, up to step 14; a.ckpt; lower it'); exit(2)"
     monkeypatch.setattr(training, "_command", lambda *_, **__: [sys.executable, "-c", code])
     with pytest.raises(Diverged, match=r"^the gradient was no number, up to step 14$"):
         train(Task(spec="transformer-tiny", seed=0, threads=1, steps=3), tmp_path)
