@@ -28,7 +28,7 @@ MAX_LENGTH = 13
 ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh")
 LEVELS = ("token", "never", "pair", "chunk", "long")
 CLOCKS = {"pair": "2 tokens", "chunk": "3 tokens", "long": "5 tokens", "three": "3 tokens"}
-CLOCKS |= {"four": "4 tokens"}
+CLOCKS |= {"four": "4 tokens", "six": "6 tokens", "eight": "8 tokens", "twelve": "12 tokens"}
 
 
 def lengths() -> st.SearchStrategy[int]:

@@ -119,6 +119,7 @@ EVERY_AXIS = {
     *("token", "tokens", "steps", "never", "after", "before", "boundary", "self", "heads"),
     *("momentum", "retain", "retain_first", "erase key", "erase layers", "erase rate", "implicit"),
     *("number", "numbers", "flow", "learned", "zero", "narrow", "read feeds its own memory"),
+    *("task erases", "task every 12"),
     *("conv", "rope", "decay", "softmax", "gain", "tile", "repeat", "slice", "mean", "total"),
     *(
         "position",
@@ -152,6 +153,8 @@ def memory_axes(memory: Memory) -> Iterator[str]:
     told = {
         "token": clock.unit == "tokens" and clock.period == 1,
         "self": memory.self_values,
+        "task erases": memory.is_fast and rule.erase.where != "none",
+        "task every 12": memory.is_fast and clock.period == 12,
         "heads": memory.heads > 1,
         "scaled": memory.objective.scale != 1,
         "residual": net.residual,
