@@ -66,8 +66,9 @@ def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int, erased: 
     weights = tuple(part.expand(batch, *part.shape).clone() for part in parts)
     speeds = tuple(torch.zeros_like(weight) for weight in weights) if momentum else ()
     blank = tuple(weights[0].new_zeros(batch, 1) for _ in range(rates))
-    sides = [(*matrix.shape[:2], *(2 * matrix.shape[-1:])) for matrix in weights[:erased]]
-    return Fast(weights, speeds, blank, tuple(weights[0].new_zeros(side) for side in sides))
+    first = weights[:erased]
+    grams = tuple(w.new_zeros(batch, w.shape[1], w.shape[-1], w.shape[-1]) for w in first)
+    return Fast(weights, speeds, blank, grams)
 
 
 def fast_net(
@@ -97,8 +98,7 @@ def fast_net(
         slow: the norm's gain and shift, (H, E).
     """
     a_BHTI, _ = _chain(x_BTW, weights, activation, layers, gated=gated)
-    y = merge_heads(_normed(a_BHTI, norm, slow))
-    return x_BTW + y if residual else y
+    return _answer(x_BTW, a_BHTI, norm, slow, residual=residual)
 
 
 def asked_fast_net(
@@ -124,9 +124,9 @@ def asked_fast_net(
         whole: whether the sums have a gradient.
     """
     a_BHTI, inputs = _chain(x_BTW, weights, activation, layers, gated=gated)
-    y = merge_heads(_normed(a_BHTI, norm, slow))
     given = inputs[:erased] if whole else [a.detach() for a in inputs[:erased]]
-    return x_BTW + y if residual else y, tuple(a.mT @ a for a in given)
+    answer = _answer(x_BTW, a_BHTI, norm, slow, residual=residual)
+    return answer, tuple(a.mT @ a for a in given)
 
 
 def with_grams(state: Fast, more: Parts) -> Fast:
@@ -219,6 +219,11 @@ def _is_one(rate: Rate) -> bool:
 
 def _times(rate: Rate, x: Tensor) -> Tensor:
     return x if _is_one(rate) else rate * x
+
+
+def _answer(x_BTW: Tensor, a_BHTE: Tensor, norm: str, slow: Parts, *, residual: bool) -> Tensor:
+    y = merge_heads(_normed(a_BHTE, norm, slow))
+    return x_BTW + y if residual else y
 
 
 def _normed(y_BHTE: Tensor, norm: str, slow: Parts) -> Tensor:

@@ -130,11 +130,6 @@ def rows_of(state: dict[str, Any]) -> int:
     return next(len(tensor) for _, tensor in named_tensors(state) if tensor.ndim)
 
 
-def detached(state: Any) -> Any:
-    """A state whose tensors are constants."""
-    return _pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, state)
-
-
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """What the header of a file says, and its tensors.
 

@@ -23,6 +23,7 @@ import rich
 import torch
 from rich.console import Console
 
+from nestgraph.compiler.lowering.trees import detached
 from nestgraph.data import Corpus, load_corpus
 from nestgraph.errors import InputError
 from nestgraph.fast import fast_memories
@@ -236,7 +237,7 @@ class _Job:
             self.optimizer.step()
             self.schedule.step()
             self.optimizer.zero_grad()
-        self.state = states.detached(state)
+        self.state = detached(state)
         self.step += 1
         self.nats += loss.item() * targets.numel()
         self.tokens += targets.numel()

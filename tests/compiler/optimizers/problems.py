@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,16 @@ class Problem:
             for name, parameter in (parameters or self.parameters).items()
         ]
         return kind(groups, lr=self.lr, maximize=self.maximize, **self.options)
+
+    def resumed(self) -> tuple[dict[str, Tensor], NestedOptimizer]:
+        """The parameters once more, under an optimizer that was saved to a file and read back."""
+        file = io.BytesIO()
+        torch.save(self.optimizer.state_dict(), file)
+        file.seek(0)
+        later = {k: p.detach().clone().requires_grad_() for k, p in self.parameters.items()}
+        optimizer = self.compiled(later)
+        optimizer.load_state_dict(torch.load(file, weights_only=True))
+        return later, optimizer
 
     def gradients(self) -> dict[str, Tensor]:
         """Of every size between a hundredth and a hundred."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import optimizer_strategies
@@ -51,12 +50,7 @@ def check_resume(spec: dict[str, Any], seed: int, stop: int) -> None:
     for gradients, fed in history[:stop]:
         give(problem.optimizer, problem.parameters, gradients, fed)
         problem.optimizer.step()
-    file = io.BytesIO()
-    torch.save(problem.optimizer.state_dict(), file)
-    file.seek(0)
-    later = {k: p.detach().clone().requires_grad_() for k, p in problem.parameters.items()}
-    resumed = problem.compiled(later)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
+    later, resumed = problem.resumed()
 
     for gradients, fed in history[stop:]:
         for optimizer, parameters in ((problem.optimizer, problem.parameters), (resumed, later)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 import torch
 from problems import Problem, give, short
@@ -19,12 +17,7 @@ def test_a_state_saved_in_the_middle_of_a_slow_clock_goes_on_to_the_last_bit(nam
     for grads in history[:stop]:
         give(problem.optimizer, problem.parameters, grads, {})
         problem.optimizer.step()
-    file = io.BytesIO()
-    torch.save(problem.optimizer.state_dict(), file)
-    file.seek(0)
-    later = {k: p.detach().clone().requires_grad_() for k, p in problem.parameters.items()}
-    resumed = problem.compiled(later)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
+    later, resumed = problem.resumed()
 
     for grads in history[stop:]:
         for optimizer, parameters in ((problem.optimizer, problem.parameters), (resumed, later)):
