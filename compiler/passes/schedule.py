@@ -1,7 +1,8 @@
 """Put what belongs to one recurrence into one loop, and order everything.
 
 A stack of memories, its write and its reads form a loop; so does every strongly connected
-component of the graph with `carry` edges. Loops on the same clock become one when nothing but
+component of the graph with `carry` edges. A memory that is written or asked inside of a loop is
+so there altogether, whatever computes it: one place keeps its state. Loops on the same clock become one when nothing but
 plain ops lies between them; loops that wait for each other become one on the union grid of
 their ticks. What is in no loop runs once over the whole sequence.
 
@@ -48,13 +49,13 @@ class _Loop:
             longest=min(self.longest, other.longest),
         )
 
-    def closed(self, order: Graph) -> _Loop:
-        return replace(self, body=frozenset(between(order, self.body)))
+    def closed(self, function: Function, order: Graph) -> _Loop:
+        return replace(self, body=_closed(self.body, function, order))
 
 
 def _schedule(function: Function) -> Function:
     order = graph(function.ops)
-    loops = _untangled(_first_loops(function, order), order)
+    loops = _untangled(_first_loops(function, order), function, order)
     loops = _same_clock(loops, function, order)
     return replace(function, ops=tuple(_ordered(function, loops, order)))
 
@@ -77,8 +78,21 @@ def _first_loops(function: Function, order: Graph) -> list[_Loop]:
             periods=frozenset(periods - {0}),
             longest=1 if memory.text("kernel") in SCANS else longest,
         )
-        loops.append(loop.closed(order))
-    return _overlapping_joined(_restarts_joined(loops, function), order)
+        loops.append(loop.closed(function, order))
+    return _overlapping_joined(_restarts_joined(loops, function), function, order)
+
+
+def _closed(body: frozenset[str], function: Function, order: Graph) -> frozenset[str]:
+    """A body with all that lies within, and with all of each memory that it has a part of."""
+    while True:
+        whole = frozenset(between(order, body))
+        for write in function.of_kind("write"):
+            reads = [op for op in function.of_kind("read") if op.inputs[0] == write.inputs[0]]
+            used = {op.name for op in (write, *reads)}
+            whole |= used if used & whole else set()
+        if whole == body:
+            return body
+        body = whole
 
 
 def _restarts_joined(loops: list[_Loop], function: Function) -> list[_Loop]:
@@ -96,17 +110,17 @@ def _restarts_joined(loops: list[_Loop], function: Function) -> list[_Loop]:
     return loops
 
 
-def _overlapping_joined(loops: list[_Loop], order: Graph) -> list[_Loop]:
+def _overlapping_joined(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
     result: list[_Loop] = []
     for loop in loops:
         for other in [o for o in result if o.body & loop.body]:
             result.remove(other)
-            loop = loop.joined(other).closed(order)
+            loop = loop.joined(other).closed(function, order)
         result.append(loop)
     return result
 
 
-def _untangled(loops: list[_Loop], order: Graph) -> list[_Loop]:
+def _untangled(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
     """Loops that wait for each other, or overlap, joined until none do."""
     while True:
         condensed = _condensed(loops, order)
@@ -119,7 +133,7 @@ def _untangled(loops: list[_Loop], order: Graph) -> list[_Loop]:
         joined = chosen[0]
         for loop in chosen[1:]:
             joined = joined.joined(loop)
-        loops = _overlapping_joined([*rest, joined.closed(order)], order)
+        loops = _overlapping_joined([*rest, joined.closed(function, order)], function, order)
 
 
 def _same_clock(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
@@ -130,12 +144,12 @@ def _same_clock(loops: list[_Loop], function: Function, order: Graph) -> list[_L
         for index, other in enumerate(result):
             if (other.periods, other.longest) != (loop.periods, loop.longest):
                 continue
-            joined = other.joined(loop).closed(order)
+            joined = other.joined(loop).closed(function, order)
             extra = joined.body - other.body - loop.body
             if extra & memory_ops:
                 continue
             candidate = [*result[:index], joined, *result[index + 1 :]]
-            if _untangled(candidate, order) == candidate:
+            if _untangled(candidate, function, order) == candidate:
                 result = candidate
                 break
         else:

@@ -277,3 +277,45 @@ nodes:
     (memory,) = plan(system).functions[0].memories
     assert memory.slow
     assert "`a` reads `before`" in memory.why
+
+
+@pytest.mark.parametrize("net", ["attention", "linear"])
+def test_a_memory_asked_inside_of_a_loop_and_behind_it_keeps_one_state(net: str) -> None:
+    """`a` is asked where `M` makes its own values; `b` could wait until the loop is over."""
+    body = f"""
+memories:
+  M: {{net: linear, heads: 2, keys: k, values: v, rule: {{rate: 0.3}}, level: chunk}}
+  A: {{net: {net}, heads: 2, keys: k, values: x{", rule: {rate: 0.3}" if net == "linear" else ""}}}
+nodes:
+  k: {{op: l2_norm, in: x, heads: 2}}
+  m: {{read: M, query: k, at: boundary}}
+  a: {{read: A, query: m}}
+  v: {{op: tanh, in: a}}
+  b: {{read: A, query: k}}
+  c: {{read: A, query: k, at: before}}
+  out: {{op: sum, in: [m, b, c]}}
+"""
+    model = model_of(body, levels="{chunk: 3 tokens}")
+    found = verify(model, tokens=9, spread=0.05)
+
+    assert found.agrees, str(found)
+
+
+def test_attention_that_makes_the_rate_of_the_memory_that_makes_its_values_agrees() -> None:
+    body = """
+memories:
+  M: {net: linear, heads: 2, keys: k, values: x, objective: l2, rule: {rate: eta}}
+  A: {net: attention, heads: 2, keys: k, values: v}
+nodes:
+  k: {op: l2_norm, in: x, heads: 2}
+  a: {read: A, query: x, at: before}
+  eta: {op: mean, in: a, heads: 2, then: [sigmoid]}
+  m: {read: M, query: k, at: boundary}
+  v: {op: linear, in: m}
+  b: {read: A, query: x}
+  c: {read: M, query: x}
+  out: {op: sum, in: [b, c]}
+"""
+    found = verify(model_of(body), tokens=9, spread=0.05)
+
+    assert found.agrees, str(found)
