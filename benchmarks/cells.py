@@ -40,7 +40,7 @@ class Cell:
         whole: steps that the spec itself asks for.
         parameters: trained numbers.
         nats: loss a byte over the whole validation text after the last step.
-        tokens_per_second: read and learned from by forward and backward, in the spec's own batches.
+        tokens_per_second: of processor time, forward and backward in the spec's own batches.
         state_bytes: what one row leaves in memory, besides the parameters.
         minutes: on the wall, all of the training.
         threads: that PyTorch might use.
@@ -62,7 +62,6 @@ class Cell:
 def cell_of(task: Task, result: Result, whole: int) -> Cell:
     """The cell of a finished training; measures what trainings don't tell."""
     spec = task.load()
-    torch.set_num_threads(task.threads)
     return Cell(
         key=task.folder(),
         spec=spec.system.name,
@@ -71,15 +70,19 @@ def cell_of(task: Task, result: Result, whole: int) -> Cell:
         whole=whole,
         parameters=result.parameters,
         nats=result.nats,
-        tokens_per_second=tokens_per_second(spec),
+        tokens_per_second=tokens_per_second(spec, task.threads),
         state_bytes=state_bytes(spec),
         minutes=result.seconds / 60,
         threads=task.threads,
     )
 
 
-def tokens_per_second(spec: Spec) -> float:
-    """Forward and backward of the spec's own batches of random tokens; a median of `TIMED`."""
+def tokens_per_second(spec: Spec, threads: int) -> float:
+    """Forward and backward of the spec's own batches of random tokens; a median of `TIMED`.
+
+    Counts the time of processors, all threads together: others on the machine are no part of it.
+    """
+    torch.set_num_threads(threads)
     training, model = spec.system.training, compile_model(spec.system, seed=0)
     tokens = torch.randint(model.program.vocab, (training.batch, training.context + 1))
     seconds = [_seconds(model, tokens) for _ in range(WARM + TIMED)]
@@ -87,11 +90,11 @@ def tokens_per_second(spec: Spec) -> float:
 
 
 def _seconds(model: torch.nn.Module, tokens: torch.Tensor) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     logits = model(tokens[:, :-1]).logits
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
     loss.backward()
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     model.zero_grad()
     return seconds
 

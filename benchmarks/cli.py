@@ -121,6 +121,7 @@ def _fill_zoo(wishes: argparse.Namespace) -> int:
         threads=wishes.threads,
         out=wishes.out,
         table_only=wishes.table,
+        speeds_only=wishes.speeds,
     )
     return fill_zoo(plan)
 
@@ -201,7 +202,11 @@ def _zoo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=_positive, help="in place of the specs' own")
     command.add_argument("--data", metavar="DATA", help="in place of the specs' own")
     command.add_argument("--jobs", type=_positive, default=1, help="at a time; default 1")
-    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--table", action="store_true", help="print what is finished, no more")
+    instead.add_argument(
+        "--speeds", action="store_true", help="measure the speed of what is finished anew"
+    )
     command.add_argument("--out", type=Path, default=Path("runs/zoo"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
 

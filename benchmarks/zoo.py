@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -39,6 +39,7 @@ class Plan:
         threads: that PyTorch may use in each.
         out: the folder that keeps runs and cells.
         table_only: whether to print what is finished and train nothing.
+        speeds_only: whether to measure the speed of what is finished once more, and train nothing.
     """
 
     only: tuple[str, ...]
@@ -48,6 +49,7 @@ class Plan:
     threads: int
     out: Path
     table_only: bool
+    speeds_only: bool = False
 
     def systems(self) -> tuple[str, ...]:
         """Names of the systems that have a tiny size.
@@ -89,11 +91,14 @@ def fill_zoo(plan: Plan) -> int:
     file = plan.out / CELLS
     print(environment.sentence(environment.describe(plan.threads)), flush=True)
     done = {cell.key for cell in cells.kept(file)}
-    tasks = [] if plan.table_only else [t for t in plan.tasks() if t.folder() not in done]
+    nothing = plan.table_only or plan.speeds_only
+    tasks = [] if nothing else [task for task in plan.tasks() if task.folder() not in done]
     named = {f"{task.spec}, seed {task.seed}": task for task in tasks}
     # One measures at a time, so that speeds don't disturb each other.
     fill = partial(_fill, plan=plan, file=file, measuring=Lock())
     failures = train_all(named, fill, jobs=plan.jobs)
+    if plan.speeds_only:
+        _measure_again(plan, file)
     print(f"\n{table(current(plan, cells.kept(file)))}")
     for name, why in failures.items():
         print(f"\n{name} failed: {why}")
@@ -101,14 +106,14 @@ def fill_zoo(plan: Plan) -> int:
 
 
 def current(plan: Plan, found: Iterable[Cell]) -> list[Cell]:
-    """The cells of the specs as they are now; of one seed only that with the most steps."""
+    """The cells of the specs as they are now; of one seed the last with the most steps."""
     best: dict[tuple[str, int], Cell] = {}
     systems = plan.systems()
     for cell in found:
         name, place = zoo.split(cell.spec)[0], (cell.spec, cell.seed)
         if name not in systems or cell.key != plan.task(name, cell.seed, cell.steps).folder():
             continue
-        if place not in best or cell.steps > best[place].steps:
+        if place not in best or cell.steps >= best[place].steps:
             best[place] = cell
     return list(best.values())
 
@@ -153,3 +158,15 @@ def _fill(task: Task, *, plan: Plan, file: Path, measuring: Lock) -> None:
     whole = load(task.spec).system.training.steps
     with measuring:
         cells.add(file, cells.cell_of(task, result, whole))
+
+
+def _measure_again(plan: Plan, file: Path) -> None:
+    """Adds every finished cell once more, with the speed that its spec has now."""
+    speeds: dict[str, float] = {}
+    for cell in current(plan, cells.kept(file)):
+        if cell.spec not in speeds:
+            spec = plan.task(zoo.split(cell.spec)[0], cell.seed).load()
+            speeds[cell.spec] = cells.tokens_per_second(spec, plan.threads)
+            print(f"{cell.spec}: {speeds[cell.spec]:,.0f} tokens/s", flush=True)
+        again = replace(cell, tokens_per_second=speeds[cell.spec], threads=plan.threads)
+        cells.add(file, again)

@@ -72,7 +72,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
         )
 
     monkeypatch.setattr(zoo, "train", train)
-    monkeypatch.setattr(cells, "tokens_per_second", lambda spec: 1000.0)
+    monkeypatch.setattr(cells, "tokens_per_second", lambda spec, threads: 1000.0)
     monkeypatch.setattr(cells, "state_bytes", lambda spec: 10)
     return begun
 
@@ -133,6 +133,28 @@ def test_the_table_takes_the_longest_training_of_the_spec_as_it_is_now(
     assert len(trained) == 3
 
 
+def test_speeds_are_measured_again_and_nothing_is_trained(
+    trained: list[Task],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill_zoo(plan(tmp_path, only=("transformer",)))
+    monkeypatch.setattr(cells, "tokens_per_second", lambda spec, threads: 7654.0)
+    capsys.readouterr()
+
+    assert fill_zoo(plan(tmp_path, speeds_only=True)) == 0
+
+    assert len(trained) == 3
+    printed = capsys.readouterr().out
+    assert printed.count("transformer-tiny: 7,654 tokens/s") == 1
+    assert "| 7,654 |" in printed
+    before, after = (
+        list(cells.kept(tmp_path / zoo.CELLS))[part] for part in (slice(3), slice(3, 6))
+    )
+    assert after == [dataclasses.replace(cell, tokens_per_second=7654.0) for cell in before]
+
+
 def test_a_torn_line_loses_one_cell_only(tmp_path: Path) -> None:
     file = tmp_path / "cells.jsonl"
     one, two = cell("a-tiny"), cell("b-tiny")
@@ -161,6 +183,6 @@ def test_speed_and_state_are_measured_on_the_specs_own_batches() -> None:
     changes = {"vars.depth": 1, "training.batch": 2, "training.context": 9}
     spec = load("deltanet-tiny", changes)
 
-    assert cells.tokens_per_second(spec) > 0
+    assert cells.tokens_per_second(spec, 1) > 0
     position, conv, state = 8, 3 * 3 * 128 * 4, 4 * 32 * 32 * 4
     assert cells.state_bytes(spec) == position + conv + state
