@@ -25,13 +25,14 @@ def causal(time=TIME):
 
 
 def test_linear_attention_averages_values_by_feature_products(shipped, flow, held):
-    """y_t = Σ_{i≤t} ⟨φ(q_t), φ(k_i)⟩ v_i / Σ ⟨φ(q_t), φ(k_i)⟩ with φ = elu + 1."""
+    """y_t = Σ_{i≤t} ⟨R_t φ(q_t), R_i φ(k_i)⟩ v_i / Σ ⟨φ(q_t), φ(k_i)⟩ with φ = elu + 1."""
 
     def by_hand(w, x):
         u = rms(w, "u", x)
-        q, k, v = (heads_first(linear(w, n, u)) for n in "qkv")
-        scores = ((F.elu(q) + 1) @ (F.elu(k) + 1).mT).tril()
-        y = (scores @ v) / (scores.sum(-1, keepdim=True) + 1e-6)
+        q, k = (F.elu(linear(w, n, u)) + 1 for n in "qk")
+        turned = heads_first(rotate(q, HEADS)) @ heads_first(rotate(k, HEADS)).mT
+        total = (heads_first(q) @ heads_first(k).mT).tril().sum(-1, keepdim=True)
+        y = (turned.tril() @ heads_first(linear(w, "v", u))) / (total + 1e-6)
         return x + linear(w, "o", flat(y))
 
     b = shipped("linear-attention", "linear_attention")
