@@ -2,9 +2,9 @@
 
 A stack of memories, its write and its reads form a loop; so does every strongly connected
 component of the graph with `carry` edges. A memory that is written or asked inside of a loop is
-so there altogether, whatever computes it: one place keeps its state. Loops on the same clock become one when nothing but
-plain ops lies between them; loops that wait for each other become one on the union grid of
-their ticks. What is in no loop runs once over the whole sequence.
+so there altogether, whatever computes it: one place keeps its state. Loops on the same clock
+become one when nothing but plain ops lies between them; loops that wait for each other become one
+on the union grid of their ticks. What is in no loop runs once over the whole sequence.
 
 Adds a `loop` op before each loop (`periods`: its ticks; `longest`: the most tokens that it
 takes at once) and a `loop` attribute on the ops inside.
