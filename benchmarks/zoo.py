@@ -49,7 +49,7 @@ class Plan:
     threads: int
     out: Path
     table_only: bool
-    speeds_only: bool = False
+    speeds_only: bool
 
     def systems(self) -> tuple[str, ...]:
         """Names of the systems that have a tiny size.

@@ -67,9 +67,7 @@ def _first_loops(function: Function, order: Graph) -> list[_Loop]:
         if memory.attrs.get("kernel") not in LOOPED | SCANS:
             continue
         write = write_name(memory.name)
-        reads = {op.name for op in function.of_kind("read") if op.inputs[0] == memory.name}
-        parts = {op.name for op in function.of_kind("part") if op.inputs[0] in reads}
-        body = {write} | reads | parts | components.get(write, frozenset())
+        body = {write} | components.get(write, frozenset())
         learns = memory.text("kernel") in LOOPED
         periods = {memory.integer("period"), memory.integer("reset", 0)} if learns else set()
         longest = WRITTEN_OUT if learns and is_written_out(memory) else CHUNK
@@ -87,8 +85,9 @@ def _closed(body: frozenset[str], function: Function, order: Graph) -> frozenset
     while True:
         whole = frozenset(between(order, body))
         for write in function.of_kind("write"):
-            reads = [op for op in function.of_kind("read") if op.inputs[0] == write.inputs[0]]
-            used = {op.name for op in (write, *reads)}
+            reads = {op.name for op in function.of_kind("read") if op.inputs[0] == write.inputs[0]}
+            parts = {op.name for op in function.of_kind("part") if op.inputs[0] in reads}
+            used = {write.name} | reads | parts
             whole |= used if used & whole else set()
         if whole == body:
             return body

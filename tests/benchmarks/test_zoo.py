@@ -26,6 +26,7 @@ def plan(out: Path, **wishes: object) -> Plan:
         "threads": 1,
         "out": out,
         "table_only": False,
+        "speeds_only": False,
     }
     return Plan(**{**settings, **wishes})  # type: ignore[arg-type]
 
