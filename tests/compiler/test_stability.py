@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nestgraph import zoo
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.lowering.model import CompiledModel
 from nestgraph.spec import load
@@ -15,6 +16,22 @@ TOKENS, PIECE = 10_000, 500
 
 # `linear-attention` is left out: a sum without forgetting grows with its context by design.
 REMEMBERING = ("hope-tiny", "titans-lmm-tiny", "deltanet-tiny", "gated-deltanet-tiny")
+TINY = [name for name in zoo.names() if name.endswith("-tiny")]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_first_loss_over_a_specs_own_context_and_its_gradient_are_numbers(name: str) -> None:
+    """Memories that commit seldom sum over their whole period, which short texts don't reach."""
+    system = load(name).system
+    model = compile_model(system, seed=0)
+    text = torch.randint(model.program.vocab, (1, system.training.context + 1))
+
+    loss = F.cross_entropy(model(text[:, :-1]).logits.flatten(0, 1), text[:, 1:].flatten())
+    loss.backward()
+
+    assert loss < 2 * math.log(model.program.vocab)
+    for parameter, value in model.named_parameters():
+        assert value.grad is None or value.grad.isfinite().all(), parameter
 
 
 @torch.no_grad()
