@@ -139,7 +139,9 @@ class _Reporter:
         holder, _ = at(self.tree, path)
         missing = self.missing.get(path, [])
         given = holder.entries if isinstance(holder, Table) else {}
-        free = [word for word in known_keys(trail.model) if word not in given]
+        span = given[key].key if key in given else holder.span
+        beside = {word for word, entry in given.items() if entry.key.file == span.file}
+        free = [word for word in known_keys(trail.model) if word not in beside]  # a base's are, too
         meant = closest(key, missing) or closest(key, free)
         near = meant or closest(key, known_keys(trail.model))  # given too, perhaps by `like`
         hint = f"did you mean `{near}`?" if near else did_you_mean(key, free)
@@ -151,7 +153,6 @@ class _Reporter:
         self.bad[trail.path] = None
         if meant is not None:
             self.meant[trail.path] = meant
-        span = given[key].key if key in given else holder.span
         self.findings.add("NG103", f"unknown key `{key}` in {self._name(path)}", span, hint)
 
     def _wrong(self, error: Error, trail: Trail) -> None:

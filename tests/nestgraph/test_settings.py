@@ -81,6 +81,14 @@ def test_a_section_that_is_not_there_is_begun():
         assert spec.system.training.steps == 9
 
 
+def test_a_mistyped_setting_is_taken_for_a_key_that_the_file_gives_too():
+    text = GOOD.replace("optimizer: adamw", "optimizer: adamw, steps: 5")
+
+    (found,) = errors(text, {"training.stepps": 9})
+
+    assert "unknown key `stepps` in `training` of the spec; did you mean `steps`?" in found
+
+
 @pytest.mark.parametrize(
     ("path", "value", "found"),
     [
