@@ -132,6 +132,11 @@ class _Reading:
         self.texts = {**composer.sources, **composer.settings}
         if composed is None:
             return
+        if "network" in composed.tree:
+            span = composed.tree.entries["network"].key
+            message = "this is a file of clocks for a network of Hugging Face, which is no spec"
+            self.findings.add("NG763", message, span, "read a text by `nestgraph stack FILE`")
+            return
         elaboration = Elaboration(composed.tree, self.findings)
         if elaboration.system is None:
             return

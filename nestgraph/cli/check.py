@@ -12,6 +12,7 @@ from nestgraph.cli.failures import USER_ERROR
 from nestgraph.cli.opening import settings
 from nestgraph.errors import Diagnostic, SpecError
 from nestgraph.spec import load
+from nestgraph.stacking import load_stacking, names_network
 from nestgraph.support import unsupported
 
 Found = tuple[tuple[Diagnostic, ...], Mapping[str, str]]
@@ -41,6 +42,9 @@ def findings_of(spec: str, changes: Mapping[str, object]) -> Found:
     What no executor runs yet is a note: the language has it, and `check` judges the language.
     """
     try:
+        if names_network(spec):
+            stacking = load_stacking(spec, changes)
+            return stacking.warnings, stacking.sources
         loaded = load(spec, set=changes)
     except SpecError as error:
         return error.diagnostics, error.sources

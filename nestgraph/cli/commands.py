@@ -351,20 +351,24 @@ def train(
 @app.command()
 def stack(
     network: Annotated[
-        str, typer.Argument(metavar="NETWORK", help="Of Hugging Face: a local folder or a name.")
-    ],
-    level: Annotated[
-        list[str],
-        typer.Option(
-            "--level",
-            metavar="PERIOD:LAYERS:RATE",
-            help="Layers whose MLPs move every PERIOD tokens, `128:0-3:1e-4`; may be given again.",
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="Of Hugging Face: a local folder, a name, or a YAML file of clocks with either.",
         ),
     ],
     data: Annotated[
         str,
         typer.Option(metavar="TEXT", help="`shakespeare`, `austen`, or your own file or folder."),
     ],
+    level: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--level",
+            metavar="PERIOD:LAYERS:RATE",
+            help="Layers whose MLPs move every PERIOD tokens, `128:0-3:1e-4`; may be given again.",
+        ),
+    ] = None,
     max_bytes: Annotated[int | None, typer.Option(min=2, help="Read no more than these.")] = None,
     frozen: Annotated[
         bool, typer.Option("--frozen", help="All rates at 0: the network as it is.")
@@ -375,11 +379,21 @@ def stack(
     learn: Annotated[
         bool, typer.Option("--learn", help="Write back to --state what it remembers afterwards.")
     ] = False,
+    changes: Changes = None,
 ) -> None:
     """Read a text with the MLPs of a Hugging Face network on clocks (extra `hf`)."""
     from nestgraph.cli.stack import stack_network
 
-    stack_network(network, level, data, max_bytes, frozen=frozen, state=state, learn=learn)
+    stack_network(
+        network,
+        level or [],
+        data,
+        max_bytes,
+        changes or [],
+        frozen=frozen,
+        state=state,
+        learn=learn,
+    )
 
 
 @app.command()

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nestgraph.errors import InputError
+from nestgraph.cli.opening import settings
+from nestgraph.errors import NO_SOURCES, InputError, SpecError, render
 
 if TYPE_CHECKING:
+    from nestgraph.stacking import Stacking
     from nestgraph.training.stacked_stream import Online
+
+FILE_ENDINGS = (".yaml", ".yml")
 
 
 def stack_network(
@@ -19,6 +23,7 @@ def stack_network(
     levels: list[str],
     data: str,
     max_bytes: int | None,
+    changes: list[str],
     *,
     frozen: bool,
     state: Path | None = None,
@@ -27,32 +32,37 @@ def stack_network(
     """Prints what the network pays for the text, online.
 
     Args:
-        network: name or local folder.
-        levels: each PERIOD:LAYERS:RATE.
+        network: name or local folder, or a file of clocks that names one.
+        levels: each PERIOD:LAYERS:RATE; none beside a file.
         data: the text's name or path.
         max_bytes: how much of it to read; all if None.
+        changes: PATH=VALUE, of the file.
         frozen: whether to set the rates to 0, which is the network itself.
         state: a file with what it remembers of earlier texts.
         learn: whether to write back what it remembers afterwards; a new file if there is none.
 
     Raises:
-        InputError: for bad levels, networks, texts or states, before anything is written.
+        SpecError: for bad files, levels, networks, texts or states, before anything is written.
     """
     from nestgraph.data import load_corpus
     from nestgraph.training.hf import StackedModel
     from nestgraph.training.stacked_states import load_stacked, save_stacked
-    from nestgraph.training.stacked_stream import parse_level, read_stacked, tokens_of
+    from nestgraph.training.stacked_stream import read_stacked, tokens_of
 
     if learn and state is None:
         raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
-    parsed = [parse_level(level) for level in levels]
+    asked = _asked(network, levels, changes)
+    parsed = asked.levels
     if frozen:
-        parsed = [dataclasses.replace(level, rate=0.0) for level in parsed]
+        parsed = tuple(dataclasses.replace(level, rate=0.0) for level in parsed)
     text = load_corpus(data).text[:max_bytes]
-    model = StackedModel.load(network, parsed)
+    try:
+        model = StackedModel.load(asked.network, parsed)
+    except SpecError as error:
+        raise SpecError(error.diagnostics, asked.sources) from error
     begun = state is not None and (state.exists() or not learn)
     before = load_stacked(state, model) if begun and state is not None else None
-    tokens = tokens_of(network, model, text)
+    tokens = tokens_of(asked.network, model, text)
 
     def tell(online: Online) -> None:
         typer.echo(f"tokens {online.tokens}  online {online.nats_per_token:.4f} nats per token")
@@ -67,3 +77,25 @@ def stack_network(
     )
     if learn and state is not None:
         save_stacked(state, model, after)
+
+
+def _asked(network: str, levels: list[str], changes: list[str]) -> Stacking:
+    """The network and its levels: those of a file of clocks, or those of the options."""
+    from nestgraph.stacking import Stacking, load_stacking
+    from nestgraph.training.stacked_stream import parse_level
+
+    if network.endswith(FILE_ENDINGS):
+        if levels:
+            hint = f"change `{network}`, or give the network itself"
+            raise InputError(
+                "NG763", f"`--level` stands beside `{network}`, which has levels", hint
+            )
+        asked = load_stacking(network, settings(changes))
+        for warning in asked.warnings:
+            typer.echo(render(warning, asked.sources), err=True)
+        return asked
+    if changes:
+        hint = "give a file of clocks, or other `--level`s"
+        raise InputError("NG763", f"`--set {changes[0]}` changes no file", hint)
+    parsed = tuple(parse_level(level) for level in levels)
+    return Stacking(network=network, levels=parsed, sources=NO_SOURCES)

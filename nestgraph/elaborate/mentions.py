@@ -14,7 +14,7 @@ from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean
 from nestgraph.tree import Items, Scalar, Table, Tree
 
-SECTIONS = ("vars", "levels", "model", "optimizer", "training")
+SECTIONS = ("vars", "levels", "model", "optimizer", "training", "network", "mlps")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,26 +22,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nestgraph.errors import InputError
+from nestgraph.errors import InputError, SpecError
+from nestgraph.findings import Findings
 from nestgraph.output import Output
+from nestgraph.stacking import StackedLevel, misfits
 
 _MLP = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(?:mlp|feed_forward|ffn)\.")
 Cache = tuple[tuple[Tensor, Tensor], ...]  # keys and values of each layer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StackedLevel:
-    """Blocks that move together.
-
-    Attributes:
-        period: tokens between two moves.
-        layers: the network's layers whose MLPs are meant, counted from 0.
-        rate: of the sum of a period's losses.
-    """
-
-    period: int
-    layers: tuple[int, ...]
-    rate: float
 
 
 class StackedState(NamedTuple):
@@ -71,7 +57,7 @@ class StackedModel(nn.Module):
         levels: the clocks; periods of slower ones are multiples of the fastest.
 
     Raises:
-        InputError: when levels don't fit together, or name layers that aren't there.
+        SpecError: when levels don't fit together, or name layers that aren't there.
     """
 
     def __init__(self, network: nn.Module, levels: Sequence[StackedLevel]) -> None:
@@ -88,6 +74,7 @@ class StackedModel(nn.Module):
 
         Raises:
             InputError: when transformers isn't installed, or there is no such network.
+            SpecError: when the levels don't fit it.
         """
         try:
             from transformers import AutoModelForCausalLM
@@ -212,26 +199,15 @@ def _blocks(network: nn.Module) -> dict[int, list[str]]:
 def _rates(
     levels: Sequence[StackedLevel], blocks: Mapping[int, Sequence[str]]
 ) -> dict[str, StackedLevel]:
-    """The level of every parameter on a clock."""
-    found: dict[str, StackedLevel] = {}
+    """The level of every parameter on a clock; everything that doesn't fit is told at once."""
     if not levels:
         raise InputError("NG763", "no level is given", "say which layers move, and how often")
+    findings = Findings(misfits(levels))
     for level in levels:
-        if level.period < 1 or level.period % levels[0].period:
-            raise InputError(
-                "NG763",
-                f"a level of {level.period} tokens isn't whole periods of the fastest, which is"
-                f" {levels[0].period}",
-                "let slower periods be multiples of the fastest",
-            )
-        for layer in level.layers:
-            if layer not in blocks:
-                raise InputError(
-                    "NG763",
-                    f"the network has no MLP in layer {layer}",
-                    f"its layers with one are {sorted(blocks)}",
-                )
-            if blocks[layer][0] in found:
-                raise InputError("NG763", f"layer {layer} stands on two levels", "choose one")
-            found |= dict.fromkeys(blocks[layer], level)
-    return found
+        for layer in sorted(set(level.layers) - set(blocks)):
+            message = f"the network has no MLP in layer {layer}"
+            hint = f"its layers with one are {sorted(blocks)}"
+            findings.add("NG763", message, level.places.get("layers"), hint)
+    if findings:
+        raise SpecError(findings)
+    return {name: level for level in levels for layer in level.layers for name in blocks[layer]}

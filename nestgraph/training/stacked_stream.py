@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nestgraph.errors import InputError
-from nestgraph.training.hf import StackedLevel, StackedModel, StackedState
+from nestgraph.stacking import StackedLevel, layers_in
+from nestgraph.training.hf import StackedModel, StackedState
 
 WINDOWS = 8  # of the fastest level, read at once; the numbers don't depend on it
 BYTES = 256
@@ -70,8 +71,10 @@ def parse_level(text: str) -> StackedLevel:
         raise InputError("NG763", message, hint)
     layers: list[int] = []
     for part in found["layers"].split(","):
-        first, _, last = part.partition("-")
-        layers += range(int(first), int(last or first) + 1)
+        named = layers_in(part)
+        if named is None:
+            raise InputError("NG763", f"`--level {text}` has no layers `{part}`", hint)
+        layers += named
     return StackedLevel(period=int(found["period"]), layers=tuple(layers), rate=rate)
 
 

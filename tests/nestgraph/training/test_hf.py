@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nestgraph.errors import InputError
-from nestgraph.training.hf import StackedLevel, StackedModel, StackedState, _cache_name
+from nestgraph.errors import InputError, SpecError
+from nestgraph.stacking import StackedLevel
+from nestgraph.training.hf import StackedModel, StackedState, _cache_name
 
 transformers = pytest.importorskip("transformers")
 
@@ -136,7 +137,7 @@ def test_moving_levels_leave_the_network_as_it_was(folder: Path) -> None:
 def test_levels_that_do_not_fit_are_refused(
     folder: Path, levels: tuple[StackedLevel, ...], words: str
 ) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(SpecError, match=words):
         opened(folder, levels)
 
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from nestgraph.cli.commands import app
 from nestgraph.errors import InputError
-from nestgraph.training.hf import StackedLevel, StackedModel
+from nestgraph.stacking import StackedLevel
+from nestgraph.training.hf import StackedModel
 from nestgraph.training.stacked_stream import Online, parse_level, read_stacked
 
 TEXT = b"the same four words, the same four words again, " * 12
@@ -32,7 +33,9 @@ def test_a_level_is_a_period_layers_and_a_rate(
     assert parse_level(text) == StackedLevel(period=period, layers=layers, rate=rate)
 
 
-@pytest.mark.parametrize("text", ["128", "128:0", "128:a:1", "128:0:x", "128:0:-1", "128:0:inf"])
+@pytest.mark.parametrize(
+    "text", ["128", "128:0", "128:a:1", "128:0:x", "128:0:-1", "128:0:inf", "128:3-1:1"]
+)
 def test_anything_else_is_refused_with_what_was_written(text: str) -> None:
     with pytest.raises(InputError, match=text) as caught:
         parse_level(text)
@@ -101,6 +104,65 @@ def test_levels_that_move_pay_less_for_a_text_that_repeats_itself(
     assert paid(moving) < paid(still) - 0.1
 
 
+CLOCKS = """\
+nestgraph: 1
+name: both
+network: {network}
+levels: {{fast: 8 tokens, slow: 32 tokens}}
+mlps:
+  - {{layers: 0, level: fast, rate: 0.2}}
+  - {{layers: 1, level: slow, rate: 0.2}}
+"""
+
+
+def test_a_file_of_clocks_reads_as_the_options_do_and_goes_on_from_a_state(
+    folder: Path, tmp_path: Path
+) -> None:
+    text, clocks, state = tmp_path / "text.txt", tmp_path / "clocks.yaml", tmp_path / "mem"
+    text.write_bytes(TEXT)
+    clocks.write_text(CLOCKS.format(network=folder))
+    options = (str(folder), "--level", "8:0:0.2", "--level", "32:1:0.2", "--data", str(text))
+    given = (str(clocks), "--data", str(text))
+
+    assert told(run(*given)[1]) == told(run(*options)[1])
+    first = run(*given, "--state", str(state), "--learn")[1]
+    assert paid(run(*given, "--state", str(state))[1]) < paid(first) - 0.05
+    still = run(*given, "--set", "mlps.0.rate=0", "--set", "mlps.1.rate=0")[1]
+    assert told(still) == told(run(*given, "--frozen")[1].replace(", frozen", ""))
+
+
+def test_a_layer_that_the_network_lacks_is_told_where_the_file_names_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    text, clocks = tmp_path / "text.txt", tmp_path / "clocks.yaml"
+    text.write_bytes(TEXT)
+    clocks.write_text(CLOCKS.format(network=folder).replace("layers: 1", "layers: [1, 3-4]"))
+    status, said = run(str(clocks), "--data", str(text))
+
+    assert status == 2
+    for layer in (3, 4):
+        assert f"clocks.yaml:7:14: NG763 the network has no MLP in layer {layer}" in "".join(
+            said.split("\n")
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("clocks.yaml", "--level", "8:0:1"), "`--level` stands beside `clocks.yaml`"),
+        (("llama", "--level", "8:0:1", "--set", "a=1"), "`--set a=1` changes no file"),
+        (("absent.yaml",), "no file and no shipped spec is called `absent.yaml`"),
+    ],
+)
+def test_options_that_do_not_fit_what_is_read_are_refused(
+    arguments: tuple[str, ...], words: str
+) -> None:
+    status, said = run(*arguments, "--data", "austen")
+
+    assert status == 2
+    assert words in " ".join(said.split())
+
+
 def test_part_of_a_text_is_read_where_that_is_wished(folder: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_bytes(TEXT)
@@ -123,6 +185,11 @@ def test_a_network_without_a_tokenizer_that_does_not_know_bytes_is_refused(tmp_p
 
     assert status == 2
     assert "holds no tokenizer, and its vocabulary of 300" in said.replace("\n", " ")
+
+
+def told(said: str) -> str:
+    """What the command says, behind the progress of the network's loading."""
+    return said[said.index("tokens ") :]
 
 
 def paid(said: str) -> float:
