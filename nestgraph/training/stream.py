@@ -86,7 +86,8 @@ def stream(
         resume: a run folder or a checkpoint of an earlier stream to go on from.
         weights: a run or checkpoint whose weights to begin with.
         frozen: whether the outermost level stays as it is.
-        max_steps: pieces to read at most; all of the text if None.
+        max_steps: pieces to read at most; as many as the resumed run was to read, or all of
+            the text, if None.
         data: in place of the spec's `training.data`.
         seed: in place of the spec's `training.seed`.
         tensorboard: write event files, too; a run that has them goes on with them.
@@ -100,6 +101,8 @@ def stream(
     content = checkpoint.read_checkpoint(file) if file is not None else None
     spec = spec_of_run(spec, content, wished(max_steps=None, data=data, seed=seed))
     corpus = load_corpus(spec.system.training.data)
+    if max_steps is None and content is not None:
+        max_steps = content.get(STREAM, {}).get("limit")
     job = _Job(spec, corpus, frozen=frozen, max_steps=max_steps)
     if weights is not None:
         checkpoint.adopt(job.module, weights)
@@ -124,6 +127,7 @@ class _Job:
         training = spec.system.training
         self.batches = StreamBatches(corpus.text, rows=training.batch, context=training.context)
         _require(spec, corpus, self.batches)
+        self.limit = max_steps
         self.steps = min(len(self.batches), max_steps or len(self.batches))
         # The schedule is the text's, however much of it is read now.
         spec = with_settings(spec, {"training.steps": len(self.batches)})
@@ -252,6 +256,7 @@ class _Job:
             checkpoint.ENTRY: checkpoint.describe(self.spec),
             STREAM: {
                 "step": self.step,
+                "limit": self.limit,
                 "nats": self.nats,
                 "tokens": self.tokens,
                 "frozen": self.frozen,

@@ -101,12 +101,24 @@ def test_a_stopped_run_goes_on_with_the_numbers_of_an_unbroken_one(
 ) -> None:
     whole = read(online(), tmp_path / "whole", data=text)
     read(online(), tmp_path / "part", data=text, max_steps=5)
-    rest = read(None, None, resume=tmp_path / "part")
+    rest = read(None, None, resume=tmp_path / "part", max_steps=100)
 
     assert rest.bits_per_byte == whole.bits_per_byte
     cut = rest.module.state_dict()
     for name, tensor in whole.module.state_dict().items():
         assert torch.equal(cut[name], tensor), name
+
+
+def test_a_resumed_run_ends_where_it_was_to_end(text: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    read(online(), folder, data=text, max_steps=7)
+    part = checkpoint.read_checkpoint(folder / "last.ckpt")
+    with pytest.raises(InputError, match=r"has read all its 7 pieces; give a larger --max-steps"):
+        read(None, None, resume=folder)
+
+    part["stream"]["limit"] = 9
+    torch.save(part, folder / "last.ckpt")
+    assert read(None, None, resume=folder).step == 9
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
