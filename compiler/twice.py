@@ -32,7 +32,7 @@ def _findings(program: Program) -> Iterator[Diagnostic]:
         return
     yield Diagnostic(
         code="NG914",
-        message=f"`{full.name}` says `gradient: full`, whose step is differentiated itself, but "
+        message=f"`{full.name}` has `gradient: full`, whose step is differentiated itself, but "
         f"`{once[0]}` is computed by `{once[1]}`, which can be differentiated once only",
         hint="choose `gradient: first_order` or `none`; the reference interpreter runs `full`",
         span=full.span,

@@ -37,7 +37,7 @@ def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
     full = next((memory for memory in fast if memory.gradient == "full"), None)
     if full is not None:
         yield Finding(
-            message=f"`{full.name}` says `gradient: full`, which differentiates whole periods; "
+            message=f"`{full.name}` has `gradient: full`, which differentiates whole periods; "
             f"a horizon of {cut.period} tokens cuts them",
             hint="choose `gradient: first_order` or `none`, or delete `horizon`",
             span=span,

@@ -4,7 +4,9 @@ For a level on steps, `update_norm` is the Euclidean norm of one update of its p
 `surprise` that of the gradient behind it, after clipping, in the mean over the steps since its
 last tick, and `state_norm` that of the parameters. For a level on tokens, the first and the last
 are of one memory's running matrices in the mean over its memories and the rows of a batch: how far
-a training sequence has moved them from where they started, and how large they are at its end.
+a training sequence has moved them from where they started, and how large they are at its end;
+`surprise`, where the level learns from the task, is that of the gradient behind its last move, as
+a root mean square over its memories and the rows.
 
 Measured is about every tenth step, or every tick of a level that ticks more rarely, so that it
 costs next to nothing; a step is measured or not by its number alone, so that a run that was stopped
@@ -31,6 +33,7 @@ from nestgraph.compiler.optimizers.optimizer import (
     Group,
     NestedOptimizer,
 )
+from nestgraph.fast import fast_memories
 from nestgraph.levels import instances
 from nestgraph.system import System
 from nestgraph.training.levels import token_levels
@@ -48,6 +51,7 @@ class Sizes(L.Callback):
     def __init__(self, system: System) -> None:
         self._token_levels = tuple(token_levels(system))
         self._homes = dict(_homes(system))
+        self._from_task = _task_levels(system)
         self._row: Row = {}
         self._names: dict[str, None] = {}
         self._before: list[tuple[str, list[Tensor], list[Tensor]]] = []
@@ -75,8 +79,10 @@ class Sizes(L.Callback):
             ]
         if self._homes:
             self._handles.append(module.model.register_forward_hook(self._look_at_states))
-        on_steps = [level for level in levels if level not in self._token_levels]
-        columns = (("update_norm", levels), ("surprise", on_steps), ("state_norm", levels))
+        surprised = [
+            level for level in levels if level not in self._token_levels or level in self._from_task
+        ]
+        columns = (("update_norm", levels), ("surprise", surprised), ("state_norm", levels))
         self._names = dict.fromkeys(f"{what}/{level}" for what, some in columns for level in some)
 
     def on_train_batch_start(
@@ -132,6 +138,8 @@ class Sizes(L.Callback):
         for level, pairs in sizes.items():
             moved, size = (math.fsum(numbers) / len(pairs) for numbers in zip(*pairs, strict=True))
             self._row |= {f"update_norm/{level}": moved, f"state_norm/{level}": size}
+        for level, moves in model.moves(state).items():
+            self._row[f"surprise/{level}"] = math.sqrt(moves.surprise)
 
 
 def _is_measured(group: Group) -> bool:
@@ -148,6 +156,11 @@ def _homes(system: System) -> list[tuple[str, str]]:
         for memory in block.memories.values()
         if memory.level.unit == "tokens" and memory.net.kind != "attention"
     ]
+
+
+def _task_levels(system: System) -> set[str]:
+    """The levels on tokens whose memories learn from the task's own loss."""
+    return {m.level.name for _, m in fast_memories(system.model)} if system.model else set()
 
 
 def _norm(tensors: list[Tensor]) -> float:

@@ -11,7 +11,7 @@ import lightning as L
 import pytest
 import torch
 
-from nestgraph.spec import Spec
+from nestgraph.spec import Spec, load
 from nestgraph.training import compile
 from nestgraph.training.batches import TrainingBatches
 from nestgraph.training.callbacks import Metrics
@@ -44,8 +44,7 @@ class ByHand(L.Callback):
         self.gradients.append({n: p.grad.clone() for n, p in named.items() if p.grad is not None})
 
 
-@pytest.fixture
-def trained(spec: Spec, tmp_path: Path):
+def training_of(spec: Spec, tmp_path: Path):
     """A module that was trained, what was copied on the way, and the rows of its table."""
     module, by_hand, sizes = compile(spec), ByHand(), Sizes(spec.system)
     data = torch.arange(997) % 251
@@ -62,6 +61,12 @@ def trained(spec: Spec, tmp_path: Path):
     trainer.fit(module, loader)
     with (tmp_path / "metrics.csv").open(newline="") as file:
         return module, by_hand, list(csv.DictReader(file))
+
+
+@pytest.fixture
+def trained(spec: Spec, tmp_path: Path):
+    """The small spec, trained."""
+    return training_of(spec, tmp_path)
 
 
 def norm(tensors: list[torch.Tensor]) -> float:
@@ -119,6 +124,31 @@ def test_levels_on_tokens_are_measured_over_a_training_sequence(trained) -> None
         row = rows[step - 1]
         assert float(row["update_norm/context"]) == pytest.approx(float(moved), rel=1e-6)
         assert float(row["state_norm/context"]) == pytest.approx(float(size), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_the_surprise_of_a_level_that_learns_from_the_task_is_its_last_gradient(
+    spec_file: Path, tmp_path: Path
+) -> None:
+    on_tokens = spec_file.read_text().replace("slow: 5 steps", "slow: 4 tokens")
+    rate = 0.25
+    rule = f"level: slow, objective: task, gradient: none, rule: {{rate: {rate}}}"
+    spec_file.write_text(on_tokens.replace("level: slow, objective: task", rule))
+
+    module, by_hand, rows = training_of(load(spec_file), tmp_path)
+
+    assert not rows[0]["surprise/slow"]
+    for step in (10, 20):
+        with torch.no_grad():
+            for name, parameter in module.model.weights.named().items():
+                parameter.copy_(by_hand.history[step - 1][name])
+            after = module.model.flat_state(module(by_hand.inputs[step - 1][:, :8]).state)
+        start = by_hand.history[step - 1]["0.mix.S.W0"]
+        # eight tokens hold one tick, and plain descent moves by the rate times the gradient
+        squares = [((row - start).double() / rate).square().sum() for row in after["0.mix.S.A0"]]
+        surprise = math.sqrt(sum(map(float, squares)) / len(squares))
+        # differences of weights in float32
+        assert float(rows[step - 1]["surprise/slow"]) == pytest.approx(surprise, rel=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
