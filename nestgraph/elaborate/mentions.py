@@ -30,7 +30,7 @@ def check_vars(tree: Table, findings: Findings) -> None:
     declared = _declared(tree)
     sections = [below for name in SECTIONS if (below := tree.get(name)) is not None]
     wanted = [mention for section in sections for mention in _mentions(section)]
-    checker = _Checker(declared, findings)
+    checker = _Checker(declared, findings, tree.span.file)
     blocks = tree.get("blocks")
     for block in _tables(blocks):
         wanted += checker.block(block)
@@ -38,9 +38,10 @@ def check_vars(tree: Table, findings: Findings) -> None:
 
 
 class _Checker:
-    def __init__(self, declared: dict[str, Span], findings: Findings) -> None:
+    def __init__(self, declared: dict[str, Span], findings: Findings, file: str) -> None:
         self.declared = declared
         self.findings = findings
+        self.path = file
 
     def block(self, block: Table) -> list[Mention]:
         """Check a block's own vars; what they don't cover is left to the file's."""
@@ -90,8 +91,9 @@ class _Checker:
     def _unused(
         self, unused: dict[str, Span], explained: dict[str, str], declared: dict[str, Span]
     ) -> None:
+        """Warn of what the file itself declares; those that it extends may well use theirs."""
         for name, span in unused.items():
-            if name not in explained.values():
+            if name not in explained.values() and span.file == self.path:
                 message = f"var `{name}` is used nowhere"
                 hint = _meant(name, span, declared) or "delete it"
                 self.findings.add("NG120", message, span, hint, "warning")

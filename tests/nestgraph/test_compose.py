@@ -58,6 +58,18 @@ def test_a_mistyped_var_of_the_base_is_a_warning_that_names_it():
     ]
 
 
+def test_a_var_of_the_base_that_nothing_uses_any_more_is_no_fault_of_the_file():
+    """The base may well be sound without the child, and is not the child's to edit."""
+    base = GOOD.replace("  b:\n", "  b:\n    vars: {size: 1}\n").replace("out: 1,", "out: $size,")
+    base = base.replace("vars: {w", "vars: {rows: 3, w").replace("adamw}", "adamw, batch: $rows}")
+    own = "training: {batch: 2}\nblocks: {b: {nodes: {r: {op: linear, in: x, out: 1}}}}\n"
+
+    replaced = child(own, base=base)
+
+    assert replaced.system.training.batch == 2
+    assert replaced.warnings == ()
+
+
 def test_a_mistyped_var_of_a_block_of_the_base_is_named_too():
     base = GOOD.replace("  b:\n", "  b:\n    vars: {size: 1}\n").replace("out: 1,", "out: $size,")
     warnings = child("blocks: {b: {vars: {sise: 2}}}\n", base=base).warnings
