@@ -86,6 +86,7 @@ class Diff:
         new: the name of the other.
         levels: clocks by name.
         stack: layers, told by the path of the first of equal repeats, and how often they repeat.
+        renamed: what is called otherwise inside a layer and is the same; the layer is told first.
         nodes: of the graphs, with equal repeats told once.
         edges: of the same graphs.
         training: settings of the outermost level.
@@ -97,6 +98,7 @@ class Diff:
     new: str
     levels: tuple[Change, ...] = ()
     stack: tuple[Change, ...] = ()
+    renamed: tuple[Change, ...] = ()
     nodes: tuple[NodeChange, ...] = ()
     edges: tuple[EdgeChange, ...] = ()
     training: tuple[Change, ...] = ()
@@ -104,8 +106,8 @@ class Diff:
     costs: tuple[Cost, Cost]
 
     def __bool__(self) -> bool:
-        told = (self.levels, self.stack, self.nodes, self.edges, self.training, self.optimizer)
-        return any(told)
+        told = (self.levels, self.stack, self.renamed, self.nodes, self.edges, self.training)
+        return any(told) or self.optimizer is not None
 
     def __str__(self) -> str:
         return "\n".join(lines(self))
@@ -113,7 +115,7 @@ class Diff:
     def as_json(self) -> dict[str, Any]:
         """Plain values, for programs; costs stand beside their differences."""
         told = {key: value for key, value in dataclasses.asdict(self).items() if key != "costs"}
-        for key in ("levels", "stack", "training"):
+        for key in ("levels", "stack", "renamed", "training"):
             told[key] = [
                 {"change": change.change, **dataclasses.asdict(change)}
                 for change in getattr(self, key)
@@ -156,7 +158,8 @@ def lines(diff: Diff) -> Iterator[str]:
 
 
 def _parts(diff: Diff) -> Iterator[str]:
-    for title, changes in (("levels", diff.levels), ("stack", diff.stack)):
+    listed = (("levels", diff.levels), ("stack", diff.stack), ("renamed", diff.renamed))
+    for title, changes in listed:
         yield from _section(title, [f"{SIGNS[change.change]} {change}" for change in changes])
     yield from _section("nodes", list(_node_lines(diff)))
     yield from _section("edges", [line for edge in _own_edges(diff) for line in _edge(edge)])

@@ -1,7 +1,8 @@
 """Two specs compared by node, edge and attribute.
 
 Compared are the graphs with equal repeats told once. A node keeps its identity by the name that
-the author gave it inside its layer; which layers stand for each other `nestgraph.pairing` says.
+the author gave it inside its layer; which layers stand for each other `nestgraph.pairing` says,
+and what only goes by another name `nestgraph.renames`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nestgraph.fields import Field, fields, training_fields
 from nestgraph.graph import build_graph
 from nestgraph.levels import instances, period
 from nestgraph.pairing import Pair, pairs
+from nestgraph.renames import in_new_names
 from nestgraph.system import Clock, Memory, System
 from nestgraph.trainer import opened, trainer_of
 from nestgraph.wording import plain
@@ -45,13 +47,16 @@ def compare(old: System, new: System) -> Diff:
     """All that differs between two systems; names and descriptions of specs don't count."""
     old, new = opened(old), opened(new)
     paired = pairs(old, new)
-    before = _side(old, {p.old.layer.path: str(i) for i, p in enumerate(paired) if p.old})
+    renaming = in_new_names(old, paired)
+    layers = {p.old.layer.path: str(i) for i, p in enumerate(paired) if p.old}
+    before = _called(_side(renaming.system, layers), renaming.before)
     after = _side(new, {p.new.layer.path: str(i) for i, p in enumerate(paired) if p.new})
     return Diff(
         old=old.name,
         new=new.name,
         levels=_values(_clocks(old.clocks), _clocks(new.clocks)),
         stack=tuple(_stack(paired)),
+        renamed=renaming.told,
         nodes=tuple(_nodes(before, after)),
         edges=tuple(_edges(before, after)),
         training=_values(_texts(_training(old)), _texts(_training(new))),
@@ -80,6 +85,25 @@ def _side(system: System, layers: Mapping[str, str]) -> _Side:
         for node, data in graph.nodes(data=True)
     }
     return _Side(nodes=nodes, edges=dict(_edge_items(graph, keys)))
+
+
+def _called(side: _Side, before: Mapping[str, Values]) -> _Side:
+    """The same with the ids that its nodes had before they were renamed."""
+
+    def own(node: str) -> str:
+        layer, _, name = node.partition("/")
+        names = before.get(layer, {})
+        part = next((one for one in (name, name.rpartition(".")[0]) if one in names), None)
+        return node if part is None else f"{layer}/{names[part]}{name.removeprefix(part)}"
+
+    if not before:
+        return side
+    nodes = {key: (own(node), kind, values) for key, (node, kind, values) in side.nodes.items()}
+    edges = {
+        key: (own(source), own(target), kind, role, values)
+        for key, (source, target, kind, role, values) in side.edges.items()
+    }
+    return _Side(nodes=nodes, edges=edges)
 
 
 def _key(node: str, data: Mapping[str, Any], layers: Mapping[str, str]) -> Key:

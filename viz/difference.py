@@ -13,6 +13,7 @@ from nestgraph.changes import SIGNS, Change, Diff, cost_lines
 from nestgraph.compare import compare
 from nestgraph.levels import instances
 from nestgraph.pairing import pairs
+from nestgraph.renames import under_names_of
 from nestgraph.system import System
 from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.boxes import OPTIMIZER
@@ -44,6 +45,7 @@ class Difference:
         self.diff = compare(old, new)
         both = self.diff.optimizer is not None
         wish = Wish(view="system" if both else "block")
+        old = under_names_of(old, new)
         self.old, self.new = outline_of(old, wish), outline_of(new, wish)
         self.known = {part.id for part in self.new.all()}
         layers = _layers(opened(old), opened(new))
@@ -149,8 +151,9 @@ def _changes(diff: Diff) -> Iterator[tuple[str, tuple[Change, ...]]]:
 
 
 def _settings(diff: Diff) -> Iterator[Part]:
-    """What differs and belongs to no box: clocks, and how the outermost level learns."""
-    for name, changes in (("levels", diff.levels), ("training", diff.training)):
+    """What differs and belongs to no box: clocks, names, and how the outermost level learns."""
+    listed = (("levels", diff.levels), ("renamed", diff.renamed), ("training", diff.training))
+    for name, changes in listed:
         facts = tuple(line for change in changes for line in _lines(change))
         if facts:
             yield Part(

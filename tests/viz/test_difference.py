@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 
@@ -116,6 +117,13 @@ def test_a_renamed_block_stands_where_the_old_one_stood() -> None:
     assert next(
         part for part in outline.all() if part.status == "changed" and part.parts
     ).title == ("b -> better")
+
+
+def test_a_renamed_node_is_the_same_box_and_its_names_stand_in_one() -> None:
+    outline = difference(model_of(BODY), model_of(re.sub(r"\bk\b", "key", BODY)))
+    assert statuses(outline) == {"changed renamed": "changed"}
+    box = next(part for part in outline.all() if part.status)
+    assert box.facts == (("0.b", "k"), ("", "-> key"))
 
 
 def test_settings_of_the_outermost_level_have_a_box() -> None:
