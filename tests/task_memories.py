@@ -22,11 +22,15 @@ WAYS = [
 
 
 def outspoken(system: System, seed: int) -> Reference:
-    """A model so sure of its answers that its losses move the memories by much."""
+    """A model so sure of its answers that its losses move the memories by much.
+
+    At 12 times its first weights each memory moves by a norm of 0.08 and more. At 20 times some
+    seeds turn chaotic: outer gradients reach 1e12, and rounding spreads to 1e-6 of them.
+    """
     reference = Reference(system, seed=seed)
     with torch.no_grad():
-        reference.weights.get_parameter("embed.weight").mul_(20)
-        reference.weights.get_parameter("head.weight").mul_(20)
+        reference.weights.get_parameter("embed.weight").mul_(12)
+        reference.weights.get_parameter("head.weight").mul_(12)
     return reference
 
 

@@ -193,7 +193,7 @@ def held_by_rows(agree: Callable[..., None]) -> Callable[..., None]:
     """`held_by_rows(reference, by_hand, tokens)`: logits and outer gradients against a loop.
 
     `by_hand(named, row)` is given all parameters by name and one row of the tokens, and answers
-    its logits. Equal to 1e-8 of the norm.
+    its logits. Equal to 1e-10 of the norm.
     """
 
     def compare(
@@ -210,10 +210,10 @@ def held_by_rows(agree: Callable[..., None]) -> Callable[..., None]:
             for logits in (ours, theirs)
         ]
 
-        agree(ours.detach(), theirs.detach(), 1e-8)
+        agree(ours.detach(), theirs.detach())
         for name, one, other in zip(named, *pairs, strict=True):
             assert (one is None) == (other is None), name
             if one is not None and other is not None and other.norm() > 1e-6:
-                agree(one, other, 1e-8)
+                agree(one, other)
 
     return compare

@@ -1,7 +1,7 @@
 """`erase` on task memories against a loop written out: delta gradient descent, a period at a time.
 
 The loop knows nothing of states: it cuts the sequence at the ticks, and takes W K from the queries
-of the whole period. Tolerance 1e-8 of the norm, as for the other rules of task memories.
+of the whole period. Tolerance 1e-10 of the norm.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nestgraph.spec import Spec
 from nestgraph.system import System
 
 BATCH, VOCAB, LENGTH, PERIOD = 2, 7, 20, 3
-RATE, ERASED, CLOSE = 0.2, 0.15, 1e-8
+RATE, ERASED, CLOSE = 0.2, 0.15, 1e-10
 
 TEXT = """\
 nestgraph: 1

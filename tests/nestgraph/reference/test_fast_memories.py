@@ -1,8 +1,8 @@
 """Task memories on tokens against a loop written out: segment by segment, memory by memory.
 
 The loop knows nothing of tokens that arrive one by one, of states or of ticks that wait: it cuts
-a whole sequence at the fastest period and takes every gradient from one graph. Tolerance 1e-8 of
-the norm: ten moves at lively rates spread rounding by some six digits.
+a whole sequence at the fastest period and takes every gradient from one graph. Tolerance 1e-10 of
+the norm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nestgraph.spec import Spec
 
 BATCH, VOCAB, WIDTH, HIDDEN, LENGTH = 2, 11, 6, 12, 31
 FAST, MID, SLOW = 3, 6, 12
-CLOSE = 1e-8
+CLOSE = 1e-10
 
 TEXT = """\
 nestgraph: 1
