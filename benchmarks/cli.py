@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 SPEED = {
     "transformer": "the compiled transformer against the same network by hand",
@@ -23,6 +24,8 @@ ROUNDS = 20
 THREADS = 2
 RATE = 0.001
 INTERRUPTED = 130
+
+Plan = TypeVar("Plan")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -50,20 +53,19 @@ def run(wishes: argparse.Namespace) -> int:
         )
         return 0
     if wishes.benchmark == "yardstick":
-        from benchmarks.yardstick import Plan, hold_yardstick
+        from benchmarks import yardstick
 
-        plan = Plan(
-            specs=tuple(wishes.specs),
-            seeds=tuple(wishes.seeds),
-            steps=wishes.steps,
-            out=wishes.out,
-            threads=wishes.threads,
-        )
-        return hold_yardstick(plan)
+        return yardstick.hold_yardstick(filled(yardstick.Plan, wishes))
     if wishes.benchmark == "zoo":
-        return _fill_zoo(wishes)
+        from benchmarks import zoo
+
+        return zoo.fill_zoo(filled(zoo.Plan, wishes))
     if wishes.benchmark == "optimizers-on-text":
-        return _compare_optimizers(wishes)
+        from benchmarks import optimizer_plan
+        from benchmarks.optimizers_on_text import compare
+
+        rates = tuple(sorted(set(wishes.rates or optimizer_plan.RATES)))
+        return compare(filled(optimizer_plan.Plan, wishes, rates=rates))
     if wishes.benchmark == "toy":
         from benchmarks.toy import walk
 
@@ -76,7 +78,7 @@ def run(wishes: argparse.Namespace) -> int:
             rounds=wishes.rounds,
             threads=wishes.threads,
             out=wishes.out,
-            table_only=wishes.table,
+            table_only=wishes.table_only,
             length=wishes.length,
         )
     if wishes.benchmark == "memory":
@@ -87,80 +89,24 @@ def run(wishes: argparse.Namespace) -> int:
             names, tokens=wishes.tokens, width=wishes.width, threads=wishes.threads
         )
     if wishes.benchmark == "continual":
-        return _read_on(wishes)
+        from benchmarks import continual
+
+        return continual.read_on(filled(continual.Plan, wishes))
     if wishes.benchmark == "long-stream":
         from benchmarks.long_stream import read_long
 
         return read_long(wishes.tokens)
     from benchmarks.context_learning import Question, answer
 
-    return answer(
-        Question(
-            spec=wishes.spec,
-            without=wishes.without,
-            steps=wishes.steps,
-            seed=wishes.seed,
-            run=wishes.run,
-            retrain=wishes.retrain,
-            context=wishes.context,
-            windows=wishes.windows,
-            out=wishes.out,
-            threads=wishes.threads,
-        )
-    )
+    return answer(filled(Question, wishes))
 
 
-def _fill_zoo(wishes: argparse.Namespace) -> int:
-    from benchmarks.zoo import Plan, fill_zoo
-
-    plan = Plan(
-        only=tuple(wishes.only),
-        steps=wishes.steps,
-        data=wishes.data,
-        jobs=wishes.jobs,
-        threads=wishes.threads,
-        out=wishes.out,
-        table_only=wishes.table,
-        speeds_only=wishes.speeds,
-    )
-    return fill_zoo(plan)
-
-
-def _compare_optimizers(wishes: argparse.Namespace) -> int:
-    from benchmarks.optimizer_plan import RATES, Plan
-    from benchmarks.optimizers_on_text import compare
-
-    plan = Plan(
-        only=tuple(wishes.only),
-        rates=tuple(sorted(set(wishes.rates or RATES))),
-        steps=wishes.steps,
-        data=wishes.data,
-        jobs=wishes.jobs,
-        threads=wishes.threads,
-        out=wishes.out,
-        plot=wishes.plot,
-        table_only=wishes.table,
-    )
-    return compare(plan)
-
-
-def _read_on(wishes: argparse.Namespace) -> int:
-    from benchmarks.continual import Plan, read_on
-
-    plan = Plan(
-        first=wishes.first,
-        second=wishes.second,
-        seeds=tuple(wishes.seeds),
-        steps=wishes.steps,
-        rate=wishes.rate,
-        rows=wishes.rows,
-        length=wishes.length,
-        back=wishes.back,
-        out=wishes.out,
-        threads=wishes.threads,
-        table_only=wishes.table,
-    )
-    return read_on(plan)
+def filled(plan: type[Plan], wishes: argparse.Namespace, **other: object) -> Plan:
+    """A benchmark's plan: its fields are the options of the same names, unless given as `other`."""
+    assert dataclasses.is_dataclass(plan)
+    wished = {field.name: getattr(wishes, field.name) for field in dataclasses.fields(plan)}
+    values = {key: tuple(x) if isinstance(x, list) else x for key, x in wished.items()}
+    return plan(**{**values, **other})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -203,9 +149,12 @@ def _zoo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="DATA", help="in place of the specs' own")
     command.add_argument("--jobs", type=_positive, default=1, help="at a time; default 1")
     instead = command.add_mutually_exclusive_group()
-    instead.add_argument("--table", action="store_true", help="print what is finished, no more")
+    _table(instead)
     instead.add_argument(
-        "--speeds", action="store_true", help="measure the speed of what is finished anew"
+        "--speeds",
+        action="store_true",
+        dest="speeds_only",
+        help="measure the speed of what is finished anew",
     )
     command.add_argument("--out", type=Path, default=Path("runs/zoo"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
@@ -221,7 +170,7 @@ def _optimizers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=_positive, default=200, help="of each; default 200")
     command.add_argument("--data", metavar="DATA", help="in place of the specs' own")
     command.add_argument("--jobs", type=_positive, default=1, help="at a time; default 1")
-    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    _table(command)
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     command.add_argument("--out", type=Path, default=Path("runs/optimizers"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
@@ -233,7 +182,7 @@ def _mixers(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--length", type=_positive, default=512, help="of a sequence; default 512, four of them"
     )
-    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    _table(command)
     command.add_argument("--out", type=Path, default=Path("runs/mixers"), metavar="FOLDER")
     _threads(command)
 
@@ -274,13 +223,22 @@ def _continual(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rows", type=_positive, default=2, help="read side by side; default 2")
     command.add_argument("--length", type=_positive, default=32768, help="of a row of the second")
     command.add_argument("--back", type=_positive, default=8192, help="of the first, behind it")
-    command.add_argument("--table", action="store_true", help="print what is finished, no more")
+    _table(command)
     command.add_argument("--out", type=Path, default=Path("runs/continual"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="default 1")
 
 
 def _threads(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=_positive, default=THREADS, help=f"default {THREADS}")
+
+
+def _table(command: argparse._ActionsContainer) -> None:
+    command.add_argument(
+        "--table",
+        action="store_true",
+        dest="table_only",
+        help="print what is finished, no more",
+    )
 
 
 def _positive(text: str) -> int:

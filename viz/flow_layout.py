@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nestgraph.viz.engine import lay_out
+from nestgraph.viz.frame_titles import clear
 from nestgraph.viz.legend import legend
 from nestgraph.viz.level_scene import centred, heading
 from nestgraph.viz.metrics import shorten, text_width, wrap, wrap_list
@@ -75,10 +76,10 @@ class _Layout:
         def at(x: float, y: float) -> Point:
             return round(x + MARGIN, 2), round(top + top_edge - y, 2)
 
+        lines = [_line(outline.links[int(edge["id"])], edge, at) for edge in laid.get("edges", ())]
         shapes = [heading(outline.name, doc, width - 2 * MARGIN)]
         for part in outline.all():
-            shapes += self._shapes(part, objects[part.id], at)
-        lines = [_line(outline.links[int(edge["id"])], edge, at) for edge in laid.get("edges", ())]
+            shapes += self._shapes(part, objects[part.id], at, lines)
         shown = {link.kind for link in outline.links}
         states = {part.status for part in outline.all()} | {link.status for link in outline.links}
         samples = legend(shown, MARGIN, top + top_edge + 14, width - MARGIN, states)
@@ -126,13 +127,15 @@ class _Layout:
         end = target if port is None else f"{target}:p{port}:n"
         return f"{self.names[link.source]} -> {end} [{', '.join(more)}]"
 
-    def _shapes(self, part: Part, placed: Mapping[str, Any], at: Any) -> Iterator[Shape]:
+    def _shapes(
+        self, part: Part, placed: Mapping[str, Any], at: Any, lines: Sequence[Line]
+    ) -> Iterator[Shape]:
         inside = self.inside.get(part.id, "")
         if part.parts:
             left, low, right, high = (float(number) for number in placed["bb"].split(","))
             (x, y), (u, v) = at(left, high), at(right, low)
             rect = Rect(left=x, top=y, width=u - x, height=v - y)
-            yield _frame(part, rect, inside)
+            yield _frame(part, rect, inside, lines)
             return
         size = self.sizes[part.id]
         x, y = at(*(float(number) for number in placed["pos"].split(",")))
@@ -201,7 +204,7 @@ def _frame_title(part: Part) -> str:
     return shorten(f"{_signed(part)} {part.badge}".rstrip(), 2 * _NAME, TEXT_SIZE, bold=True)
 
 
-def _frame(part: Part, rect: Rect, inside: str) -> Shape:
+def _frame(part: Part, rect: Rect, inside: str, lines: Sequence[Line]) -> Shape:
     title = Text(
         content=_frame_title(part),
         left=rect.left + 10,
@@ -211,6 +214,7 @@ def _frame(part: Part, rect: Rect, inside: str) -> Shape:
         bold=True,
         ink="faint",
     )
+    title = clear(title, text_width(title.content, TEXT_SIZE, bold=True), rect, lines)
     paint = part.status or part.tone
     return Shape(
         id=part.id,

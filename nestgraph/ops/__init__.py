@@ -53,7 +53,6 @@ from nestgraph.ops.segments import pieces, segments
 from nestgraph.ops.selective_scan import Fading, selective_scan
 from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
-from nestgraph.ops.triangular import unit_lower_inverse
 from nestgraph.ops.walk import walk
 
 __all__ = [
@@ -110,7 +109,6 @@ __all__ = [
     "static_net",
     "tile",
     "total",
-    "unit_lower_inverse",
     "walk",
     "weights_at_boundary",
     "weights_before",

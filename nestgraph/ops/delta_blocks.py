@@ -22,7 +22,7 @@ Bytes, in float32: every flow and its gradient pass once each way; kept are 4 R 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -84,6 +84,16 @@ def filled(shape: Shape, x: Tensor, value: float = 0.0) -> Tensor:
     """A flow with positions that do nothing behind it, up to the end of a chunk."""
     missing = -x.shape[2] % shape.size
     return F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=value) if missing else x
+
+
+def asked_filled(
+    shape: Shape,
+    reads: Sequence[tuple[Tensor, At]],
+    answer: Callable[[list[tuple[Tensor, At]]], tuple[list[Tensor], Tensor]],
+) -> tuple[list[Tensor], Tensor]:
+    """What `answer` makes of queries filled up to whole chunks, and the state that it leaves."""
+    answers, last = answer([(filled(shape, q), at) for q, at in reads])
+    return [y[:, :, : q.shape[2]] for y, (q, _) in zip(answers, reads, strict=True)], last
 
 
 def gathered(chunks: Tensor, part: slice) -> Tensor:

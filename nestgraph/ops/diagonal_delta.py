@@ -37,7 +37,7 @@ from torch import Tensor
 
 from nestgraph.ops import delta_columns, delta_rows
 from nestgraph.ops.chunks import Cut, spread
-from nestgraph.ops.delta_blocks import At, Shape, filled
+from nestgraph.ops.delta_blocks import At, Shape, asked_filled, filled
 from nestgraph.ops.delta_events import Events, gather
 from nestgraph.ops.fades import (
     SIGNED_CHUNK,
@@ -108,7 +108,11 @@ def diagonal_delta(
     size = _size(limit, time)
     if alpha is not None and by_key and not (signed or rows) and within_reach(alpha, size):
         shape = Shape(batch, heads, size, 1)
-        return _in_blocks(shape, events, alpha.squeeze(3), first_BHED, reads)
+        whole = Events(*(filled(shape, x) for x in events))
+        left = filled(shape, alpha.squeeze(3), 1.0)
+        return asked_filled(
+            shape, reads, lambda asked: key_blocks(shape, whole, left, first_BHED, asked)
+        )
     cut = Cut(batch, heads, time, size)
     queries = torch.stack([_shifted(q, at) for q, at in reads], 3) if reads else None
     asked = (
@@ -127,20 +131,6 @@ def diagonal_delta(
         for y, (q, at) in zip(found.unbind(3), reads, strict=True)
     ]
     return answers, state
-
-
-def _in_blocks(
-    shape: Shape,
-    events: Events,
-    alpha_BHTD: Tensor,
-    first_BHED: Tensor,
-    reads: Sequence[tuple[Tensor, At]],
-) -> tuple[list[Tensor], Tensor]:
-    time = alpha_BHTD.shape[2]
-    asked: list[tuple[Tensor, At]] = [(filled(shape, q), at) for q, at in reads]
-    whole = Events(*(filled(shape, x) for x in events))
-    answers, last = key_blocks(shape, whole, filled(shape, alpha_BHTD, 1.0), first_BHED, asked)
-    return [y[:, :, :time] for y in answers], last
 
 
 def _size(limit: int, time: int) -> int:

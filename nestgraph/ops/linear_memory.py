@@ -27,7 +27,15 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.decay import ratios
-from nestgraph.ops.delta_blocks import At, Paces, Shape, copies, delta_blocks, filled
+from nestgraph.ops.delta_blocks import (
+    At,
+    Paces,
+    Shape,
+    asked_filled,
+    copies,
+    delta_blocks,
+    filled,
+)
 
 Coefficient = Tensor | float
 
@@ -84,10 +92,12 @@ def linear_memory(
     paces = Paces(
         _paces(shape, rate * scale), None if pull is None else _paces(shape, pull), events, whole
     )
-    asked: list[tuple[Tensor, At]] = [(filled(shape, q), at) for q, at in reads]
     keys, values = filled(shape, k_BHTD), filled(shape, v_BHTE)
-    answers, last = delta_blocks(keys, values, first_BHED, paces, asked, shape)
-    return [y[:, :, :time] for y in answers], last
+    return asked_filled(
+        shape,
+        reads,
+        lambda asked: delta_blocks(keys, values, first_BHED, paces, asked, shape),
+    )
 
 
 def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:

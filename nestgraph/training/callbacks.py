@@ -21,6 +21,7 @@ from nestgraph.training.checkpoint import BEST, LAST
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.metrics_file import STEP, MetricsFile, Row
 from nestgraph.training.module import NestModule
+from nestgraph.training.report import at_step
 from nestgraph.training.sizes import Sizes
 
 SECONDS = "seconds"
@@ -243,8 +244,7 @@ class Lines(L.Callback):
             trainer.callback_metrics[name].item() for name in ("train_loss", *VALIDATION)
         )
         nats, bits = validation
-        width = len(str(self._steps))
         self._write(
-            f"step {trainer.global_step:>{width}}/{self._steps}  training {train:.4f}"
+            f"{at_step(trainer.global_step, self._steps)}  training {train:.4f}"
             f"  validation {nats:.4f} nats = {bits:.4f} bits per byte"
         )

@@ -25,7 +25,8 @@ from nestgraph.training.checkpoint_io import AtomicCheckpointIO
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.module import NestModule
 from nestgraph.training.options import refuse_for_now, spec_of_run, wished
-from nestgraph.training.progress import StepBar
+from nestgraph.training.pace import Pace
+from nestgraph.training.progress import StepBar, StepLines
 from nestgraph.training.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -202,10 +203,19 @@ def _trainer(
     interruption: Interruption,
     board: Board | None,
 ) -> L.Trainer:
-    steps = module.spec.system.training.steps
-    val_interval = module.spec.system.training.val_interval
-    bar: list[L.Callback] = [StepBar()] if console.is_terminal else []
-    lines = Lines(lambda line: console.print(line, **PLAIN), steps)
+    training = module.spec.system.training
+    steps, val_interval = training.steps, training.val_interval
+
+    def write(line: str) -> None:
+        console.print(line, **PLAIN)
+
+    tokens = training.batch * training.context
+    progress: L.Callback = (
+        StepBar()
+        if console.is_terminal
+        else StepLines(write, Pace(steps), steps=steps, tokens=tokens)
+    )
+    lines = Lines(write, steps)
     times, sizes = Times(place / folder.TIMES), Sizes(module.spec.system)
     metrics = Metrics(place / folder.METRICS, sizes, board)
     keeper = Keeper(place, steps=steps, val_interval=val_interval, interruption=interruption)
@@ -215,11 +225,11 @@ def _trainer(
         val_check_interval=val_interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        callbacks=[times, sizes, metrics, *bar, lines, keeper],
+        callbacks=[times, sizes, metrics, progress, lines, keeper],
         plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=bool(bar),
+        enable_progress_bar=console.is_terminal,
         enable_model_summary=False,
         default_root_dir=place,
     )

@@ -1,4 +1,4 @@
-"""What a run says at its end."""
+"""What a run says, above all at its end."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def opening(spec: Spec, corpus: Corpus, folder: Path) -> str:
         f"{spec.system.name}: {training.steps} steps of {training.batch} x {training.context} bytes"
         f" from {corpus.name}{counted}{left_out}, in {folder}"
     )
+
+
+def at_step(step: int, steps: int) -> str:
+    """`step  250/2000`, as wide at every step."""
+    return f"step {step:>{len(str(steps))}}/{steps}"
 
 
 def sample(module: NestModule, *, seed: int) -> str:

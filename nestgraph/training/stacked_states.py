@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from nestgraph import __version__
 from nestgraph.errors import InputError
-from nestgraph.training.files import replace_file
 from nestgraph.training.hf import Cache, StackedModel, StackedState
-from nestgraph.training.states import first_difference, read_tensors
+from nestgraph.training.state_files import StateFormat
 
-FORMAT = "nestgraph-stacked-state-1"
+FORMAT = StateFormat(
+    name="nestgraph-stacked-state-1",
+    entry="network",
+    of="a network on clocks",
+    writer="`nestgraph stack --learn`",
+)
 SAMPLE = 1024  # numbers of each tensor that its digest is of
 VOLATILE = {"transformers_version", "dtype", "torch_dtype"}  # of no meaning to a state
 
@@ -35,15 +37,7 @@ def save_stacked(path: Path, model: StackedModel, state: StackedState) -> None:
     Raises:
         InputError: when the file can't be written.
     """
-    text = identity(model)
-    header = {
-        "format": FORMAT,
-        "version": __version__,
-        "hash": hashlib.sha256(text.encode()).hexdigest(),
-        "network": text,
-    }
-    tensors = {name: x.detach().cpu().contiguous().clone() for name, x in _named(state)}
-    replace_file(path, save(tensors, metadata=header))
+    FORMAT.write(path, _named(state), identity(model))
 
 
 def load_stacked(path: Path, model: StackedModel) -> StackedState:
@@ -52,27 +46,19 @@ def load_stacked(path: Path, model: StackedModel) -> StackedState:
     Raises:
         InputError: when there is no such file, it was cut short, or it is another network's.
     """
-    header, tensors = read_tensors(path)
-    if header.get("format") != FORMAT or "network" not in header:
-        raise InputError(
-            "NG761",
-            f"`{path}` holds no state of a network on clocks",
-            "give a file that `nestgraph stack --learn` wrote",
-        )
-    ours, theirs = identity(model), header["network"]
-    if header.get("hash") != hashlib.sha256(ours.encode()).hexdigest():
+    file = FORMAT.read(path, identity(model))
+    if file.difference:
         raise InputError(
             "NG762",
-            f"`{path}` is the state of another network, or of other levels: "
-            f"{first_difference(theirs, ours)}",
+            f"`{path}` is the state of another network, or of other levels: {file.difference}",
             "give the state of this network, or another file for a new one",
         )
     blank = model.initial_state()
     wanted = {name for name, _ in _named(blank)}
-    if missing := sorted(wanted - set(tensors)):
+    if missing := sorted(wanted - set(file.tensors)):
         raise InputError("NG761", f"`{path}` is incomplete: {missing[0]} is missing")
     device = blank.tokens.device
-    placed = {name: tensor.to(device) for name, tensor in tensors.items()}
+    placed = {name: tensor.to(device) for name, tensor in file.tensors.items()}
     return StackedState(
         int(placed["position"]),
         {name: placed[f"weights.{name}"] for name in blank.weights},

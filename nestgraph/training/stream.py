@@ -37,6 +37,8 @@ from nestgraph.training.level_metrics import level_metrics
 from nestgraph.training.metrics_file import STEP, MetricsFile
 from nestgraph.training.module import NestModule
 from nestgraph.training.options import spec_of_run, wished, with_settings
+from nestgraph.training.pace import Pace
+from nestgraph.training.report import at_step
 from nestgraph.training.stream_batches import StreamBatches
 
 STREAM = "stream"  # the checkpoint's entry
@@ -184,7 +186,8 @@ class _Job:
         console.print(self._opening(place), **PLAIN)
         metrics: MetricsFile | None = None
         board = Board(place, self.spec, after=self.step) if self.tensorboard else None
-        interval = self.spec.system.training.val_interval
+        pace = Pace(self.steps)
+        pace.begin(self.step, self.tokens)
         stopped = False
         with Interruption() as interruption:
             try:
@@ -196,9 +199,7 @@ class _Job:
                     metrics.write({**row})
                     if board is not None:
                         board.write({**row})
-                    if self.step % interval == 0 or self.step == self.steps:
-                        self.save(place)
-                        console.print(self._line(row), **PLAIN)
+                    self._keep_or_tell(row, place, console, pace)
                 stopped = self.step < self.steps
                 if stopped:
                     self.save(place)
@@ -219,6 +220,17 @@ class _Job:
             bits_per_byte=self.bits,
             interrupted=stopped,
         )
+
+    def _keep_or_tell(
+        self, row: dict[str, float], place: Path, console: Console, pace: Pace
+    ) -> None:
+        """A checkpoint and its line at each interval; else a line where a log has none for long."""
+        if self.step % self.spec.system.training.val_interval == 0 or self.step == self.steps:
+            self.save(place)
+            console.print(self._line(row), **PLAIN)
+            pace.said(self.tokens)
+        elif not console.is_terminal and (speed := pace.after(self.step, self.tokens)):
+            console.print(f"{self._line(row)}  {speed}", **PLAIN)
 
     def _learn(self) -> dict[str, float]:
         """Reads one piece; its row of metrics."""
@@ -281,7 +293,7 @@ class _Job:
 
     def _line(self, row: dict[str, float]) -> str:
         return (
-            f"step {self.step:>{len(str(self.steps))}}/{self.steps}  tokens {self.tokens}"
+            f"{at_step(self.step, self.steps)}  tokens {self.tokens}"
             f"  this piece {row['train_loss'] / math.log(2):.4f}"
             f"  online {self.bits:.4f} bits per byte"
         )

@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from building import model_of
+from task_memories import WAYS, in_pieces
 from torch import Tensor
 
 from nestgraph.compiler import compile_model, plan
@@ -31,13 +32,6 @@ VOCAB = 11
 TINY = {"width": 8, "heads": 2, "vocab": VOCAB, "depth": 2, "expansion": 2, "rate": 0.1}
 LEVELS = {"fast": 3, "mid": 6, "slow": 12}
 WIRINGS = ["cms-chain", "cms-nested", "cms-independent"]
-WAYS = [
-    ("full", "never"),
-    ("first_order", "never"),
-    ("none", "never"),
-    ("first_order", "fast"),
-    ("none", "fast"),
-]
 
 
 @functools.cache
@@ -59,13 +53,8 @@ def lively(system: System) -> CompiledModel:
 
 
 def streamed(model: CompiledModel, inputs: Tensor, piece: int) -> tuple[Tensor, dict[str, Tensor]]:
-    state, logits = None, []
-    for part in inputs.split(piece, 1):
-        answer = model(part, state)
-        logits.append(answer.logits)
-        state = answer.state
-    assert state is not None
-    return torch.cat(logits, 1), model.flat_state(state)
+    logits, state = in_pieces(model, inputs, piece)
+    return logits, model.flat_state(state)
 
 
 @pytest.mark.parametrize(("gradient", "horizon"), WAYS)

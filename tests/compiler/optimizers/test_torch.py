@@ -59,6 +59,12 @@ CASES: list[tuple[str, Settings, Callable[..., Optimizer], Settings]] = [
         {"betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.3},
     ),
     ("adamw-amsgrad", {"beta2": 0.5}, AdamW, {"betas": (0.9, 0.5), "amsgrad": True}),
+    (
+        "adamw-amsgrad",
+        {"beta1": 0.8, "beta2": 0.5, "eps": 1e-3, "decay": 0.3},
+        AdamW,
+        {"betas": (0.8, 0.5), "eps": 1e-3, "amsgrad": True, "weight_decay": 0.3},
+    ),
 ]
 
 

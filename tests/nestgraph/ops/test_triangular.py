@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nestgraph.ops import unit_lower_inverse
-from nestgraph.ops.triangular import by_doubling, by_substitution
+from nestgraph.ops.triangular import by_doubling, by_substitution, unit_lower_inverse
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 13, 32])

@@ -186,3 +186,34 @@ def held(agree: Callable[..., None]) -> Callable[..., None]:
                 assert (one - other).norm() <= 1e-9 * max(other.norm().item(), least)
 
     return compare
+
+
+@pytest.fixture
+def held_by_rows(agree: Callable[..., None]) -> Callable[..., None]:
+    """`held_by_rows(reference, by_hand, tokens)`: logits and outer gradients against a loop.
+
+    `by_hand(named, row)` is given all parameters by name and one row of the tokens, and answers
+    its logits. Equal to 1e-10 of the norm.
+    """
+
+    def compare(
+        reference: Reference,
+        by_hand: Callable[[dict[str, Tensor], Tensor], Tensor],
+        tokens: Tensor,
+    ) -> None:
+        named = dict(reference.weights.named())
+        ours = reference(tokens).logits
+        theirs = torch.stack([by_hand(named, row) for row in tokens])
+        pull = torch.randn_like(ours)
+        pairs = [
+            torch.autograd.grad((logits * pull).sum(), list(named.values()), allow_unused=True)
+            for logits in (ours, theirs)
+        ]
+
+        agree(ours.detach(), theirs.detach())
+        for name, one, other in zip(named, *pairs, strict=True):
+            assert (one is None) == (other is None), name
+            if one is not None and other is not None and other.norm() > 1e-6:
+                agree(one, other)
+
+    return compare

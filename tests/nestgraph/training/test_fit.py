@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from nestgraph.errors import InputError, SpecError
 from nestgraph.spec import Spec, load
-from nestgraph.training import NestModule, compile, load_run
+from nestgraph.training import NestModule, compile, load_run, pace
 from nestgraph.training import folder as folders
 from nestgraph.training.callbacks import Keeper
 from nestgraph.training.fit import Run, fit
@@ -136,6 +137,22 @@ def test_it_is_quiet(spec: Spec, capfd: pytest.CaptureFixture[str]) -> None:
     assert "Epoch" not in said
     assert len([line for line in said.splitlines() if line.startswith("step ")]) == 3
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("quick_picture")
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_log_says_where_a_silent_training_is_and_a_terminal_has_its_bar_for_that(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    monkeypatch.setattr(pace, "SILENCE", 0.0)
+    said = io.StringIO()
+    fit(spec, Path("run"), data="text.txt", console=Console(file=said, force_terminal=terminal))
+
+    paced = re.compile(r"step +(\d+)/12  training (\S+)  \d+ tokens/s  \d+\.\d s left")
+    lines = [m for m in map(paced.fullmatch, said.getvalue().splitlines()) if m]
+    told = [(int(step), loss) for step, loss in (line.groups() for line in lines)]
+    table = [(int(row["step"]), f"{float(row['train_loss']):.4f}") for row in rows("run")]
+    assert told == ([] if terminal else table)
 
 
 @pytest.mark.usefixtures("quick_picture")

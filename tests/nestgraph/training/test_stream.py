@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
-from nestgraph.training import checkpoint
+from nestgraph.training import checkpoint, pace
 from nestgraph.training.stream import StreamRun, stream
 from nestgraph.training.stream_batches import StreamBatches
 
@@ -196,3 +197,21 @@ def test_another_text_can_not_be_gone_on_with(text: str, tmp_path: Path) -> None
     Path(text).write_bytes(TEXT[::-1])
     with pytest.raises(InputError, match="is not the text"):
         read(None, None, resume=tmp_path / "run")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_log_says_how_fast_a_silent_stream_is(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    monkeypatch.setattr(pace, "SILENCE", 0.0)
+    said = io.StringIO()
+    console = Console(file=said, width=200, force_terminal=terminal)
+    stream(online(), tmp_path / "run", data=text, max_steps=6, console=console)
+
+    lines = [line for line in said.getvalue().splitlines() if line.startswith("step ")]
+    paced = [
+        line.split()[1] for line in lines if re.search(r"byte  \d+ tokens/s  \S+ s left$", line)
+    ]
+    kept = [line.split()[1] for line in lines if line.endswith("bits per byte")]
+    assert paced == ([] if terminal else ["1/6", "2/6", "3/6", "5/6"])
+    assert kept == ["4/6", "6/6"]

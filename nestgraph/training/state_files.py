@@ -1,0 +1,119 @@
+"""Files of what a model remembers: safetensors, with a text of what the state depends on inside.
+
+A state only means something to what made it. Its file carries that text and its hash; where they
+are other than those of the reader, the first line that differs can be said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nestgraph import __version__
+from nestgraph.errors import InputError
+from nestgraph.training.files import replace_file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateFile:
+    """What a file of a state holds.
+
+    Attributes:
+        header: all that it says beside the tensors.
+        tensors: by name.
+        difference: what tells its maker from the reader; None where they are the same.
+    """
+
+    header: dict[str, str]
+    tensors: dict[str, Tensor]
+    difference: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateFormat:
+    """A kind of state files.
+
+    Attributes:
+        name: of the format, with its version.
+        entry: where the header has the text that a state depends on.
+        of: what has such states, for messages.
+        writer: who writes such files, for messages.
+    """
+
+    name: str
+    entry: str
+    of: str
+    writer: str
+
+    def write(
+        self, path: Path, named: Iterable[tuple[str, Tensor]], identity: str, **more: str
+    ) -> None:
+        """Writes tensors whole, or leaves the file as it was.
+
+        Args:
+            path: the file.
+            named: the tensors.
+            identity: what they depend on, line by line.
+            more: other entries of the header.
+
+        Raises:
+            InputError: when the file can't be written.
+        """
+        header = {"format": self.name, "version": __version__, "hash": _hash(identity)}
+        tensors = {name: x.detach().cpu().contiguous().clone() for name, x in named}
+        replace_file(path, save(tensors, metadata={**header, self.entry: identity, **more}))
+
+    def read(self, path: Path, identity: str) -> StateFile:
+        """What a file holds, seen by a reader of an identity.
+
+        Raises:
+            InputError: when there is no such file, it was cut short, or is of another format.
+        """
+        header, tensors = _read(path)
+        if header.get("format") != self.name or self.entry not in header:
+            raise InputError(
+                "NG761",
+                f"`{path}` holds no state of {self.of}",
+                f"give a file that {self.writer} wrote",
+            )
+        same = header.get("hash") == _hash(identity)
+        difference = None if same else _first_difference(header[self.entry], identity)
+        return StateFile(header=header, tensors=tensors, difference=difference)
+
+
+def _hash(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def _first_difference(theirs: str, ours: str) -> str:
+    """The first line that differs, with the section that it stands in."""
+    section = ""
+    for one, other in itertools.zip_longest(theirs.split("\n"), ours.split("\n"), fillvalue=""):
+        if one != other:
+            return f"{section}`{one.strip()}` there, `{other.strip()}` here"
+        if one and not one.startswith(" "):
+            section = f"in `{one.split(':')[0]}`, "
+    return "nothing differs"
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except FileNotFoundError as error:
+        hint = "add --learn to begin one"
+        raise InputError("NG761", f"there is no state `{path}`", hint) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            "NG761",
+            f"`{path}` can't be read as a state: it was cut short, or is another program's",
+            "nothing was changed; take a copy, or another file for a new state",
+        ) from error

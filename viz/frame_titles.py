@@ -1,0 +1,61 @@
+"""Where the title of a frame stands in its top band, so that no line runs through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+from nestgraph.viz.scene import Line, Point, Rect, Text
+
+_INSET = 10  # from the frame's left side
+_CLEAR = 5  # between a title and a line, or the frame's right side
+_STEPS = 24  # straight pieces that stand for one spline
+
+Span = tuple[float, float]
+
+
+def clear(title: Text, width: float, frame: Rect, lines: Iterable[Line]) -> Text:
+    """The title where it stands, or at the first free place to its right.
+
+    Args:
+        title: at the left of its frame's top.
+        width: of the title.
+        frame: around it.
+        lines: all of the picture.
+
+    Returns:
+        The title; as it was, if lines leave it no place.
+    """
+    left, last = title.left, frame.right - _INSET - width
+    for start, end in sorted(_crossings(title, lines)):
+        if start - _CLEAR >= left + width:
+            break
+        left = max(left, end + _CLEAR)
+    return replace(title, left=round(left, 2)) if left <= last else title
+
+
+def _crossings(title: Text, lines: Iterable[Line]) -> Iterator[Span]:
+    """From where to where each piece of a line runs at the height of a title."""
+    top, bottom = title.top, title.top + title.height
+    for line in lines:
+        for (x, y), (u, v) in pairwise(_points(line)):
+            if min(y, v) <= bottom and max(y, v) >= top:
+                yield min(x, u), max(x, u)
+
+
+def _points(line: Line) -> Iterator[Point]:
+    """A line as the corners of straight pieces."""
+    path = line.path
+    yield line.start
+    for a, b, c, d in zip(path[::3], path[1::3], path[2::3], path[3::3], strict=False):
+        for step in range(_STEPS + 1):
+            t = step / _STEPS
+            s = 1 - t
+            shares = (s**3, 3 * s * s * t, 3 * s * t * t, t**3)
+            ends = (a, b, c, d)
+            yield (
+                sum(share * x for share, (x, _) in zip(shares, ends, strict=True)),
+                sum(share * y for share, (_, y) in zip(shares, ends, strict=True)),
+            )
+    yield line.end
