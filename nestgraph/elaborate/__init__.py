@@ -91,7 +91,8 @@ class Elaboration:
         if file.model is not None and isinstance(tree, Table):
             model = builder.model(file.model, tree, self.header.entries["model"].key)
         optimizer = self.header.get("optimizer")
-        if file.optimizer is not None and isinstance(optimizer, Items) and model is None:
+        alone = "model" not in self.header
+        if alone and file.optimizer is not None and isinstance(optimizer, Items):
             groups = builder.optimizer(file.optimizer, optimizer)
         self.library.build_rest()
         training = self._training(file.training)
@@ -127,10 +128,6 @@ class Elaboration:
         table = tree if isinstance(tree, Table) else Table({}, self.header.span)
         places = {key: entry.value.span for key, entry in table.entries.items()}
         low = given.lr / 10 if given.min_lr is None else given.min_lr
-        if low > given.lr:
-            message = f"`min_lr` is {low:g}, more than `lr`, which is {given.lr:g}"
-            hint = "`min_lr` is where the learning rate ends"
-            self.findings.add("NG104", message, places.get("min_lr", table.span), hint)
         fields = given.model_dump(exclude={"min_lr", "betas"})
         betas = (given.betas[0], given.betas[1])
         return Training(**fields, min_lr=low, betas=betas, spans=places)
