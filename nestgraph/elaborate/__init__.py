@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nestgraph import schema
+from nestgraph.cures import Drop, Put, either
 from nestgraph.elaborate.clocks import clocks
 from nestgraph.elaborate.library import Instance, Library, TooLargeError
 from nestgraph.elaborate.mentions import check_vars
@@ -53,7 +54,8 @@ class Elaboration:
         if tree is None or isinstance(tree, Table):
             return tree
         if not (isinstance(tree, Scalar) and tree.value is None):
-            self.findings.wrong(f"`{key}`", tree, "a mapping")
+            cures = either([Put(tree.span, {})])
+            self.findings.wrong(f"`{key}`", tree, "a mapping", cures=cures)
         return Table({}, tree.span)
 
     def _blocks(self) -> Table | None:
@@ -91,8 +93,11 @@ class Elaboration:
         if file.model is not None and isinstance(tree, Table):
             model = builder.model(file.model, tree, self.header.entries["model"].key)
         optimizer = self.header.get("optimizer")
-        alone = "model" not in self.header
-        if alone and file.optimizer is not None and isinstance(optimizer, Items):
+        if (
+            file.optimizer is not None
+            and isinstance(optimizer, Items)
+            and "model" not in self.header
+        ):
             groups = builder.optimizer(file.optimizer, optimizer)
         self.library.build_rest()
         training = self._training(file.training)
@@ -113,11 +118,14 @@ class Elaboration:
         for key in given:
             value = self.header.get(key)
             if isinstance(value, Scalar) and value.value is None:
-                self.findings.wrong(f"`{key}`", value, "a mapping" if key == "model" else "a list")
+                wanted = "a mapping" if key == "model" else "a list"
+                self.findings.wrong(f"`{key}`", value, wanted, cures=either([Drop(value.span)]))
         if len(given) == 2:
             span = self.header.entries["optimizer"].key
             message = "a spec is a model or an optimizer, not both"
-            self.findings.add("NG103", message, span, "put the optimizer into a file of its own")
+            cures = either(Drop(self.header.entries[key].key) for key in reversed(kinds))
+            hint = "put the optimizer into a file of its own"
+            self.findings.add("NG103", message, span, hint, cures=cures)
         if not given and not any(closest(key, kinds) for key in self.header):
             start = Span(file=self.tree.span.file, line=1, column=1)
             message = "the spec needs `model` or `optimizer`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nestgraph.cures import Drop, either
 from nestgraph.elaborate.names import Names, spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
@@ -42,11 +43,13 @@ def _like(name: str, memories: Table, chain: tuple[str, ...], findings: Findings
     if other in (*chain, name):
         around = " -> ".join((*chain, name, other))
         message = f"`like` goes round in a circle: {around}"
-        findings.add("NG209", message, like.span, "let one of them say its own fields")
+        hint, cures = "let one of them say its own fields", either([Drop(like.span)])
+        findings.add("NG209", message, like.span, hint, cures=cures)
         return own
     if len(chain) >= MAX_CHAIN:
         message = f"`like` goes through more than {MAX_CHAIN} memories"
-        findings.add("NG209", message, like.span, "name one nearer the end")
+        cures = either([Drop(like.span)])
+        findings.add("NG209", message, like.span, "name one nearer the end", cures=cures)
         return own
     if other not in memories:
         return table  # an unknown name; it stays for the check of names
