@@ -6,6 +6,7 @@ made to a spec; `nestgraph.rereading` makes them to see what else is wrong with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -74,6 +75,7 @@ class Cures:
 
 
 PLAIN = 0.74  # how like a word must be: of four letters, one may be another
+SHORT = 4  # letters of a word that a slip leaves recognisable
 NONE = Cures(())
 AS_IT_IS = Cures(((),))
 """What was wrong has been left out already, and nothing has to take its place."""
@@ -83,6 +85,28 @@ def as_meant(change: Change, word: str, meant: str, others: Cures = NONE) -> Cur
     """A mistyped word read as the one that it resembles, plainly or not so plainly."""
     near = SequenceMatcher(None, word.lower(), meant.lower()).ratio()
     return Cures(((change,), *others.choices), meant=near >= PLAIN)
+
+
+def as_named(change: Change, name: str, meant: str, others: Cures) -> Cures:
+    """An unknown name read as the one that it resembles, if a slip of the hand explains it.
+
+    Names are made up: `k_2` is more likely missing than meant to be `k_1`.
+    """
+    return Cures(((change,), *others.choices), meant=_is_slip(name, meant))
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    parts, others = name.split("_"), meant.split("_")
+    if len(parts) != len(others):
+        return False
+    pairs = [(a, b) for a, b in zip(parts, others, strict=True) if a != b]
+    return all(len(b) >= SHORT and _is_slip_of_word(a, b) for a, b in pairs)
+
+
+def _is_slip_of_word(word: str, meant: str) -> bool:
+    swapped = sorted(word) == sorted(meant)
+    inside = word[:1] == meant[:1] and word[-1:] == meant[-1:]
+    return swapped or (inside and not re.search(r"\d", word + meant))
 
 
 def either(changes: Iterable[Change]) -> Cures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from nestgraph.cures import Cures, Put, as_meant, either
+from nestgraph.cures import Cures, Put, as_named, either
 from nestgraph.errors import Diagnostic, Severity, Span
 from nestgraph.tree import Tree, shown
 
@@ -148,7 +148,7 @@ def near_names(span: Span, name: str, known: Iterable[str]) -> Cures:
     names = list(known)
     near = near_words(name, names)
     others = other_names(span, [*near, *(word for word in names if word not in near)])
-    return as_meant(Put(span, near[0]), name, near[0], others) if len(near) == 1 else others
+    return as_named(Put(span, near[0]), name, near[0], others) if len(near) == 1 else others
 
 
 def other_names(span: Span, known: Iterable[str]) -> Cures:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nestgraph.cures import Cure, Cures, Rename, cured
+from nestgraph.cures import Cure, Cures, Drop, Rename, cured
 from nestgraph.errors import Diagnostic, Span
 from nestgraph.findings import Findings
 from nestgraph.tree import Table
@@ -210,7 +210,10 @@ class _Rereading:
     ) -> list[Diagnostic]:
         """The mistakes that show whichever way another, which hides them, is put right."""
         always: list[Diagnostic] | None = None
-        for cure in self._tried(error):
+        tried = self._tried(error)
+        if all(isinstance(change, Drop) for cure in tried for change in cure):
+            return []  # what is gone may be what a new mistake misses
+        for cure in tried:
             outcome = self._read((*base, cure))
             if outcome is None:
                 return []

@@ -146,12 +146,13 @@ class _Reading:
         self.findings.take(outcome.front, outcome.front)
         if not earlier.failed:
             self.findings += (*outcome.named, *outcome.rest)
+        self.texts |= composer.sources  # what it refers to has been read now
         if self.findings.failed:
-            again = rereading.further(
+            self.findings += rereading.further(
                 composed.tree, earlier, outcome, lambda tree: self._read(tree)[0]
             )
-            self.findings += again
-        self.texts |= composer.sources  # what it refers to has been read now
+            places = {one.span.file for one in self.findings if one.span is not None}
+            self.texts |= {file: composer.sources[file] for file in places & {*composer.sources}}
 
     def _read(self, tree: Table) -> tuple[Outcome, System | None]:
         """What one tree says, and all that is wrong with it."""

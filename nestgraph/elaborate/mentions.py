@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nestgraph.arithmetic import mentions
-from nestgraph.cures import Cures, Put, Rename, as_meant, either
+from nestgraph.cures import Cures, Put, Rename, as_meant, as_named, either
 from nestgraph.elaborate.scope import inside, other_numbers
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, near_words
@@ -100,7 +100,7 @@ class _Checker:
         texts = [word.sub(f"${other}", str(scalar.value)) for other in near]
         others = (*(Put(scalar.span, text) for text in texts), *other_numbers(scalar))
         if len(near) == 1:
-            return as_meant(others[0], mention.name, near[0], either(others[1:]))
+            return as_named(others[0], mention.name, near[0], either(others[1:]))
         return either(others)
 
     def _unused(

@@ -171,5 +171,5 @@ def _other_ops(op: Tree, holder: Tree) -> Cures:
     """Ops that resemble each other little, in place of one whose name is none."""
     if not isinstance(holder, Table) or "in" not in holder:
         return _other_steps(holder)
-    names = either(Put(op.span, name) for name in ("linear", "tanh", "sum", "mul", "concat"))
+    names = either(Put(op.span, name) for name in ("linear", "tanh", "sum", "product"))
     return Cures((*names.choices, *_other_nodes(holder).choices))
