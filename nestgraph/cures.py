@@ -57,7 +57,17 @@ class Add:
     value: object
 
 
-Change: TypeAlias = Put | Rename | Drop | Add
+@dataclass(frozen=True, slots=True)
+class Define:
+    """Something that is named and not there: one more key of a table, found by its path."""
+
+    at: Span
+    path: tuple[str, ...]
+    name: str
+    value: object
+
+
+Change: TypeAlias = Put | Rename | Drop | Add | Define
 Cure: TypeAlias = tuple[Change, ...]
 
 
@@ -119,8 +129,25 @@ def cured(tree: Table, cures: Iterable[Cure]) -> Table:
     changes = [change for cure in cures for change in cure]
     if not changes:
         return tree
+    for change in changes:
+        if isinstance(change, Define):
+            tree = _defined(tree, change, change.path)
     found = _Surgeon(tree, changes).tree(tree, _names(tree))
     return found if isinstance(found, Table) else tree
+
+
+def _defined(table: Table, what: Define, path: tuple[str, ...]) -> Table:
+    """The table with one more key, some tables further down."""
+    if path:
+        inner = table.get(path[0])
+        below = inner if isinstance(inner, Table) else Table({}, what.at)
+        name, value = path[0], _defined(below, what, path[1:])
+    else:
+        if what.name in table:
+            return table
+        name, value = what.name, _planted(what.value, what.at, {})
+    key = table.entries[name].key if name in table else what.at
+    return Table({**table.entries, name: Entry(key, value)}, table.span)
 
 
 _Names: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -154,7 +181,7 @@ class _Surgeon:
                 self.dropped.add(change.at)
             elif isinstance(change, Add):
                 self.added.setdefault(change.at, []).append(change)
-            else:
+            elif isinstance(change, Rename):
                 self.keys[change.at] = change.name
                 if change.throughout:
                     throughout.add(change.at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from nestgraph.cures import Cures, Put, as_named, either
+from nestgraph.cures import Cures, Define, Put, as_named, either
 from nestgraph.errors import Diagnostic, Severity, Span
 from nestgraph.tree import Tree, shown
 
@@ -71,6 +71,7 @@ HABITS: dict[str, tuple[str, ...]] = {
 
 
 MANY = 200
+MOST_NAMES = 16  # in place of an unknown one
 
 
 class Findings(list[Diagnostic]):
@@ -143,11 +144,22 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([first, *(folded[one] for one in near)]))
 
 
-def near_names(span: Span, name: str, known: Iterable[str]) -> Cures:
-    """What a name that there is not may have been meant to be: names like it, else any."""
+def near_names(
+    span: Span, name: str, known: Iterable[str], missing: Iterable[Define] = ()
+) -> Cures:
+    """What a name that there is not may have been meant to be.
+
+    Args:
+        span: of the name.
+        name: which nothing has.
+        known: the names that there are; one like it comes first, but any may be right.
+        missing: things of that name that may not have been defined.
+    """
     names = list(known)
     near = near_words(name, names)
-    others = other_names(span, [*near, *(word for word in names if word not in near)])
+    changes = [Put(span, word) for word in dict.fromkeys((*near, *names))]
+    step = max(1, len(changes) // MOST_NAMES)
+    others = either([*missing, *changes[::step]])
     return as_named(Put(span, near[0]), name, near[0], others) if len(near) == 1 else others
 
 

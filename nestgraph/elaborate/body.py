@@ -5,24 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nestgraph import schema
-from nestgraph.cures import Drop, Known, Put, either
+from nestgraph.cures import Drop, Put, either
 from nestgraph.elaborate.memories import MemoryBuilder, with_likes
 from nestgraph.elaborate.names import Names, declared, is_broken
 from nestgraph.elaborate.nodes import Call, NodeBuilder
 from nestgraph.elaborate.ties import tied
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
-from nestgraph.schema import check_node, mended_each, validate
+from nestgraph.schema import check_node, mended_each, stand_ins, validate
 from nestgraph.schema.follow import known_keys
 from nestgraph.system import Clock, Memory, Node, Read
 from nestgraph.tree import Scalar, Table, Tree
-
-_FIRST, _SECOND = Known("flow", 0), Known("flow", 1)
-STAND_INS = (  # for a memory that is none
-    {"keys": _FIRST, "values": _FIRST},
-    {"keys": _SECOND, "values": _FIRST},
-    {"net": "vector", "values": _FIRST},
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +119,7 @@ class BodyBuilder:
     def _table(self, tree: Tree, where: str) -> Table | None:
         if isinstance(tree, Table):
             return tree
-        cures = either(Put(tree.span, one) for one in STAND_INS)
+        cures = either(Put(tree.span, one) for one in stand_ins.memories(stand_ins.FLOWS))
         self.findings.wrong(where, tree, "a mapping", cures=cures)
         return None
 

@@ -8,13 +8,13 @@ from nestgraph.cures import Cures, Drop, Put, as_meant, either
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean
+from nestgraph.schema import stand_ins
 from nestgraph.schema.base import LARGEST_SIZE
 from nestgraph.system import NEVER, STEP, TOKEN, Clock
 from nestgraph.tree import Scalar, Table, Tree
 
 BUILT_IN = {clock.name: clock for clock in (TOKEN, STEP, NEVER)}
 _CLOCK = re.compile(r"(?P<period>.+?)\s+(?P<unit>tokens?|steps?)\s*\Z", re.DOTALL)
-CLOCKS = ("1 tokens", "8 steps", "16 tokens", "never", "7 tokens", "1 steps")  # stand-ins
 _WRITE = "write `16 tokens`, `8 steps` or `never`"
 
 
@@ -89,4 +89,4 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
 
 
 def _other_clocks(tree: Tree) -> Cures:
-    return either(Put(tree.span, clock) for clock in CLOCKS)
+    return either(Put(tree.span, clock) for clock in stand_ins.CLOCKS)

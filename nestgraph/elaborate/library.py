@@ -13,17 +13,13 @@ from nestgraph.elaborate.nodes import Call
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, near_names
+from nestgraph.schema import stand_ins
 from nestgraph.system import Clock, FlatBlock
 from nestgraph.tree import Scalar, Table, Tree
 
 MAX_PARTS = 20_000
 MAX_NESTING = 32
 Key = tuple[str, tuple[tuple[str, str, str], ...]]
-
-
-STAND_INS = tuple(  # for a block that is none
-    {"nodes": {"out": {"op": op, "in": "x"}}} for op in ("linear", "tanh")
-)
 
 
 class TooLargeError(Exception):
@@ -99,7 +95,7 @@ class Library:
             self.findings.add("NG114", message, span, "let blocks follow each other instead")
             return None
         if not isinstance(entry.value, Table):
-            cures = either(Put(entry.value.span, block) for block in STAND_INS)
+            cures = either(Put(entry.value.span, block) for block in stand_ins.blocks())
             self.findings.wrong(f"block `{name}`", entry.value, "a mapping", cures=cures)
             return None
         scope = self._scope(name, entry.value, given)

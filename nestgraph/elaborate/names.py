@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from nestgraph.cures import Cures, Rename, either
+from nestgraph.cures import Cures, Define, Rename, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, near_names, other_names
+from nestgraph.schema import stand_ins
 from nestgraph.system import Clock
 from nestgraph.tree import BROKEN, Scalar, Table, at
 
@@ -53,7 +54,9 @@ class Names:
             self.findings.add("NG202", message, span, hint, cures=cures)
             return name
         hint = did_you_mean(name, self.flows) or f"name a node or input of `{self.block}`"
-        message, cures = f"`{field}: {name}` names no flow here", near_names(span, name, self.flows)
+        nodes = stand_ins.nodes(self.flows) if self.flows else []
+        message = f"`{field}: {name}` names no flow here"
+        cures = near_names(span, name, self.flows, self._missing("nodes", name, span, nodes))
         self.findings.add("NG201", message, span, hint, cures=cures)
         return name
 
@@ -67,10 +70,10 @@ class Names:
             self.findings.add("NG203", message, span, hint, cures=cures)
             return name
         hint = did_you_mean(name, self.memories) or f"name a memory of `{self.block}`"
-        message, cures = (
-            f"`{field}: {name}` names no memory here",
-            near_names(span, name, self.memories),
-        )
+        memories = stand_ins.memories(self.flows) if self.flows else []
+        missing = self._missing("memories", name, span, memories)
+        message = f"`{field}: {name}` names no memory here"
+        cures = near_names(span, name, self.memories, missing)
         self.findings.add("NG203", message, span, hint, cures=cures)
         return name
 
@@ -81,9 +84,17 @@ class Names:
         hint = did_you_mean(name, self.clocks) or "declare it in `levels`"
         if re.match(r"\d+ *(token|step)", name):
             hint = f"give it a name: `levels: {{fast: {name}}}`"
-        cures = near_names(span, name, self.clocks)
+        missing = [Define(span, ("levels",), name, clock) for clock in stand_ins.CLOCKS]
+        cures = near_names(span, name, self.clocks, missing)
         self.findings.add("NG204", f"`{field}: {name}` names no level", span, hint, cures=cures)
         return None
+
+    def _missing(
+        self, section: str, name: str, span: Span, values: Iterable[object]
+    ) -> list[Define]:
+        """What a name may mean that nobody has defined."""
+        path = ("blocks", self.block, section)
+        return [Define(span, path, name, value) for value in values]
 
     def span(self, table: Table, path: tuple[str | int, ...], fallback: Span) -> Span:
         """The place of a value inside a table."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nestgraph.cures import Cures, Drop, Known, Put, as_meant, either
+from nestgraph.cures import Cures, Drop, Put, as_meant, either
 from nestgraph.findings import Findings, closest, did_you_mean, listed
+from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import known_keys
 from nestgraph.schema.nodes import AnyNode, BlockNode, ReadNode, op_node
 from nestgraph.schema.ops import BARE, CHAINABLE, OPS, Op
@@ -14,7 +15,6 @@ from nestgraph.schema.validate import mended, validate
 from nestgraph.tree import BROKEN, Items, Scalar, Table, Tree
 
 FORMS = ("op", "read", "block")
-WIDTHS = (1, 7, 840)  # of stand-ins
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,16 +154,13 @@ def _chainable(name: str, tree: Tree, findings: Findings) -> bool:
 
 
 def _other_nodes(tree: Tree) -> Cures:
-    """Nodes of several widths, fit for models or for optimizers, in place of an unusable one."""
-    flow = Known("flow", 0)
-    wide = [{"op": "linear", "in": flow, "out": out} for out in WIDTHS]
-    plain = [{"op": op, "in": flow} for op in ("tanh", "linear")]
-    return either(Put(tree.span, one) for one in (*plain, *wide))
+    """Nodes in place of an unusable one."""
+    return either(Put(tree.span, one) for one in stand_ins.nodes(stand_ins.FLOWS))
 
 
 def _other_steps(tree: Tree) -> Cures:
     """Ops in place of an unusable one of a chain, or none."""
-    wide = [{"op": "linear", "out": out} for out in WIDTHS]
+    wide = [{"op": "linear", "out": out} for out in stand_ins.WIDTHS]
     return either([Drop(tree.span), *(Put(tree.span, one) for one in ("tanh", *wide))])
 
 
