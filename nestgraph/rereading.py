@@ -168,6 +168,8 @@ class _Rereading:
         """A hole for each mistake; None if one of them has no cure that works."""
         if any(one not in self.cures for one in self.open):
             return None
+        if len(self.open) + len(self.outcome.errors) > MOST_HOLES:
+            return None
         holes = [_Hole(iter(self.cures[one].choices)) for one in self.open]
         todo = list({_mistake(one): one for one in self.outcome.errors}.values())
         known, base = _mistakes(todo), tuple[Cure, ...]()

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nestgraph.arithmetic import Word
-from nestgraph.cures import Add, Drop, Known, Put, Rename, as_meant, either
+from nestgraph.cures import Add, Cures, Drop, Known, Put, Rename, as_meant, either
 from nestgraph.elaborate.body import Body, BodyBuilder
 from nestgraph.elaborate.flatten import AliasCycleError, flatten
 from nestgraph.elaborate.nodes import Call
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, closest, did_you_mean, listed, near_names
+from nestgraph.findings import Findings, closest, did_you_mean, listed, near_names, other_names
 from nestgraph.schema import stand_ins
 from nestgraph.system import Clock, FlatBlock
 from nestgraph.tree import Scalar, Table, Tree
@@ -88,11 +88,13 @@ class Library:
         if name in self.asked:
             around = " -> ".join((*self.asked[self.asked.index(name) :], name))
             message = f"block `{name}` contains itself: {around}"
-            self.findings.add("NG208", message, span, "a block may only use other blocks")
+            hint, cures = "a block may only use other blocks", self._outside(span)
+            self.findings.add("NG208", message, span, hint, cures=cures)
             return None
         if len(self.asked) >= MAX_NESTING:
             message = f"block `{name}` lies inside {MAX_NESTING} others"
-            self.findings.add("NG114", message, span, "let blocks follow each other instead")
+            hint, cures = "let blocks follow each other instead", self._outside(span)
+            self.findings.add("NG114", message, span, hint, cures=cures)
             return None
         if not isinstance(entry.value, Table):
             cures = either(Put(entry.value.span, block) for block in stand_ins.blocks())
@@ -104,6 +106,10 @@ class Library:
         if key not in self.built:
             self.built[key] = self._build(name, entry.key, scope, entry.value)
         return self.built[key]
+
+    def _outside(self, span: Span) -> Cures:
+        """The blocks that the one being built does not lie in."""
+        return other_names(span, [name for name in self.blocks or () if name not in self.asked])
 
     def _scope(self, name: str, table: Table, given: Tree | None) -> Scope:
         defaults = table.get("vars")
