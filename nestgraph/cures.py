@@ -138,16 +138,15 @@ def cured(tree: Table, cures: Iterable[Cure]) -> Table:
 
 def _defined(table: Table, what: Define, path: tuple[str, ...]) -> Table:
     """The table with one more key, some tables further down."""
+    name = path[0] if path else what.name
+    entry = table.entries.get(name)
+    if not path and entry is not None:
+        return table
+    value = _planted(what.value, what.at, {})
     if path:
-        inner = table.get(path[0])
-        below = inner if isinstance(inner, Table) else Table({}, what.at)
-        name, value = path[0], _defined(below, what, path[1:])
-    else:
-        if what.name in table:
-            return table
-        name, value = what.name, _planted(what.value, what.at, {})
-    key = table.entries[name].key if name in table else what.at
-    return Table({**table.entries, name: Entry(key, value)}, table.span)
+        below = entry.value if entry and isinstance(entry.value, Table) else Table({}, what.at)
+        value = _defined(below, what, path[1:])
+    return Table({**table.entries, name: Entry(entry.key if entry else what.at, value)}, table.span)
 
 
 _Names: TypeAlias = Mapping[str, tuple[str, ...]]
