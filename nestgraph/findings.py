@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from nestgraph.cures import Cures, Define, Put, as_named, either
 from nestgraph.errors import Diagnostic, Severity, Span
 from nestgraph.tree import Tree, shown
 
@@ -70,10 +71,19 @@ HABITS: dict[str, tuple[str, ...]] = {
 
 
 MANY = 200
+MOST_NAMES = 16  # in place of an unknown one
 
 
 class Findings(list[Diagnostic]):
-    """The diagnostics of one run, in the order in which they were met."""
+    """The diagnostics of one run, in the order in which they were met.
+
+    Attributes:
+        cures: what may put a mistake right, as far as that is known.
+    """
+
+    def __init__(self, given: Iterable[Diagnostic] = ()) -> None:
+        super().__init__(given)
+        self.cures: dict[Diagnostic, Cures] = {}
 
     def add(
         self,
@@ -82,14 +92,27 @@ class Findings(list[Diagnostic]):
         span: Span | None,
         hint: str = "",
         severity: Severity = "error",
+        cures: Cures | None = None,
     ) -> None:
         """Note one finding."""
-        self.append(Diagnostic(code=code, message=message, span=span, hint=hint, severity=severity))
+        found = Diagnostic(code=code, message=message, span=span, hint=hint, severity=severity)
+        self.append(found)
+        if cures is not None:
+            self.cures[found] = cures
 
-    def wrong(self, what: str, value: Tree, wanted: str, hint: str = "") -> None:
+    def wrong(
+        self, what: str, value: Tree, wanted: str, hint: str = "", cures: Cures | None = None
+    ) -> None:
         """Note a value that is not what was expected."""
         cure = f"expected {wanted}; {hint}" if hint else f"expected {wanted}"
-        self.add("NG104", f"{what} is {shown(value)}", value.span, cure)
+        self.add("NG104", f"{what} is {shown(value)}", value.span, cure, cures=cures)
+
+    def take(self, other: Findings, some: Iterable[Diagnostic]) -> None:
+        """Note some of the findings of another run, with what may put them right."""
+        for one in some:
+            self.append(one)
+            if one in other.cures:
+                self.cures[one] = other.cures[one]
 
     @property
     def failed(self) -> bool:
@@ -108,6 +131,41 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     return folded[near[0]] if near else None
+
+
+def near_words(word: str, known: Iterable[str]) -> list[str]:
+    """The known words that the author may have meant, the likeliest first."""
+    choices = list(known)
+    first = closest(word, choices)
+    if first is None:
+        return []
+    folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.6)
+    return list(dict.fromkeys([first, *(folded[one] for one in near)]))
+
+
+def near_names(
+    span: Span, name: str, known: Iterable[str], missing: Iterable[Define] = ()
+) -> Cures:
+    """What a name that there is not may have been meant to be.
+
+    Args:
+        span: of the name.
+        name: which nothing has.
+        known: the names that there are; one like it comes first, but any may be right.
+        missing: things of that name that may not have been defined.
+    """
+    names = list(known)
+    near = near_words(name, names)
+    changes = [Put(span, word) for word in dict.fromkeys((*near, *names))]
+    step = max(1, len(changes) // MOST_NAMES)
+    others = either([*missing, *changes[::step]])
+    return as_named(Put(span, near[0]), name, near[0], others) if len(near) == 1 else others
+
+
+def other_names(span: Span, known: Iterable[str]) -> Cures:
+    """Any of some names in place of one."""
+    return either(Put(span, name) for name in known)
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:

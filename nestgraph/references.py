@@ -12,10 +12,11 @@ from pathlib import Path, PurePath
 
 from nestgraph import zoo
 from nestgraph.compose import Composer
+from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import Span
 from nestgraph.files import UnreadableError, shown
-from nestgraph.findings import Findings, did_you_mean
+from nestgraph.findings import Findings, did_you_mean, other_names
 from nestgraph.schema.file import VERSION
 from nestgraph.settings import SETTING
 from nestgraph.system import Group, System, Training
@@ -90,12 +91,13 @@ class References:
         if file is None:
             message = f"no optimizer is called `{name}`"
             hint = "`nestgraph list` shows the optimizers; a path will do too"
-            self.findings.add("NG347", message, span, hint)
+            self.findings.add("NG347", message, span, hint, cures=_others(span))
             return None
         if file in chain:
             around = " -> ".join((*chain[chain.index(file) :], file))
             message = f"the optimizers name each other in a circle: {around}"
-            self.findings.add("NG346", message, span, "name one that does not lead back here")
+            hint, cures = "name one that does not lead back here", _others(span)
+            self.findings.add("NG346", message, span, hint, cures=cures)
             return None
         tree = self.composer.read(file, span)
         return None if tree is None else self._elaborated(file, tree, given, span, chain)
@@ -116,7 +118,8 @@ class References:
             return None
         if "model" in extended and "optimizer" not in extended:
             message = f"`{PurePath(file).stem}` is a model, not an optimizer"
-            self.findings.add("NG347", message, span, "name a spec that has `optimizer`")
+            hint, cures = "name a spec that has `optimizer`", _others(span)
+            self.findings.add("NG347", message, span, hint, cures=cures)
             return None
         system = Elaboration(self._tuned(extended, given, span), self.findings).system
         return None if system is None else self._groups(system, file, chain)
@@ -134,9 +137,15 @@ class References:
             if name in declared or place is None:
                 continue
             hint = did_you_mean(name, declared) or "set it where the optimizer is written"
-            self.findings.add("NG348", f"the optimizer has no var `{name}`", at, hint)
+            message = f"the optimizer has no var `{name}`"
+            self.findings.add("NG348", message, at, hint, cures=either([Drop(at)]))
         table = Table(declared, known.span if known is not None else tree.span)
         return Table({**tree.entries, "vars": Entry(tree.span, table)}, tree.span)
+
+
+def _others(span: Span | None) -> Cures | None:
+    """Optimizers that ship, in place of one that can't be had."""
+    return None if span is None else other_names(span, ("adamw", "sgd", "muon"))
 
 
 def _vars_of(training: Training, inline: bool) -> Vars:

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from nestgraph.errors import Span
+from nestgraph.cures import AS_IT_IS, Cures, Put
+from nestgraph.errors import Diagnostic, Span
 from nestgraph.findings import Findings
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, Value
 
@@ -111,6 +112,7 @@ class _Frame:
     entries: dict[str, Entry] = field(default_factory=dict)
     key: tuple[str, Span] | None = None
     skip: bool = False  # the value of a key that could not be used
+    twice: Diagnostic | None = None  # the finding of a key that was there already
     size: int = 1
     height: int = 1
 
@@ -147,7 +149,8 @@ class _Builder:
             return
         if event.tag is not None:
             message = f"tag `{event.tag}` is not part of the language"
-            self.findings.add("NG101", message, self._span(event), "leave it out")
+            span = self._span(event)
+            self.findings.add("NG101", message, span, "leave it out", cures=AS_IT_IS)
         if isinstance(event, yaml.ScalarEvent):
             self._done(self._scalar(event), event.anchor, 1, 1)
             return
@@ -207,7 +210,10 @@ class _Builder:
     def _key(self, frame: _Frame, node: Tree, alias: Span | None) -> None:
         problem = _key_problem(node, alias)
         if problem is not None:
-            self.findings.add("NG111", problem[0], alias or node.span, problem[1])
+            merges = isinstance(node, Scalar) and node.value == "<<"
+            known = alias is None and isinstance(node, Scalar) and not merges
+            place, cures = alias or node.span, AS_IT_IS if known else None
+            self.findings.add("NG111", problem[0], place, problem[1], cures=cures)
             frame.skip = True
             return
         name = str(node.value) if isinstance(node, Scalar) else ""
@@ -216,13 +222,16 @@ class _Builder:
             self.findings.add(
                 "NG102", f"key `{name}` comes twice", node.span, f"first on line {first.line}"
             )
+            frame.twice = self.findings[-1]
         frame.key = (name, node.span)
 
     def _value(self, frame: _Frame, node: Tree) -> None:
         if frame.key is not None:
             name, span = frame.key
-            frame.entries.setdefault(name, Entry(span, node))
-        frame.key, frame.skip = None, False
+            first = frame.entries.setdefault(name, Entry(span, node)).value
+            if frame.twice is not None:  # either of both values may be the right one
+                self.findings.cures[frame.twice] = Cures(((), (Put(first.span, node),)))
+        frame.key, frame.skip, frame.twice = None, False, None
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark

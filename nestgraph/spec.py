@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nestgraph import checks, shapes, wording
+from nestgraph import checks, rereading, shapes, wording
 from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import NO_SOURCES, Diagnostic, SpecError, in_file_order
@@ -20,7 +20,9 @@ from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
 from nestgraph.references import References
+from nestgraph.rereading import Outcome
 from nestgraph.system import System
+from nestgraph.tree import Table
 
 NO_OVERRIDES: Mapping[str, object] = {}
 
@@ -137,15 +139,33 @@ class _Reading:
             message = "this is a file of clocks for a network of Hugging Face, which is no spec"
             self.findings.add("NG763", message, span, "read a text by `nestgraph stack FILE`")
             return
-        elaboration = Elaboration(composed.tree, self.findings)
-        if elaboration.system is None:
-            return
-        references = References(composer, self.findings)
-        system = references.attach(elaboration.system, composed.main, elaboration.inline)
+        self.composer, self.composed = composer, composed
+        earlier = Findings()
+        earlier.take(self.findings, self.findings)
+        outcome, self.system = self._read(composed.tree)
+        self.findings.take(outcome.front, outcome.front)
+        if not earlier.failed:
+            self.findings += (*outcome.named, *outcome.rest)
         self.texts |= composer.sources  # what it refers to has been read now
-        self.system, misfits = shapes.infer(system)
-        self.findings += misfits
-        self.findings += checks.run(self.system)
+        if self.findings.failed:
+            self.findings += rereading.further(
+                composed.tree, earlier, outcome, lambda tree: self._read(tree)[0]
+            )
+            places = {one.span.file for one in self.findings if one.span is not None}
+            self.texts |= {file: composer.sources[file] for file in places & {*composer.sources}}
+
+    def _read(self, tree: Table) -> tuple[Outcome, System | None]:
+        """What one tree says, and all that is wrong with it."""
+        front = Findings()
+        elaboration = Elaboration(tree, front)
+        if elaboration.system is None:
+            return Outcome(front=front), None
+        named = Findings()
+        references = References(self.composer, named)
+        system = references.attach(elaboration.system, self.composed.main, elaboration.inline)
+        system, misfits = shapes.infer(system)
+        rest = (*misfits, *checks.run(system))
+        return Outcome(front=front, named=named, rest=rest), system
 
 
 def _load(name: str, overrides: Mapping[str, object], reader: Reader) -> Spec:

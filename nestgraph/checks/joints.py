@@ -45,7 +45,10 @@ def tied_ops_have_one_shape(scope: Scope, node: Node) -> Iterator[Finding]:
     other = scope.owners.get(node.tie)
     if other is None or None in (node.width, other.width):
         return
-    mine, theirs = _shapes(scope, node), _shapes(scope, other)
+    entering = [_entering(scope, one) for one in (node, other)]
+    if 0 in entering:  # it follows from a mismatch, which has its finding
+        return
+    mine, theirs = (_shapes(*one) for one in zip((node, other), entering, strict=True))
     if mine != theirs:
         yield Finding(
             message=f"`{scope.label(node.name)}` ({mine}) can't share the parameters of "
@@ -55,8 +58,13 @@ def tied_ops_have_one_shape(scope: Scope, node: Node) -> Iterator[Finding]:
         )
 
 
-def _shapes(scope: Scope, node: Node) -> str:
+def _entering(scope: Scope, node: Node) -> int:
+    """The width that enters an op; 0 where it is unknown."""
     width = scope.system.model.width if scope.system.model else 0
-    found = op_parameters(node, input_width(scope.block, node, width))
+    return input_width(scope.block, node, width)
+
+
+def _shapes(node: Node, entering: int) -> str:
+    found = op_parameters(node, entering)
     listed = ", ".join(f"{p.name} {'×'.join(map(str, p.shape))}" for p in found)
     return f"{node.op}: {listed or 'no parameters'}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nestgraph.checks.registry import Finding, Scope, memory_rule
+from nestgraph.checks.registry import Finding, Scope, memory_rule, system_rule
 from nestgraph.shapes.flows import coefficients, spot
-from nestgraph.system import Coefficient, Memory
+from nestgraph.system import Coefficient, Memory, System
 
 
 @memory_rule("NG334")
@@ -22,6 +22,18 @@ def rates_are_not_negative(scope: Scope, memory: Memory) -> Iterator[Finding]:
                     hint="write 0 or more",
                     span=coefficient.span or spot(memory, field),
                 )
+
+
+@system_rule("NG104")
+def the_learning_rate_ends_no_higher_than_it_starts(system: System) -> Iterator[Finding]:
+    """A cosine from `lr` down to `min_lr` can't climb."""
+    training = system.training
+    if training.min_lr > training.lr:
+        yield Finding(
+            message=f"`min_lr` is {training.min_lr:g}, more than `lr`, which is {training.lr:g}",
+            hint="`min_lr` is where the learning rate ends",
+            span=training.spans.get("min_lr"),
+        )
 
 
 @memory_rule("NG406", severity="warning")

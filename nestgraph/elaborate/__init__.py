@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nestgraph import schema
+from nestgraph.cures import Add, Drop, Put, either
 from nestgraph.elaborate.clocks import clocks
 from nestgraph.elaborate.library import Instance, Library, TooLargeError
 from nestgraph.elaborate.mentions import check_vars
@@ -16,7 +17,8 @@ from nestgraph.elaborate.scope import Scope
 from nestgraph.elaborate.stack import StackBuilder
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest
-from nestgraph.schema.follow import known_keys
+from nestgraph.schema.follow import bounded, known_keys
+from nestgraph.schema.samples import samples
 from nestgraph.system import System, Training
 from nestgraph.tree import Entry, Items, Scalar, Table
 
@@ -53,7 +55,8 @@ class Elaboration:
         if tree is None or isinstance(tree, Table):
             return tree
         if not (isinstance(tree, Scalar) and tree.value is None):
-            self.findings.wrong(f"`{key}`", tree, "a mapping")
+            cures = either([Put(tree.span, {})])
+            self.findings.wrong(f"`{key}`", tree, "a mapping", cures=cures)
         return Table({}, tree.span)
 
     def _blocks(self) -> Table | None:
@@ -91,7 +94,8 @@ class Elaboration:
         if file.model is not None and isinstance(tree, Table):
             model = builder.model(file.model, tree, self.header.entries["model"].key)
         optimizer = self.header.get("optimizer")
-        if file.optimizer is not None and isinstance(optimizer, Items) and model is None:
+        alone = "model" not in self.header
+        if alone and file.optimizer is not None and isinstance(optimizer, Items):
             groups = builder.optimizer(file.optimizer, optimizer)
         self.library.build_rest()
         training = self._training(file.training)
@@ -112,28 +116,35 @@ class Elaboration:
         for key in given:
             value = self.header.get(key)
             if isinstance(value, Scalar) and value.value is None:
-                self.findings.wrong(f"`{key}`", value, "a mapping" if key == "model" else "a list")
+                wanted = "a mapping" if key == "model" else "a list"
+                cures = either([*(Put(value.span, one) for one in _some(key)), Drop(value.span)])
+                self.findings.wrong(f"`{key}`", value, wanted, cures=cures)
         if len(given) == 2:
             span = self.header.entries["optimizer"].key
             message = "a spec is a model or an optimizer, not both"
-            self.findings.add("NG103", message, span, "put the optimizer into a file of its own")
+            cures = either(Drop(self.header.entries[key].key) for key in reversed(kinds))
+            hint = "put the optimizer into a file of its own"
+            self.findings.add("NG103", message, span, hint, cures=cures)
         if not given and not any(closest(key, kinds) for key in self.header):
             start = Span(file=self.tree.span.file, line=1, column=1)
             message = "the spec needs `model` or `optimizer`"
-            self.findings.add("NG106", message, start, "add `model: {embed: ..., stack: ...}`")
+            hint = "add `model: {embed: ..., stack: ...}`"
+            cures = either(Add(self.tree.span, key, one) for key in kinds for one in _some(key))
+            self.findings.add("NG106", message, start, hint, cures=cures)
 
     def _training(self, given: schema.Training) -> Training:
         tree = self.header.get("training")
         table = tree if isinstance(tree, Table) else Table({}, self.header.span)
         places = {key: entry.value.span for key, entry in table.entries.items()}
         low = given.lr / 10 if given.min_lr is None else given.min_lr
-        if low > given.lr:
-            message = f"`min_lr` is {low:g}, more than `lr`, which is {given.lr:g}"
-            hint = "`min_lr` is where the learning rate ends"
-            self.findings.add("NG104", message, places.get("min_lr", table.span), hint)
         fields = given.model_dump(exclude={"min_lr", "betas"})
         betas = (given.betas[0], given.betas[1])
         return Training(**fields, min_lr=low, betas=betas, spans=places)
+
+
+def _some(key: str) -> list[object]:
+    """Values of a section that is missing."""
+    return samples(bounded(schema.SpecFile.model_fields[key]), key)
 
 
 def _without_inline(tree: Table) -> tuple[Table, Table | None]:

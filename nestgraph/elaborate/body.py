@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nestgraph import schema
+from nestgraph.cures import Drop, Put, either
 from nestgraph.elaborate.memories import MemoryBuilder, with_likes
 from nestgraph.elaborate.names import Names, declared, is_broken
 from nestgraph.elaborate.nodes import Call, NodeBuilder
 from nestgraph.elaborate.ties import tied
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
-from nestgraph.schema import check_node, mended_each, validate
+from nestgraph.schema import check_node, mended_each, stand_ins, validate
 from nestgraph.schema.follow import known_keys
 from nestgraph.system import Clock, Memory, Node, Read
 from nestgraph.tree import Scalar, Table, Tree
@@ -73,7 +74,8 @@ class BodyBuilder:
         if isinstance(tree, Table):
             return tree
         if tree is not None and not (isinstance(tree, Scalar) and tree.value is None):
-            self.findings.wrong(f"`{key}` of {self._where()}", tree, "a mapping")
+            cures = either([Put(tree.span, {})])
+            self.findings.wrong(f"`{key}` of {self._where()}", tree, "a mapping", cures=cures)
         return Table({}, table.span)
 
     def _input_names(self, table: Table, inputs: tuple[str, ...]) -> dict[str, Span]:
@@ -83,7 +85,8 @@ class BodyBuilder:
         for index, name in enumerate(inputs):
             place = Names(self.name, (), (), {}, self.findings).span(table, ("inputs", index), span)
             if name in taken:
-                self.findings.add("NG206", f"input `{name}` comes twice", place, "delete one")
+                message, cures = f"input `{name}` comes twice", either([Drop(place)])
+                self.findings.add("NG206", message, place, "delete one", cures=cures)
             taken[name] = place
         return taken
 
@@ -97,7 +100,7 @@ class BodyBuilder:
             found = Findings()
             model = validate(schema.Memory, table, f"memory `{name}`", found)
             # What a memory took by `like` was reported where it was written.
-            self.findings += [one for one in found if (one.code, one.span) not in seen]
+            self.findings.take(found, (one for one in found if (one.code, one.span) not in seen))
             seen |= {(one.code, one.span) for one in found}
             if model is not None:
                 built[name] = MemoryBuilder(name, entry.key, table, names).build(model)
@@ -116,7 +119,8 @@ class BodyBuilder:
     def _table(self, tree: Tree, where: str) -> Table | None:
         if isinstance(tree, Table):
             return tree
-        self.findings.wrong(where, tree, "a mapping")
+        cures = either(Put(tree.span, one) for one in stand_ins.memories(stand_ins.FLOWS))
+        self.findings.wrong(where, tree, "a mapping", cures=cures)
         return None
 
     def _output(self, table: Table, shell: schema.Block | None, names: Names) -> str | None:

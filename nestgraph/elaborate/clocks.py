@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from nestgraph.cures import Cures, Drop, Put, as_meant, either
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, did_you_mean
+from nestgraph.findings import Findings, closest, did_you_mean
+from nestgraph.schema import stand_ins
 from nestgraph.schema.base import LARGEST_SIZE
 from nestgraph.system import NEVER, STEP, TOKEN, Clock
 from nestgraph.tree import Scalar, Table, Tree
@@ -22,11 +24,12 @@ def clocks(tree: Tree | None, scope: Scope, findings: Findings) -> dict[str, Clo
     if tree is None or (isinstance(tree, Scalar) and tree.value is None):
         return found
     if not isinstance(tree, Table):
-        findings.wrong("`levels`", tree, "a mapping", _WRITE)
+        findings.wrong("`levels`", tree, "a mapping", _WRITE, either([Put(tree.span, {})]))
         return found
     for name, entry in tree.entries.items():
         if name in BUILT_IN:
-            findings.add("NG206", f"level `{name}` is built in", entry.key, "choose another name")
+            message, cures = f"level `{name}` is built in", either([Drop(entry.key)])
+            findings.add("NG206", message, entry.key, "choose another name", cures=cures)
             continue
         found[name] = _clock(name, entry.key, entry.value, scope, findings)
     return found
@@ -35,7 +38,7 @@ def clocks(tree: Tree | None, scope: Scope, findings: Findings) -> dict[str, Clo
 def _clock(name: str, key: Span, tree: Tree, scope: Scope, findings: Findings) -> Clock | None:
     text = tree.value if isinstance(tree, Scalar) else None
     if not isinstance(tree, Scalar) or not isinstance(text, str):
-        findings.wrong(f"level `{name}`", tree, "a clock", _WRITE)
+        findings.wrong(f"level `{name}`", tree, "a clock", _WRITE, _other_clocks(tree))
         return None
     split = _CLOCK.match(text)
     if split is None and "$" in text:
@@ -58,7 +61,12 @@ def _word(name: str, key: Span, text: str, tree: Scalar, findings: Findings) -> 
     if same is not None:
         return Clock(name=name, unit=same.unit, period=same.period, span=key)
     hint = did_you_mean(text, BUILT_IN, limit=0) or _WRITE
-    findings.add("NG104", f"level `{name}` is `{text}`, which is no clock", tree.span, hint)
+    near = closest(text, BUILT_IN)
+    cures = _other_clocks(tree)
+    if near is not None:
+        cures = as_meant(Put(tree.span, near), text, near, cures)
+    message = f"level `{name}` is `{text}`, which is no clock"
+    findings.add("NG104", message, tree.span, hint, cures=cures)
     return None
 
 
@@ -70,10 +78,15 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
     if isinstance(value, float):
         hint = "write `//`" if "/" in text else _WRITE
         message = f"period of level `{name}` is {value:.6g} but must be whole"
-        findings.add("NG105", message, tree.span, hint)
+        findings.add("NG105", message, tree.span, hint, cures=_other_clocks(tree))
         return None
     if not whole or not isinstance(value, int) or not 1 <= value <= LARGEST_SIZE:
         message = f"period of level `{name}` is {value}"
-        findings.add("NG104", message, tree.span, f"expected 1 or more; {_WRITE}")
+        hint = f"expected 1 or more; {_WRITE}"
+        findings.add("NG104", message, tree.span, hint, cures=_other_clocks(tree))
         return None
     return value
+
+
+def _other_clocks(tree: Tree) -> Cures:
+    return either(Put(tree.span, clock) for clock in stand_ins.CLOCKS)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nestgraph.arithmetic import Word
+from nestgraph.cures import Add, Cures, Drop, Known, Put, Rename, as_meant, either
 from nestgraph.elaborate.body import Body, BodyBuilder
 from nestgraph.elaborate.flatten import AliasCycleError, flatten
 from nestgraph.elaborate.nodes import Call
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, did_you_mean, listed
+from nestgraph.findings import Findings, closest, did_you_mean, listed, near_names, other_names
+from nestgraph.schema import stand_ins
 from nestgraph.system import Clock, FlatBlock
 from nestgraph.tree import Scalar, Table, Tree
 
@@ -80,19 +82,23 @@ class Library:
         entry = self.blocks.entries.get(name)
         if entry is None:
             hint = did_you_mean(name, self.blocks) or "define it in `blocks`"
-            self.findings.add("NG205", f"no block is called `{name}`", span, hint)
+            cures = near_names(span, name, self.blocks)
+            self.findings.add("NG205", f"no block is called `{name}`", span, hint, cures=cures)
             return None
         if name in self.asked:
             around = " -> ".join((*self.asked[self.asked.index(name) :], name))
             message = f"block `{name}` contains itself: {around}"
-            self.findings.add("NG208", message, span, "a block may only use other blocks")
+            hint, cures = "a block may only use other blocks", self._outside(span)
+            self.findings.add("NG208", message, span, hint, cures=cures)
             return None
         if len(self.asked) >= MAX_NESTING:
             message = f"block `{name}` lies inside {MAX_NESTING} others"
-            self.findings.add("NG114", message, span, "let blocks follow each other instead")
+            hint, cures = "let blocks follow each other instead", self._outside(span)
+            self.findings.add("NG114", message, span, hint, cures=cures)
             return None
         if not isinstance(entry.value, Table):
-            self.findings.wrong(f"block `{name}`", entry.value, "a mapping")
+            cures = either(Put(entry.value.span, block) for block in stand_ins.blocks())
+            self.findings.wrong(f"block `{name}`", entry.value, "a mapping", cures=cures)
             return None
         scope = self._scope(name, entry.value, given)
         values = scope.own()
@@ -101,10 +107,15 @@ class Library:
             self.built[key] = self._build(name, entry.key, scope, entry.value)
         return self.built[key]
 
+    def _outside(self, span: Span) -> Cures:
+        """The blocks that the one being built does not lie in."""
+        return other_names(span, [name for name in self.blocks or () if name not in self.asked])
+
     def _scope(self, name: str, table: Table, given: Tree | None) -> Scope:
         defaults = table.get("vars")
         if defaults is not None and not isinstance(defaults, Table):
-            self.findings.wrong(f"`vars` of block `{name}`", defaults, "a mapping")
+            cures = either([Put(defaults.span, {})])
+            self.findings.wrong(f"`vars` of block `{name}`", defaults, "a mapping", cures=cures)
         known = defaults if isinstance(defaults, Table) else Table({}, table.span)
         words = self._given(name, known, given)
         return Scope(self.findings, known, words, self.scope)
@@ -116,7 +127,14 @@ class Library:
         for var, entry in given.entries.items():
             if var not in known:
                 hint = did_you_mean(var, known) or f"declare it in the `vars` of `{name}`"
-                self.findings.add("NG103", f"block `{name}` has no var `{var}`", entry.key, hint)
+                free = [other for other in known if other not in given]
+                near = closest(var, free)
+                renames = [Rename(entry.key, other) for other in free]
+                cures = either([Drop(entry.key), *renames])
+                if near is not None:
+                    cures = as_meant(Rename(entry.key, near), var, near, cures)
+                message = f"block `{name}` has no var `{var}`"
+                self.findings.add("NG103", message, entry.key, hint, cures=cures)
                 continue
             value = entry.value.value if isinstance(entry.value, Scalar) else None
             words[var] = value if isinstance(value, Word) else None
@@ -156,12 +174,15 @@ class Library:
         takes, gives = instance.body.inputs, call.inputs
         if len(takes) != len(gives):
             entry = call.table.entries.get("in")
+            place = entry.value.span if entry else call.span
+            cures = either(Put(place, list(flows)) for flows in _fitted(gives, len(takes)))
             message = f"`{call.prefix}` gives {len(gives)} flows; block `{call.block}` takes"
             self.findings.add(
                 "NG207",
                 f"{message} {len(takes)}",
-                entry.value.span if entry else call.span,
+                place,
                 f"give {listed(takes)}",
+                cures=cures,
             )
             return False
         return self.has_output(instance)
@@ -172,7 +193,8 @@ class Library:
         if body.output is None and "output" not in body.table:
             message = f"block `{body.name}` has no node `out`"
             hint = "call the node that it gives `out`, or name it: `output: ...`"
-            self.findings.add("NG211", message, body.span, hint)
+            cures = either(Add(body.table.span, "output", node) for node in body.nodes)
+            self.findings.add("NG211", message, body.span, hint, cures=cures)
         return body.output is not None
 
     def _flat(self, body: Body, inner: Mapping[str, Instance]) -> FlatBlock | None:
@@ -195,3 +217,11 @@ class Library:
         taken |= set(self.blocks or ())
         others = (f"{name}_{number}" for number in range(2, len(taken) + 3))
         return next(other for other in others if other not in taken)
+
+
+def _fitted(given: tuple[str, ...], count: int) -> list[tuple[str | Known, ...]]:
+    """As many flows as a block takes: some of those given, or any more of the block around."""
+    if len(given) > count:
+        return [given[:count], given[-count:]]
+    others = [Known("flow", index) for index in range(4)]
+    return [(*given, *([other] * (count - len(given)))) for other in others]

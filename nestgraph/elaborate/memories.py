@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nestgraph.cures import Add, Cures, Drop, Known
 from nestgraph.elaborate.names import Names, spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
@@ -42,11 +43,13 @@ def _like(name: str, memories: Table, chain: tuple[str, ...], findings: Findings
     if other in (*chain, name):
         around = " -> ".join((*chain, name, other))
         message = f"`like` goes round in a circle: {around}"
-        findings.add("NG209", message, like.span, "let one of them say its own fields")
+        hint, cures = "let one of them say its own fields", _unlike(table, like)
+        findings.add("NG209", message, like.span, hint, cures=cures)
         return own
     if len(chain) >= MAX_CHAIN:
         message = f"`like` goes through more than {MAX_CHAIN} memories"
-        findings.add("NG209", message, like.span, "name one nearer the end")
+        hint, cures = "name one nearer the end", _unlike(table, like)
+        findings.add("NG209", message, like.span, hint, cures=cures)
         return own
     if other not in memories:
         return table  # an unknown name; it stays for the check of names
@@ -54,6 +57,17 @@ def _like(name: str, memories: Table, chain: tuple[str, ...], findings: Findings
     if base is None:
         return own
     return Table({**base.without("like").entries, **own.entries}, table.span)
+
+
+def _unlike(table: Table, like: Scalar) -> Cures:
+    """A memory with fields of its own in place of those that it was to take."""
+    takes = (
+        {"keys": Known("flow", 0), "values": Known("flow", 0)},
+        {"keys": Known("flow", 1), "values": Known("flow", 0)},
+        {"objective": "task"},
+    )
+    changes = ([Add(table.span, *field) for field in fields.items()] for fields in takes)
+    return Cures(tuple((Drop(like.span), *added) for added in changes))
 
 
 class MemoryBuilder:

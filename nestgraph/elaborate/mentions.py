@@ -5,13 +5,15 @@ A mistyped declaration is reported once, at the declaration, and not at each of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nestgraph.arithmetic import mentions
-from nestgraph.elaborate.scope import inside
+from nestgraph.cures import Cures, Put, Rename, as_meant, as_named, either
+from nestgraph.elaborate.scope import inside, other_numbers
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, closest, did_you_mean
+from nestgraph.findings import Findings, closest, did_you_mean, near_words
 from nestgraph.tree import Items, Scalar, Table, Tree
 
 SECTIONS = ("vars", "levels", "model", "optimizer", "training", "network", "mlps")
@@ -23,6 +25,7 @@ class Mention:
 
     name: str
     span: Span
+    scalar: Scalar
 
 
 def check_vars(tree: Table, findings: Findings) -> None:
@@ -73,9 +76,8 @@ class _Checker:
         for mention in unknown:
             if mention.name not in explained:
                 hint = did_you_mean(mention.name, self.declared) or "declare it in `vars`"
-                self.findings.add(
-                    "NG108", f"no var is called `${mention.name}`", mention.span, hint
-                )
+                message, cures = f"no var is called `${mention.name}`", self._known(mention)
+                self.findings.add("NG108", message, mention.span, hint, cures=cures)
 
     def _misspelt(self, unknown: Iterable[Mention], unused: dict[str, Span]) -> dict[str, str]:
         """Unknown names that an unused declaration was meant to declare."""
@@ -85,8 +87,22 @@ class _Checker:
             if meant is not None:
                 explained[name] = meant
                 message = f"var `{meant}` is used nowhere, but `${name}` is"
-                self.findings.add("NG108", message, unused[meant], f"did you mean `{name}`?")
+                hint, cures = (
+                    f"did you mean `{name}`?",
+                    as_meant(Rename(unused[meant], name), meant, name),
+                )
+                self.findings.add("NG108", message, unused[meant], hint, cures=cures)
         return explained
+
+    def _known(self, mention: Mention) -> Cures:
+        """What an unknown var may have been meant to be: one of like name, else any number."""
+        near, scalar = near_words(mention.name, self.declared), mention.scalar
+        word = re.compile(rf"\${mention.name}\b")
+        texts = [word.sub(f"${other}", str(scalar.value)) for other in near]
+        others = (*(Put(scalar.span, text) for text in texts), *other_numbers(scalar))
+        if len(near) == 1:
+            return as_named(others[0], mention.name, near[0], either(others[1:]))
+        return either(others)
 
     def _unused(
         self, unused: dict[str, Span], explained: dict[str, str], declared: dict[str, Span]
@@ -129,4 +145,4 @@ def _mentions(tree: Tree) -> Iterator[Mention]:
             yield from _mentions(item)
     elif isinstance(tree, Scalar) and isinstance(tree.value, str) and "$" in tree.value:
         for name, offset in mentions(tree.value):
-            yield Mention(name, inside(tree, offset))
+            yield Mention(name, inside(tree, offset), tree)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from nestgraph.cures import Cures, Define, Rename, either
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, did_you_mean
+from nestgraph.findings import Findings, did_you_mean, near_names, other_names
+from nestgraph.schema import stand_ins
 from nestgraph.system import Clock
 from nestgraph.tree import BROKEN, Scalar, Table, at
 
@@ -48,10 +50,14 @@ class Names:
             return name
         if name in self.memories:
             hint = f"read it: `{{read: {name}, query: ...}}`"
-            self.findings.add("NG202", f"`{name}` is a memory, not a flow", span, hint)
+            message, cures = f"`{name}` is a memory, not a flow", other_names(span, self.flows)
+            self.findings.add("NG202", message, span, hint, cures=cures)
             return name
         hint = did_you_mean(name, self.flows) or f"name a node or input of `{self.block}`"
-        self.findings.add("NG201", f"`{field}: {name}` names no flow here", span, hint)
+        nodes = stand_ins.nodes(self.flows) if self.flows else []
+        message = f"`{field}: {name}` names no flow here"
+        cures = near_names(span, name, self.flows, self._missing("nodes", name, span, nodes))
+        self.findings.add("NG201", message, span, hint, cures=cures)
         return name
 
     def memory(self, name: str, field: str, span: Span) -> str:
@@ -60,10 +66,15 @@ class Names:
             return name
         if name in self.flows:
             hint = f"take the flow by its name, `{name}`"
-            self.findings.add("NG203", f"`{name}` is a flow, not a memory", span, hint)
+            message, cures = f"`{name}` is a flow, not a memory", other_names(span, self.memories)
+            self.findings.add("NG203", message, span, hint, cures=cures)
             return name
         hint = did_you_mean(name, self.memories) or f"name a memory of `{self.block}`"
-        self.findings.add("NG203", f"`{field}: {name}` names no memory here", span, hint)
+        memories = stand_ins.memories(self.flows) if self.flows else []
+        missing = self._missing("memories", name, span, memories)
+        message = f"`{field}: {name}` names no memory here"
+        cures = near_names(span, name, self.memories, missing)
+        self.findings.add("NG203", message, span, hint, cures=cures)
         return name
 
     def level(self, name: str, field: str, span: Span) -> Clock | None:
@@ -73,8 +84,17 @@ class Names:
         hint = did_you_mean(name, self.clocks) or "declare it in `levels`"
         if re.match(r"\d+ *(token|step)", name):
             hint = f"give it a name: `levels: {{fast: {name}}}`"
-        self.findings.add("NG204", f"`{field}: {name}` names no level", span, hint)
+        missing = [Define(span, ("levels",), name, clock) for clock in stand_ins.CLOCKS]
+        cures = near_names(span, name, self.clocks, missing)
+        self.findings.add("NG204", f"`{field}: {name}` names no level", span, hint, cures=cures)
         return None
+
+    def _missing(
+        self, section: str, name: str, span: Span, values: Iterable[object]
+    ) -> list[Define]:
+        """What a name may mean that nobody has defined."""
+        path = ("blocks", self.block, section)
+        return [Define(span, path, name, value) for value in values]
 
     def span(self, table: Table, path: tuple[str | int, ...], fallback: Span) -> Span:
         """The place of a value inside a table."""
@@ -88,15 +108,22 @@ def declared(tree: Table, kind: str, findings: Findings, taken: dict[str, Span])
         if not NAME.match(name):
             message = f"{kind} `{name}` is not a name"
             hint = "letters, digits and `_`, with a letter first"
-            findings.add("NG206", message, entry.key, hint)
+            findings.add("NG206", message, entry.key, hint, cures=_renamed(entry.key))
         elif RESERVED.match(name):
             message = f"`{name}` names a step of `then` chains"
-            findings.add("NG206", message, entry.key, "choose another name")
+            hint, cures = "choose another name", _renamed(entry.key)
+            findings.add("NG206", message, entry.key, hint, cures=cures)
         elif name in taken:
             message = f"`{name}` already names something on line {taken[name].line}"
             hint = "inputs, nodes and memories share their names; choose another"
-            findings.add("NG206", message, entry.key, hint)
+            keys = (entry.key, taken[name])
+            cures = either(Rename(key, f"{name}_again") for key in keys)
+            findings.add("NG206", message, entry.key, hint, cures=cures)
         taken.setdefault(name, entry.key)
+
+
+def _renamed(key: Span) -> Cures:
+    return Cures(((Rename(key, f"name_on_line_{key.line}", throughout=True),),))
 
 
 def is_broken(table: Table, key: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nestgraph.arithmetic import ArithmeticProblem, Word, evaluate, is_arithmetic
+from nestgraph.cures import Put, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree
@@ -65,7 +66,8 @@ class Scope:
             return None
         except ArithmeticProblem as problem:
             span = inside(scalar, problem.offset)
-            self.findings.add("NG107", str(problem), span, problem.hint)
+            cures = either(other_numbers(scalar))
+            self.findings.add("NG107", str(problem), span, problem.hint, cures=cures)
             return None
 
     def _lookup(self, name: str, offset: int, scalar: Scalar) -> Word:
@@ -86,7 +88,9 @@ class Scope:
         if name in self.asked:
             around = " -> ".join((*self.asked[self.asked.index(name) :], name))
             message = f"var `{name}` needs itself: {around}"
-            self.findings.add("NG109", message, span, "give one of them a value of its own")
+            cures = either(other_numbers(self.defaults[name].value))
+            hint = "give one of them a value of its own"
+            self.findings.add("NG109", message, span, hint, cures=cures)
             return None
         if len(self.asked) >= MAX_CHAIN:
             message = f"var `{name}` stands at the end of a chain of {MAX_CHAIN} vars"
@@ -102,11 +106,17 @@ class Scope:
         if isinstance(tree, Scalar) and tree.value is BROKEN:
             return None
         if not isinstance(tree, Scalar) or tree.value is None:
-            self.findings.wrong(f"var `{name}`", tree, "a number or a word")
+            cures = either(other_numbers(tree))
+            self.findings.wrong(f"var `{name}`", tree, "a number or a word", cures=cures)
             return None
         value = self.apply(tree)
         found = value.value if isinstance(value, Scalar) else None
         return None if found is BROKEN or not isinstance(found, Word) else found
+
+
+def other_numbers(tree: Tree) -> tuple[Put, ...]:
+    """Numbers in place of a value that has none; small ones, and one that these divide."""
+    return tuple(Put(tree.span, number) for number in (1, 2, 840, 0.5, 16, 7, 4))
 
 
 def inside(scalar: Scalar, offset: int) -> Span:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from nestgraph.cures import Cures, Put, either
 from nestgraph.elaborate.library import MAX_PARTS, Instance, Library
 from nestgraph.elaborate.names import spans
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, did_you_mean, listed
+from nestgraph.findings import Findings, did_you_mean, listed, near_names, other_names
 from nestgraph.schema.file import BlockGroup, Group, Model, StackBlock, StackItem
 from nestgraph.system import Clock, Layer
 from nestgraph.system import Group as SystemGroup
 from nestgraph.system import Model as SystemModel
-from nestgraph.tree import Items, Table, Tree
+from nestgraph.tree import Items, Scalar, Table, Tree
 
 OFFERED = ("grad", "lr", "input")
 
@@ -49,7 +50,9 @@ class StackBuilder:
             return self.library.clocks[name] if name else None
         hint = did_you_mean(name, self.library.clocks) or "declare it in `levels`"
         place = _place(tree, "horizon")
-        self.findings.add("NG204", f"`horizon: {name}` names no level", place, hint)
+        cures = near_names(place, name, self.library.clocks)
+        message = f"`horizon: {name}` names no level"
+        self.findings.add("NG204", message, place, hint, cures=cures)
         return None
 
     def optimizer(self, groups: list[Group], tree: Items) -> tuple[SystemGroup, ...]:
@@ -86,7 +89,8 @@ class StackBuilder:
             inputs = body.table.get("inputs")
             message = f"`{unknown[0]}` is nothing that an optimizer is given"
             hint = f"`inputs` of `{body.name}` may be {listed(OFFERED)}"
-            self.findings.add("NG207", message, inputs.span if inputs else body.span, hint)
+            place = inputs.span if inputs else body.span
+            self.findings.add("NG207", message, place, hint, cures=_offers(inputs, unknown[0]))
 
     def _items(self, items: list[StackItem], tree: Tree) -> list[Instance]:
         trees = tree.items if isinstance(tree, Items) else ()
@@ -108,7 +112,9 @@ class StackBuilder:
         if len(instance.body.inputs) != 1:
             message = f"block `{item.block}` takes {len(instance.body.inputs)} flows"
             hint = "a block of the stack takes one: what the block before it gave"
-            self.findings.add("NG207", message, _place(tree, "block"), hint)
+            place = _place(tree, "block")
+            cures = other_names(place, self.library.blocks or ())
+            self.findings.add("NG207", message, place, hint, cures=cures)
         self.library.has_output(instance)
         return [instance]
 
@@ -122,10 +128,19 @@ class StackBuilder:
     def _bounded(self, size: int, span: Span) -> bool:
         if size > MAX_PARTS:
             message = f"the model would hold {size:,} nodes and memories"
-            self.findings.add("NG114", message, span, f"at most {MAX_PARTS:,} fit; repeat less")
+            cures = either(Put(span, count) for count in (1, 2))
+            hint = f"at most {MAX_PARTS:,} fit; repeat less"
+            self.findings.add("NG114", message, span, hint, cures=cures)
         return size <= MAX_PARTS
 
 
 def _place(tree: Tree, key: str) -> Span:
     value = tree.get(key) if isinstance(tree, Table) else None
     return value.span if value is not None else tree.span
+
+
+def _offers(inputs: Tree | None, name: str) -> Cures:
+    """What is offered, in place of an input that is not."""
+    items = inputs.items if isinstance(inputs, Items) else ()
+    places = [item.span for item in items if isinstance(item, Scalar) and item.value == name]
+    return either(Put(place, word) for place in places[:1] for word in OFFERED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate.names import Names
 from nestgraph.elaborate.nodes import Call
 from nestgraph.errors import Span
-from nestgraph.findings import did_you_mean
+from nestgraph.findings import did_you_mean, near_names, near_words, other_names
 from nestgraph.system import Node, Read
 
 Part = Node | Read | Call
@@ -49,7 +50,8 @@ def _end(
         if after.owner in chain:
             around = " -> ".join((*chain, after.owner))
             hint = "let one of them have its own parameters"
-            names.findings.add("NG210", f"`tie` goes round in a circle: {around}", span, hint)
+            message, cures = f"`tie` goes round in a circle: {around}", _untied(span)
+            names.findings.add("NG210", message, span, hint, cures=cures)
             break
         other = after
     else:
@@ -61,4 +63,12 @@ def _end(
 def _no_such_op(node: Node, owners: Mapping[str, Node], names: Names, span: Span | None) -> None:
     others = [owner for owner, part in owners.items() if part.op == node.op and part is not node]
     hint = did_you_mean(node.tie or "", others) or "name another node with the same op"
-    names.findings.add("NG210", f"`tie: {node.tie}` names no `{node.op}` here", span, hint)
+    choices = (*_untied(span).choices, *(other_names(span, others).choices if span else ()))
+    near = near_words(node.tie or "", others)
+    cures = near_names(span, node.tie or "", others) if span and near else Cures(choices)
+    message = f"`tie: {node.tie}` names no `{node.op}` here"
+    names.findings.add("NG210", message, span, hint, cures=cures)
+
+
+def _untied(span: Span | None) -> Cures:
+    return either([Drop(span)] if span is not None else [])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nestgraph.cures import Cures, Drop, Put, as_meant, either
 from nestgraph.findings import Findings, closest, did_you_mean, listed
+from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import known_keys
 from nestgraph.schema.nodes import AnyNode, BlockNode, ReadNode, op_node
 from nestgraph.schema.ops import BARE, CHAINABLE, OPS, Op
+from nestgraph.schema.samples import samples
 from nestgraph.schema.validate import mended, validate
 from nestgraph.tree import BROKEN, Items, Scalar, Table, Tree
 
@@ -35,7 +38,7 @@ def check_node(tree: Tree, where: str, findings: Findings) -> CheckedNode | None
         The node, as far as it can be used; None if it can't.
     """
     if not isinstance(tree, Table):
-        findings.wrong(where, tree, "a mapping")
+        findings.wrong(where, tree, "a mapping", cures=_other_nodes(tree))
         return None
     form = _form(tree, where, findings)
     if form is None:
@@ -66,23 +69,29 @@ def check_step(tree: Tree, where: str, findings: Findings) -> Op | None:
             if key in tree:
                 message = f"`{key}` has no place in {where}"
                 hint = "a chain takes the flow before it, and is one list"
-                findings.add("NG103", message, tree.entries[key].key, hint)
+                place = tree.entries[key].key
+                findings.add("NG103", message, place, hint, cures=either([Drop(place)]))
         found = validate(OPS[name], tree.without("in", "then", "tie"), where, findings)
         return found if isinstance(found, Op) else None
     if isinstance(tree, Scalar) and tree.value is BROKEN:
         return None
     if not isinstance(tree, Scalar) or not isinstance(tree.value, str):
-        findings.wrong(where, tree, "an op", "write its name, or `{op: ...}`")
+        hint = "write its name, or `{op: ...}`"
+        findings.wrong(where, tree, "an op", hint, cures=_other_steps(tree))
         return None
     name = tree.value
     if name in BARE:
         return OPS[name].model_validate({"op": name})
-    if not _known(name, tree, findings) or not _chainable(name, tree, findings):
+    if not _known(name, tree, tree, findings) or not _chainable(name, tree, findings):
         return None
     needs = [key for key, field in OPS[name].model_fields.items() if field.is_required()]
     fields = ", ".join(f"{key}: ..." for key in needs if key != "op")
     hint = f"write `{{op: {name}, {fields}}}`"
-    findings.add("NG106", f"`{name}` needs {listed(needs[1:])}", tree.span, hint)
+    message, cures = (
+        f"`{name}` needs {listed(needs[1:])}",
+        either(Put(tree.span, one) for one in samples(OPS[name], name)),
+    )
+    findings.add("NG106", message, tree.span, hint, cures=cures)
     return None
 
 
@@ -90,15 +99,17 @@ def _form(tree: Table, where: str, findings: Findings) -> str | None:
     given = [form for form in FORMS if form in tree]
     if len(given) > 1:
         message = f"{where} has both `{given[0]}` and `{given[1]}`"
-        span = tree.entries[given[1]].key
-        findings.add("NG103", message, span, "a node is one of `op`, `read`, `block`")
+        keys = [tree.entries[form].key for form in given]
+        hint, cures = "a node is one of `op`, `read`, `block`", either(Drop(key) for key in keys)
+        findings.add("NG103", message, keys[1], hint, cures=cures)
         return None
     if given:
         return given[0]
     meant = next((form for key in tree if (form := closest(key, FORMS))), None)
     if meant is None:
         hint = "a node is told by `op`, `read` or `block`"
-        findings.add("NG106", f"{where} does not say what it is", tree.span, hint)
+        message, cures = f"{where} does not say what it is", _other_nodes(tree)
+        findings.add("NG106", message, tree.span, hint, cures=cures)
     return meant
 
 
@@ -112,20 +123,24 @@ def _kind(form: str, tree: Table, where: str, findings: Findings) -> type[AnyNod
 def _op_name(tree: Table, where: str, findings: Findings) -> str | None:
     op = tree.get("op")
     if op is None:
-        findings.add("NG106", f"{where} needs `op`", tree.span, "add `op: ...`")
+        message, cures = f"{where} needs `op`", _other_nodes(tree)
+        findings.add("NG106", message, tree.span, "add `op: ...`", cures=cures)
         return None
     if isinstance(op, Scalar) and op.value is BROKEN:
         return None
     if not isinstance(op, Scalar) or not isinstance(op.value, str):
-        findings.wrong(f"`op` of {where}", op, "a word")
+        findings.wrong(f"`op` of {where}", op, "a word", cures=_other_ops(op, tree))
         return None
-    return op.value if _known(op.value, op, findings) else None
+    return op.value if _known(op.value, op, tree, findings) else None
 
 
-def _known(name: str, tree: Tree, findings: Findings) -> bool:
+def _known(name: str, op: Tree, holder: Tree, findings: Findings) -> bool:
     if name not in OPS:
         hint = did_you_mean(name, OPS, limit=len(OPS))
-        findings.add("NG104", f"no op is called `{name}`", tree.span, hint)
+        near, cures = closest(name, OPS), _other_ops(op, holder)
+        if near is not None:
+            cures = as_meant(Put(op.span, near), name, near, cures)
+        findings.add("NG104", f"no op is called `{name}`", op.span, hint, cures=cures)
     return name in OPS
 
 
@@ -134,5 +149,24 @@ def _chainable(name: str, tree: Tree, findings: Findings) -> bool:
         takes = "no flow" if OPS[name].arity == "none" else "several flows"
         message = f"`{name}` takes {takes} and can't stand in a chain"
         hint = "make it a node of its own"
-        findings.add("NG104", message, tree.span, hint)
+        findings.add("NG104", message, tree.span, hint, cures=_other_steps(tree))
     return name in CHAINABLE
+
+
+def _other_nodes(tree: Tree) -> Cures:
+    """Nodes in place of an unusable one."""
+    return either(Put(tree.span, one) for one in stand_ins.nodes(stand_ins.FLOWS))
+
+
+def _other_steps(tree: Tree) -> Cures:
+    """Ops in place of an unusable one of a chain, or none."""
+    wide = [{"op": "linear", "out": out} for out in stand_ins.WIDTHS]
+    return either([Drop(tree.span), *(Put(tree.span, one) for one in ("tanh", *wide))])
+
+
+def _other_ops(op: Tree, holder: Tree) -> Cures:
+    """Ops that resemble each other little, in place of one whose name is none."""
+    if not isinstance(holder, Table) or "in" not in holder:
+        return _other_steps(holder)
+    names = either(Put(op.span, name) for name in ("linear", "tanh", "sum", "product"))
+    return Cures((*names.choices, *_other_nodes(holder).choices))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,11 +22,13 @@ class Trail:
         path: the parts of the location that exist in the file.
         model: the model at the end of the path, or the one that holds its last part.
         tags: the tags of the last union on the way.
+        annotation: of the value at the end of the path, with all members of a union.
     """
 
     path: tuple[str | int, ...]
     model: type[BaseModel] | None
     tags: tuple[str, ...]
+    annotation: Any
 
 
 def follow(annotation: Any, loc: tuple[str | int, ...]) -> Trail:
@@ -33,6 +36,7 @@ def follow(annotation: Any, loc: tuple[str | int, ...]) -> Trail:
     path: list[str | int] = []
     model = _model(annotation)
     tags: tuple[str, ...] = ()
+    whole = annotation
     for part in loc:
         member = _member(annotation, part)
         if member is not None:
@@ -41,9 +45,9 @@ def follow(annotation: Any, loc: tuple[str | int, ...]) -> Trail:
             model = _model(annotation) or model
             continue
         model = _model(annotation) or model
-        annotation = _below(annotation, part)
+        whole = annotation = _below(annotation, part)
         path.append(part)
-    return Trail(path=tuple(path), model=model, tags=tags)
+    return Trail(path=tuple(path), model=model, tags=tags, annotation=whole)
 
 
 def known_keys(model: type[BaseModel] | None) -> tuple[str, ...]:
@@ -51,6 +55,14 @@ def known_keys(model: type[BaseModel] | None) -> tuple[str, ...]:
     if model is None:
         return ()
     return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def bounded(field: FieldInfo) -> Any:
+    """A field's annotation together with its bounds, which pydantic keeps apart."""
+    annotation: Any = field.annotation
+    for one in field.metadata:
+        annotation = Annotated[annotation, one]
+    return annotation
 
 
 def _bare(annotation: Any) -> Any:
@@ -99,7 +111,7 @@ def _below(annotation: Any, part: str | int) -> Any:
     if model is not None:
         for name, field in model.model_fields.items():
             if part == (field.alias or name):
-                return field.annotation
+                return bounded(field)
         return None
     if get_origin(bare) is list:
         return get_args(bare)[0]

@@ -13,9 +13,11 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from nestgraph.cures import Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed
-from nestgraph.schema.follow import Trail, follow, known_keys
+from nestgraph.schema.follow import Trail, bounded, follow, known_keys
+from nestgraph.schema.samples import allowed, samples
 from nestgraph.schema.wording import Error, expectation, stand_in, words
 from nestgraph.tree import BROKEN, Entry, Scalar, Table, Tree, at, plain, shown
 
@@ -44,7 +46,8 @@ def mended(table: Table, known: Iterable[str], where: str, findings: Findings) -
         absent.remove(meant)
         entries[meant] = entry
         message = f"unknown key `{key}` in {where}"
-        findings.add("NG103", message, entry.key, f"did you mean `{meant}`?")
+        hint, cures = f"did you mean `{meant}`?", as_meant(Rename(entry.key, meant), key, meant)
+        findings.add("NG103", message, entry.key, hint, cures=cures)
     return Table(entries, table.span)
 
 
@@ -91,7 +94,7 @@ class _Reporter:
         self.tree = tree
         self.where = where
         self.findings = findings
-        self.missing: dict[Path, list[str]] = {}
+        self.missing: dict[Path, dict[str, Trail]] = {}
         self.bad: dict[Path, object] = {}  # what stands in for it; None to leave it out
         self.meant: dict[Path, str] = {}  # mistyped keys
 
@@ -99,7 +102,7 @@ class _Reporter:
         """Note all errors, each mistyped key once."""
         for error, trail in errors:
             if error["type"] == "missing":
-                self.missing.setdefault(trail.path[:-1], []).append(str(trail.path[-1]))
+                self.missing.setdefault(trail.path[:-1], {})[str(trail.path[-1])] = trail
         for error, trail in errors:
             match error["type"]:
                 case "missing":
@@ -115,9 +118,11 @@ class _Reporter:
                 case _:
                     self._wrong(error, trail)
         for path, keys in self.missing.items():
-            for key in keys:
-                message = f"{self._name(path)} needs `{key}`"
-                self.findings.add("NG106", message, self._start(path), f"add `{key}: ...`")
+            for key, trail in keys.items():
+                holder = at(self.tree, path)[0].span
+                cures = either(Add(holder, key, one) for one in samples(trail.annotation, key))
+                message, hint = f"{self._name(path)} needs `{key}`", f"add `{key}: ...`"
+                self.findings.add("NG106", message, self._start(path), hint, cures=cures)
 
     def repaired(self, data: object) -> object:
         """The data without what was reported, or with something usable in its place."""
@@ -137,7 +142,7 @@ class _Reporter:
         """An unknown key, together with the missing one in whose place it stands."""
         path, key = trail.path[:-1], str(trail.path[-1])
         holder, _ = at(self.tree, path)
-        missing = self.missing.get(path, [])
+        missing = self.missing.get(path, {})
         given = holder.entries if isinstance(holder, Table) else {}
         span = given[key].key if key in given else holder.span
         beside = {word for word, entry in given.items() if entry.key.file == span.file}
@@ -146,14 +151,17 @@ class _Reporter:
         near = meant or closest(key, known_keys(trail.model))  # given too, perhaps by `like`
         hint = f"did you mean `{near}`?" if near else did_you_mean(key, free)
         if near is None and len(missing) == 1:
-            hint = f"`{missing[0]}` is missing there"
+            hint = f"`{next(iter(missing))}` is missing there"
+            free = list(missing)
             missing.clear()
-        if meant in missing:
-            missing.remove(meant)
+        missing.pop(meant or "", None)
         self.bad[trail.path] = None
+        cures = _other_keys(trail, free, given.get(key))
         if meant is not None:
             self.meant[trail.path] = meant
-        self.findings.add("NG103", f"unknown key `{key}` in {self._name(path)}", span, hint)
+            cures = as_meant(Rename(span, meant), key, meant, cures)
+        message = f"unknown key `{key}` in {self._name(path)}"
+        self.findings.add("NG103", message, span, hint, cures=cures)
 
     def _wrong(self, error: Error, trail: Trail) -> None:
         value = self._value(trail)
@@ -165,21 +173,32 @@ class _Reporter:
         if error["type"] == "int_type" and isinstance(number, float) and isinstance(value, Scalar):
             hint = "write `//`" if "/" in value.text else "write a whole number"
             message = f"{name} is {shown(value)} but must be whole"
-            self.findings.add("NG105", message, value.span, hint)
+            cures = _other_values(trail, value)
+            self.findings.add("NG105", message, value.span, hint, cures=cures)
             return
         wanted, hint = expectation(error, trail, value)
-        self.findings.wrong(name, value, wanted, hint)
+        cures = _other_values(trail, value)
+        if error["type"] == "literal_error":
+            word = str(plain(value))
+            near = closest(word, words(error["ctx"]["expected"]))
+            if near is not None:
+                cures = as_meant(Put(value.span, near), word, near, cures)
+        self.findings.wrong(name, value, wanted, hint, cures)
 
     def _unknown_kind(self, error: Error, trail: Trail) -> None:
         """A mapping with a `kind` that there is not."""
         value = self._value(trail)
         given = value.get("kind") if isinstance(value, Table) else None
-        if given is None or (isinstance(given, Scalar) and given.value is BROKEN):
+        if value is None or given is None or (isinstance(given, Scalar) and given.value is BROKEN):
             return
         known = [word for word in words(error["ctx"]["expected_tags"]) if word != "word"]
         hint = did_you_mean(str(plain(given)), known)
         what = f"`kind` of {self._name(trail.path)}"
-        self.findings.wrong(what, given, listed(known, "or"), hint if "mean" in hint else "")
+        word, cures = str(plain(given)), _other_values(trail, value)
+        near = closest(word, known)
+        if near is not None:
+            cures = as_meant(Put(given.span, near), word, near, cures)
+        self.findings.wrong(what, given, listed(known, "or"), hint if near else "", cures)
 
     def _formless(self, error: Error, trail: Trail) -> None:
         """A mapping that has none of the keys by which it would be told."""
@@ -189,31 +208,34 @@ class _Reporter:
         name = self._name(trail.path)
         if isinstance(value, Table):
             message = f"{name} does not say what it is"
-            self.findings.add("NG106", message, self._start(trail.path), str(error["msg"]))
+            start, cures = self._start(trail.path), _other_values(trail, value)
+            self.findings.add("NG106", message, start, str(error["msg"]), cures=cures)
             return
-        self.findings.wrong(name, value, "a mapping")
+        self.findings.wrong(name, value, "a mapping", cures=_other_values(trail, value))
 
     def _kindless(self, trail: Trail) -> None:
         """A value that is neither a word nor a mapping with a `kind`."""
         value = self._value(trail)
         if value is None:
             return
-        name = self._name(trail.path)
+        name, cures = self._name(trail.path), _other_values(trail, value)
         if not isinstance(value, Table):
-            self.findings.wrong(name, value, "a word or a mapping")
+            self.findings.wrong(name, value, "a word or a mapping", cures=cures)
             return
         given = value.get("kind")
         if given is not None:
-            self.findings.wrong(f"`kind` of {name}", given, "a word")
+            self.findings.wrong(f"`kind` of {name}", given, "a word", cures=cures)
             return
         mistyped = next((key for key in value if closest(key, ["kind"])), None)
         if mistyped is None:
             message = f"{name} needs `kind`"
-            self.findings.add("NG106", message, self._start(trail.path), "add `kind: ...`")
+            start = self._start(trail.path)
+            self.findings.add("NG106", message, start, "add `kind: ...`", cures=cures)
             return
         span = value.entries[mistyped].key
         message = f"unknown key `{mistyped}` in {name}"
-        self.findings.add("NG103", message, span, "did you mean `kind`?")
+        cures = as_meant(Rename(span, "kind"), mistyped, "kind", cures)
+        self.findings.add("NG103", message, span, "did you mean `kind`?", cures=cures)
 
     def _value(self, trail: Trail) -> Tree | None:
         """The value that an error is about, to be left out; None if it has its finding."""
@@ -235,3 +257,39 @@ class _Reporter:
             return self.where
         dotted = ".".join(str(part) for part in path)
         return f"`{dotted}` of {self.where}"
+
+
+def _other_values(trail: Trail, value: Tree) -> Cures:
+    """What may have been meant in place of a value: others, or nothing."""
+    field = next((part for part in reversed(trail.path) if isinstance(part, str)), "")
+    found = samples(trail.annotation, field)
+    given = plain(value)
+    kind = given.get("kind") if isinstance(given, dict) else given
+    like = [one for one in found if isinstance(one, dict) and one.get("kind") == kind]
+    changes = [Put(value.span, one) for one in like or found]
+    return either([*changes, *([Drop(value.span)] if _may_lack(trail) else [])])
+
+
+def _may_lack(trail: Trail) -> bool:
+    """Whether the holder of a value may do without it."""
+    fields = trail.model.model_fields.items() if trail.model and trail.path else ()
+    needed = {field.alias or name for name, field in fields if field.is_required()}
+    return bool(trail.path) and trail.path[-1] not in needed
+
+
+def _other_keys(trail: Trail, free: Iterable[str], entry: Entry | None) -> Cures:
+    """What may have been meant by a key that resembles none: any that is not there yet."""
+    if entry is None or trail.model is None:
+        return either(())
+    choices: list[tuple[Put | Rename | Drop, ...]] = [(Drop(entry.key),)]
+    for name, field in trail.model.model_fields.items():
+        key = field.alias or name
+        if key not in free:
+            continue
+        rename, annotation = Rename(entry.key, key), bounded(field)
+        if allowed(annotation, plain(entry.value)):
+            choices.append((rename,))
+            continue
+        others = samples(annotation, key)[:2]
+        choices += [(rename, Put(entry.value.span, one)) for one in others]
+    return Cures(tuple(choices))

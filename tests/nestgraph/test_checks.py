@@ -236,4 +236,4 @@ def test_rules_are_functions_of_one_sentence_each():
     names = [rule.name for rule in RULES]
 
     assert len(names) == len(set(names))
-    assert all(rule.code.startswith(("NG2", "NG3", "NG4")) for rule in RULES)
+    assert all(rule.code.startswith(("NG104", "NG2", "NG3", "NG4")) for rule in RULES)

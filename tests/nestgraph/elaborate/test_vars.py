@@ -118,7 +118,7 @@ def test_a_mistyped_declaration_is_reported_once_at_the_declaration():
 
 
 def test_a_mistyped_declaration_in_a_block_is_reported_there():
-    text = GOOD.replace("  b:\n", "  b:\n    vars: {hedas: 2}\n").replace("out: 1", "out: $heads")
+    text = GOOD.replace("  b:\n", "  b:\n    vars: {hedas: 1}\n").replace("out: 1", "out: $heads")
 
     assert errors(text) == [
         f"{FILE}:7:12: NG108 var `hedas` is used nowhere, but `$heads` is; did you mean `heads`?"
@@ -137,7 +137,7 @@ def test_a_var_that_nothing_uses_is_a_warning():
 def test_with_names_vars_of_its_block():
     text = GOOD.replace("  b:\n", "  b:\n    vars: {out: 1}\n").replace("out: 1,", "out: $out,")
 
-    (found,) = errors(text.replace("repeat: $d", "with: {outt: $d}"))
+    (found,) = errors(text.replace("repeat: $d", "with: {outt: 1}"))
 
     assert found == (f"{FILE}:18:29: NG103 block `b` has no var `outt`; did you mean `out`?")
 
