@@ -16,7 +16,7 @@ from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import Span
 from nestgraph.files import UnreadableError, shown
-from nestgraph.findings import Findings, did_you_mean, other_names
+from nestgraph.findings import Findings, closest, did_you_mean, other_names
 from nestgraph.schema.file import VERSION
 from nestgraph.settings import SETTING
 from nestgraph.system import Group, System, Training
@@ -90,7 +90,9 @@ class References:
         file = self._file(name, beside)
         if file is None:
             message = f"no optimizer is called `{name}`"
+            near = closest(name, zoo.optimizers())
             hint = "`nestgraph list` shows the optimizers; a path will do too"
+            hint = hint if near is None else f"did you mean `{near}`?"
             self.findings.add("NG347", message, span, hint, cures=_others(span))
             return None
         if file in chain:

@@ -104,6 +104,9 @@ def _first_difference(theirs: str, ours: str) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if path.is_dir():
+        hint = f"give a file in it, such as `{path / 'mem.safetensors'}`"
+        raise InputError("NG761", f"`{path}` is a folder", hint)
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())

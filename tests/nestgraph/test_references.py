@@ -51,6 +51,11 @@ def test_a_name_beside_the_spec_may_be_set_too(tmp_path: Path) -> None:
     assert optimizer_of(write(tmp_path / "far"), optimizer="parts/own") == "own"
 
 
+def test_a_mistyped_optimizer_is_told_the_nearest_one() -> None:
+    with pytest.raises(SpecError, match=r"NG347 .*`adamww`; did you mean `adamw`"):
+        load("transformer-tiny", set={"training.optimizer": "adamww"})
+
+
 def test_a_path_that_leads_nowhere_is_refused_where_it_stands(tmp_path: Path) -> None:
     file = write(tmp_path)
     (tmp_path / "parts" / "own.yaml").unlink()

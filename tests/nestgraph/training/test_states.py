@@ -80,6 +80,11 @@ def test_a_state_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         load_state(tmp_path / "none.safetensors", online())
 
 
+def test_a_folder_is_no_state(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder; give a file in it, such as"):
+        load_state(tmp_path, online())
+
+
 def test_a_file_without_a_spec_is_no_state(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
