@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from nestgraph.shapes.flows import memory_flows
 from nestgraph.system import Clock, FlatBlock, Memory, Node, Read
 
 NONE: Mapping[str, Tensor] = {}
+Watch: TypeAlias = Callable[[str, Tensor], None]  # a memory's name, its squared surprise (batch,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +43,19 @@ class Program:
         self.jobs: tuple[Job, ...] = in_order(block)
 
     def run(
-        self, x: Tensor, state: LayerState, parameters: Parameters, position: int
+        self,
+        x: Tensor,
+        state: LayerState,
+        parameters: Parameters,
+        position: int,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, LayerState]:
-        """The block's output at one position, (batch, width), and the state behind it."""
+        """The block's output at one position, (batch, width), and the state behind it.
+
+        `watch` is told how much each write surprises its memory, if there is one.
+        """
         (source,) = self.block.inputs
-        now = _Position(self, state, parameters, position, flows={source: x})
+        now = _Position(self, state, parameters, position, {source: x}, watch)
         for job in self.jobs:
             now.do(job)
         assert self.block.output is not None, "blocks of a model have an output"
@@ -61,6 +71,7 @@ class _Position:
     parameters: Parameters
     position: int
     flows: dict[str, Tensor]
+    watch: Watch | None
     written: dict[str, MemoryState] = field(default_factory=dict)
     asked: dict[str, Learned] = field(default_factory=dict)  # fast memories that note queries
     tails: dict[str, Tensor] = field(default_factory=dict)
@@ -142,4 +153,7 @@ class _Position:
         if isinstance(state, Events):
             return attention.append(written, state, asked.pairs(written, self.flows))
         now = asked.position(written, self.flows, self.position)
+        if self.watch is not None:
+            told = memory.surprise(written, self._function(written), state, now)
+            self.watch(written.name, told)
         return memory.write(written, self._function(written), state, now)

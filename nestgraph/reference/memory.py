@@ -5,6 +5,7 @@ Everything leads with (batch, heads); coefficients are factors as in `coefficien
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from nestgraph.reference import mirror, window
 from nestgraph.reference.coefficients import on, scaled
 from nestgraph.reference.nets import Event, Function, Matrices, forward, gradient
+from nestgraph.reference.ops import sum_of
 from nestgraph.reference.rule import Lesson, Rates, changed, pushed
 from nestgraph.reference.state import Learned
 from nestgraph.system import At, Memory
@@ -41,11 +43,22 @@ def write(memory: Memory, function: Function, state: Learned, now: Position) -> 
         return _write(memory, function, state, now)
 
 
-def _write(memory: Memory, function: Function, state: Learned, now: Position) -> Learned:
-    rule, rates = memory.rule, now.rates
-    kept = rates.retain if state.kept is None else state.kept * rates.retain
-    # Θ̄ = (Π α) Θ if retain_first else Θ: where the gradient is taken, as weights.
-    anchor = scaled(kept, state.anchor) if rule.retain_first else state.anchor
+def surprise(memory: Memory, function: Function, state: Learned, now: Position) -> Tensor:
+    """The square of the norm of the gradient that this position's events bring, (batch,).
+
+    Of all parts and heads together, at the anchor, before any rate.
+    """
+    new = _lessons(memory, function, state, now, now.events)
+    slopes = [sum_of(parts) for parts in zip(*(one.gradient.slopes for one in new), strict=True)]
+    return sum_of(slope.square().flatten(1).sum(1) for slope in slopes)
+
+
+def _lessons(
+    memory: Memory, function: Function, state: Learned, now: Position, events: Sequence[Event]
+) -> list[Lesson]:
+    """Events with their gradients at Θ̄ = (Π α) Θ if retain_first else Θ, as weights."""
+    rule = memory.rule
+    anchor = scaled(_kept(state, now), state.anchor) if rule.retain_first else state.anchor
     at = mirror.weights(rule, anchor)
 
     def lesson(event: Event) -> Lesson:
@@ -56,8 +69,19 @@ def _write(memory: Memory, function: Function, state: Learned, now: Position) ->
             asked = event._replace(value=own.answer)
         return Lesson(event, gradient(function, memory.objective, at, asked))
 
-    new = [lesson(event) for event in now.events]
-    counted = [lesson(event) for event in window.past(memory, state.window, now.events)] + new
+    return [lesson(event) for event in events]
+
+
+def _kept(state: Learned, now: Position) -> Tensor:
+    """Π α since the last tick, with this position's."""
+    return now.rates.retain if state.kept is None else state.kept * now.rates.retain
+
+
+def _write(memory: Memory, function: Function, state: Learned, now: Position) -> Learned:
+    rule, rates = memory.rule, now.rates
+    new = _lessons(memory, function, state, now, now.events)
+    past = window.past(memory, state.window, now.events)
+    counted = _lessons(memory, function, state, now, past) + new
     running: list[Tensor] = []
     momentum: list[Tensor] = []
     for part, old in enumerate(state.running):
@@ -70,7 +94,7 @@ def _write(memory: Memory, function: Function, state: Learned, now: Position) ->
         anchor=state.anchor,
         momentum=tuple(momentum) if state.momentum else (),
         window=window.moved(state.window, now.events),
-        kept=None if state.kept is None else kept,
+        kept=None if state.kept is None else _kept(state, now),
         share=now.share,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from nestgraph.fast import fast_memories
 from nestgraph.output import Output
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import ops, task
-from nestgraph.reference.block import LayerState, Program
+from nestgraph.reference.block import LayerState, Program, Watch
 from nestgraph.reference.starts import Parameters, States, first
 from nestgraph.reference.state import pack, unpack
 from nestgraph.support import unsupported
@@ -103,13 +104,18 @@ class Reference(nn.Module):
         states: Mapping[str, LayerState],
         parameters: Mapping[str, Parameters],
         position: int,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, dict[str, LayerState]]:
-        """Scores (batch, vocab) behind the token (batch,) at a position, and the layers' states."""
+        """Scores (batch, vocab) behind the token (batch,) at a position, and the layers' states.
+
+        `watch` is told how much each write surprises its memory, which it calls `3.hope.a.M`.
+        """
         own = parameters[""][""]
         x, after = own["embed"][token], {}
         for layer, program in self._layers:
+            here = None if watch is None else partial(_watch, watch, layer.path)
             x, after[layer.path] = program.run(
-                x, states[layer.path], parameters[layer.path], position
+                x, states[layer.path], parameters[layer.path], position, here
             )
         return self._norm(x, own) @ own["head"].mT, after
 
@@ -173,6 +179,10 @@ class Reference(nn.Module):
             short: named[f"norm.{short}"] for short in ("gain", "shift") if f"norm.{short}" in named
         }
         return {**tree, "": {"": own}}
+
+
+def _watch(watch: Watch, path: str, memory: str, told: Tensor) -> None:
+    watch(f"{path}.{memory}", told)
 
 
 def _convolutions(layer: Layer) -> list[Node]:

@@ -85,6 +85,7 @@ class Metrics(_Table):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Completes the row of a step that a validation follows."""
+        self._row |= self._sizes.row()
         self._row |= {name: trainer.callback_metrics[name].item() for name in VALIDATION}
         self._flush()
 

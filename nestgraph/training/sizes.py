@@ -5,8 +5,9 @@ For a level on steps, `update_norm` is the Euclidean norm of one update of its p
 last tick, and `state_norm` that of the parameters. For a level on tokens, the first and the last
 are of one memory's running matrices in the mean over its memories and the rows of a batch: how far
 a training sequence has moved them from where they started, and how large they are at its end;
-`surprise`, where the level learns from the task, is that of the gradient behind its last move, as
-a root mean square over its memories and the rows.
+`surprise` is that of the gradient behind its last move where it learns from the task, and else,
+at validations, that of the gradients at the first positions of a row (`reference.surprise`); both
+as a root mean square over its memories.
 
 Measured is about every tenth step, or every tick of a level that ticks more rarely, so that it
 costs next to nothing; a step is measured or not by its number alone, so that a run that was stopped
@@ -38,7 +39,8 @@ from nestgraph.levels import instances
 from nestgraph.system import System
 from nestgraph.training.levels import token_levels
 from nestgraph.training.metrics_file import Row
-from nestgraph.training.module import NestModule
+from nestgraph.training.module import NestModule, inputs_and_targets
+from nestgraph.training.surprise import Surprise
 
 EVERY = 10  # steps from measurement to measurement
 RUNNING = re.compile(r"A\d+$")
@@ -52,6 +54,8 @@ class Sizes(L.Callback):
         self._token_levels = tuple(token_levels(system))
         self._homes = dict(_homes(system))
         self._from_task = _task_levels(system)
+        self._surprise = Surprise(system)
+        self._batch: Any = None
         self._row: Row = {}
         self._names: dict[str, None] = {}
         self._before: list[tuple[str, list[Tensor], list[Tensor]]] = []
@@ -69,6 +73,8 @@ class Sizes(L.Callback):
         module = cast(NestModule, pl_module)
         optimizer = module.optimizers(use_pl_optimizer=False)
         levels = list(self._token_levels)
+        self._surprise.prepare(module)
+        surprised = [*self._surprise.levels, *self._from_task]
         if isinstance(optimizer, NestedOptimizer):
             levels += [group[LEVEL] for group in optimizer.param_groups]
             self._optimizer, optimizer.seen = optimizer, self._see
@@ -79,9 +85,7 @@ class Sizes(L.Callback):
             ]
         if self._homes:
             self._handles.append(module.model.register_forward_hook(self._look_at_states))
-        surprised = [
-            level for level in levels if level not in self._token_levels or level in self._from_task
-        ]
+        surprised += [level for level in levels if level not in self._token_levels]
         columns = (("update_norm", levels), ("surprise", surprised), ("state_norm", levels))
         self._names = dict.fromkeys(f"{what}/{level}" for what, some in columns for level in some)
 
@@ -89,8 +93,15 @@ class Sizes(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Forgets the last step."""
-        self._row = {}
+        self._row, self._batch = {}, batch
         self._due = (trainer.global_step + 1) % EVERY == 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Asks how much the step's first row surprises memories with objectives of their own."""
+        if self._batch is not None:
+            tokens, _ = inputs_and_targets(self._batch)
+            found = self._surprise.of(cast(NestModule, pl_module), tokens)
+            self._row |= {f"surprise/{level}": size for level, size in found.items()}
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Looks no more."""

@@ -10,7 +10,10 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from nestgraph.api import reference
+from nestgraph.reference.surprise import surprises
 from nestgraph.spec import Spec, load
 from nestgraph.training import compile
 from nestgraph.training.batches import TrainingBatches
@@ -48,6 +51,7 @@ def training_of(spec: Spec, tmp_path: Path):
     """A module that was trained, what was copied on the way, and the rows of its table."""
     module, by_hand, sizes = compile(spec), ByHand(), Sizes(spec.system)
     data = torch.arange(997) % 251
+    windows = DataLoader(torch.randint(251, (2, 9)), batch_size=2)
     loader = TrainingBatches(bytes(data.tolist()), context=8, batch=3, steps=STEPS, seed=0)
     trainer = L.Trainer(
         max_steps=STEPS,
@@ -57,8 +61,10 @@ def training_of(spec: Spec, tmp_path: Path):
         enable_progress_bar=False,
         enable_model_summary=False,
         accelerator="cpu",
+        val_check_interval=10,
+        num_sanity_val_steps=0,
     )
-    trainer.fit(module, loader)
+    trainer.fit(module, loader, windows)
     with (tmp_path / "metrics.csv").open(newline="") as file:
         return module, by_hand, list(csv.DictReader(file))
 
@@ -149,6 +155,33 @@ def test_the_surprise_of_a_level_that_learns_from_the_task_is_its_last_gradient(
         surprise = math.sqrt(sum(map(float, squares)) / len(squares))
         # differences of weights in float32
         assert float(rows[step - 1]["surprise/slow"]) == pytest.approx(surprise, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_memories_with_objectives_of_their_own_are_asked_at_validations(
+    trained, spec: Spec
+) -> None:
+    _, by_hand, rows = trained
+    assert [int(r["step"]) for r in rows if r["surprise/context"]] == [10, 20]
+    for step in (10, 20):
+        interpreter = reference(spec)
+        with torch.no_grad():
+            for name, parameter in interpreter.weights.named().items():
+                parameter.copy_(by_hand.history[step][name])
+        found = surprises(interpreter, by_hand.inputs[step - 1][:1, :8])
+        # measured in float32
+        surprise = float(rows[step - 1]["surprise/context"])
+        assert surprise == pytest.approx(found["0.mix.C"], rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_a_large_model_is_not_asked(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nestgraph.training.surprise.MOST", 10)
+    _, _, rows = training_of(spec, tmp_path)
+    assert "surprise/context" not in rows[0]
+    assert "surprise/step" in rows[0]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
