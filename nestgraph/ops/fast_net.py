@@ -207,8 +207,8 @@ def _laid_out(x_BTW: Tensor, matrices: Parts, biases: Parts) -> tuple[Tensor, Pa
     if batch * heads > 1:
         rows = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
         return rows, matrices, tuple(bias.unsqueeze(2) for bias in biases)
-    single = (tuple(part.flatten(0, 2) for part in parts) for parts in (matrices, biases))
-    return x_BTW.flatten(0, 1), *single
+    plain = tuple(matrix.flatten(0, 2) for matrix in matrices)
+    return x_BTW.flatten(0, 1), plain, tuple(bias.flatten(0, 2) for bias in biases)
 
 
 def _over(rate: Rate, weight: Tensor) -> Rate:
