@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
-from torch.utils import _pytree
 
 from nestgraph.compiler.lowering.reading import Reading
+from nestgraph.compiler.lowering.trees import tensors
 
 Seen: TypeAlias = tuple[Tensor, int, int]  # a tensor, where it lies, how often it was written to
 
@@ -70,11 +70,10 @@ class Held:
 def _seen(state: Mapping[str, Any], parameters: Iterable[Tensor]) -> list[Seen] | None:
     """What a reading depends on; None if some of it does not count how often it is written to."""
     rest = {name: x for name, x in state.items() if name != "position"}
-    tensors = [x for x in _pytree.tree_leaves(rest) if isinstance(x, Tensor)]
-    tensors += parameters
-    if any(x.is_inference() for x in tensors):
+    seen = [*tensors(rest), *parameters]
+    if any(x.is_inference() for x in seen):
         return None
-    return [(x, x.data_ptr(), x._version) for x in tensors]
+    return [(x, x.data_ptr(), x._version) for x in seen]
 
 
 def _same(now: list[Seen], then: list[Seen]) -> bool:

@@ -15,20 +15,19 @@ segments of its period, without gradients of other weights; with a horizon, one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils import _pytree
 
 from nestgraph.compiler import fast
 from nestgraph.compiler.lowering.held import Held
 from nestgraph.compiler.lowering.mover import Layers, Mover, Moves
 from nestgraph.compiler.lowering.reading import Reading
-from nestgraph.compiler.lowering.trees import detached
+from nestgraph.compiler.lowering.trees import detached, mapped, tensors
 from nestgraph.compiler.lowering.windows import Windows
 from nestgraph.output import Output
 
@@ -51,7 +50,7 @@ class Segments:
 
     def initial(self, layers: Layers, batch: int) -> dict[str, Any]:
         """What a first state holds for coming gradients, given its layers."""
-        tokens = torch.zeros(batch, 0, dtype=torch.long, device=_device(layers))
+        tokens = torch.zeros(batch, 0, dtype=torch.long, device=next(tensors(layers)).device)
         return {"tokens": tokens, "layers": layers, "sums": self._mover.all_sums(layers, {})}
 
     def run(self, tokens: Tensor, state: State) -> Output:
@@ -59,7 +58,7 @@ class Segments:
         outer = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(outer), self._attention():
             # Tensors of inference mode can't be part of a graph; their copies here can.
-            tokens, state = _pytree.tree_map(_usable, (tokens, dict(state)))
+            tokens, state = mapped(_usable, (tokens, dict(state)))
             before, length = int(state["position"]), tokens.shape[1]
             alone = not outer and length > 0
             if alone and (reading := self._held.take(state, self._parameters())):
@@ -108,13 +107,5 @@ class Segments:
         return sdpa_kernel(SDPBackend.MATH) if self._plain_attention else nullcontext()
 
 
-def _device(layers: Layers) -> torch.device:
-    return next(x.device for x in _tensors(layers))
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    return (x for x in _pytree.tree_leaves(tree) if isinstance(x, Tensor))
-
-
-def _usable(x: Any) -> Any:
-    return x.clone() if isinstance(x, Tensor) and x.is_inference() else x
+def _usable(x: Tensor) -> Tensor:
+    return x.clone() if x.is_inference() else x
