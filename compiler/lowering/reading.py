@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph import ops
-from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Sums
+from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Sums
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
 
@@ -70,6 +70,8 @@ class Reading:
         with torch.enable_grad():
             self._layers = mover.linked(opened["layers"], self._base)
         self._sums: Sums = opened["sums"]
+        self._ours = False  # whether no state holds these sums
+        self._pasts: Pasts = {}
         self._tokens: Tensor = opened["tokens"][:, :0]  # all behind the base
         self._losses: list[tuple[int, Tensor]] = []  # (last position, sum) of each segment
         self._waiting: Waiting | None = None
@@ -95,7 +97,7 @@ class Reading:
         """What an answer carries; forgets the tokens that no gradient needs again."""
         tokens = self._tokens[:, self._keep - self._base :].clone()
         self._base, self._tokens = self._keep, tokens
-        sums = self._mover.all_sums(*self._opening)
+        sums, self._ours = self._mover.all_sums(*self._opening), False
         kept = {"tokens": tokens, "layers": self._opening.layers, "sums": sums}
         return {"position": torch.tensor(position), "layers": self._layers, "open": kept}
 
@@ -103,8 +105,13 @@ class Reading:
         """Runs the positions between two ticks, or up to the last token if that comes first."""
         ticks = not ends or self._ticks.due(end)
         piece = self._tokens[:, start - self._base : end - self._base].clamp(min=0)
+        learns = ticks and not self._outer  # else gradients are taken twice
+        ours = self._ours and not ends  # the last tick fires when a state holds the sums
+        self._pasts = self._mover.pasts(self._sums, ours=ours) if learns else {}
+        layers = self._mover.adding(self._layers, self._pasts)
         with torch.set_grad_enabled(self._outer or ticks):
-            scores, self._layers = self._model.piece(self._prepared, piece, self._layers, start)
+            scores, layers = self._model.piece(self._prepared, piece, layers, start)
+        self._layers = self._mover.adding(layers, dict.fromkeys(self._pasts))
         self._waiting = Waiting(start, end, scores) if ticks else None
         return scores
 
@@ -163,9 +170,9 @@ class Reading:
         found = self._mover.slopes(
             self._layers, self._mover.moving, self._loss(at, cut), retain=self._outer
         )
-        gathered = self._mover.gathered(self._sums, found)
+        gathered = self._mover.gathered(self._sums, found, self._pasts)
         due = {a: slope for a, slope in gathered.items() if self._mover.is_due(a, at)}
-        self._sums = self._mover.left(gathered, due)
+        self._sums, self._ours = self._mover.left(gathered, due), True
         return due
 
     def _loss(self, at: int, tokens: int) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.activations import between
+from nestgraph.ops.gathered import Gathered, gathering_product
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
 from nestgraph.ops.norms import EPS, standard
@@ -32,12 +33,14 @@ class Fast(NamedTuple):
         rates: its coefficients that are flows, at the last position read, (B, 1 or H) each.
         grams: sums of a aᵀ, (B, H, in, in), over what the first layers were given since the last
             move; for a rule that erases.
+        past: gradients of past windows, while a graph is built whose gradient they are part of.
     """
 
     weights: Parts
     momentum: Parts = ()
     rates: Parts = ()
     grams: Parts = ()
+    past: Gathered | None = None
 
 
 class FastRates(NamedTuple):
@@ -80,6 +83,7 @@ def fast_net(
     gated: bool = False,
     norm: str = "none",
     slow: Parts = (),
+    past: Gathered | None = None,
 ) -> Tensor:
     """[x +] norm(W_L s(... W_1 x + b_1 ...) + b_L), row by row: (B, T, H·E).
 
@@ -95,8 +99,9 @@ def fast_net(
         gated: whether a layer's upper rows gate its lower ones; `activations.between`.
         norm: of the last layer's output, over each head: none, layer_norm or rms_norm.
         slow: the norm's gain and shift, (H, E).
+        past: what gradients of the weights are added to; then they are differentiable once.
     """
-    a, _ = _chain(x_BTW, weights, activation, layers, gated=gated)
+    a, _ = _chain(x_BTW, weights, activation, layers, gated=gated, past=past)
     return _answer(x_BTW, a, norm, slow, residual=residual)
 
 
@@ -183,7 +188,13 @@ def fast_step(
 
 
 def _chain(
-    x_BTW: Tensor, weights: Parts, activation: str, layers: int, *, gated: bool
+    x_BTW: Tensor,
+    weights: Parts,
+    activation: str,
+    layers: int,
+    *,
+    gated: bool,
+    past: Gathered | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """W_L s(... W_1 x + b_1 ...) + b_L, head by head, and what each layer was given."""
     function = between(activation, gated=gated)
@@ -192,7 +203,7 @@ def _chain(
     for layer, matrix in enumerate(matrices):
         a = function(a) if layer else a
         inputs.append(a)
-        a = a @ matrix.mT
+        a = gathering_product(a, matrix, past, layer) if past else a @ matrix.mT
         a = a + biases[layer] if biases else a
     return a, inputs
 

@@ -138,9 +138,11 @@ def cloned(state: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def test_a_state_goes_on_twice_and_after_a_copy_alike() -> None:
-    model = lively(wired("cms-nested", "first_order", "fast"))
-    inputs, more = torch.randint(VOCAB, (2, 12)), torch.randint(VOCAB, (2, 5))
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("name", WIRINGS)
+def test_a_state_goes_on_twice_and_after_a_copy_alike(name: str, rows: int) -> None:
+    model = lively(wired(name, "first_order", "fast"))
+    inputs, more = torch.randint(VOCAB, (rows, 9)), torch.randint(VOCAB, (rows, 8))
     with torch.no_grad():
         state = model(inputs).state
         copy = cloned(state)
@@ -149,6 +151,21 @@ def test_a_state_goes_on_twice_and_after_a_copy_alike() -> None:
 
     for answer in answers[1:]:
         torch.testing.assert_close(answer.logits, answers[0].logits, rtol=CLOSE, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", WIRINGS)
+def test_one_row_streams_the_numbers_that_it_has_among_others(name: str) -> None:
+    """Its products add gradients up in place, which batches of products can't."""
+    model = lively(wired(name, "first_order", "fast"))
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        together, alone = model(inputs), model(inputs[:1])
+
+    torch.testing.assert_close(alone.logits, together.logits[:1], rtol=CLOSE, atol=CLOSE)
+    for key, value in model.flat_state(together.state).items():
+        if key != "position":
+            own = model.flat_state(alone.state)[key]
+            torch.testing.assert_close(own, value[:1], rtol=CLOSE, atol=CLOSE, msg=key)
 
 
 @pytest.mark.parametrize("changed", ["parameter", "state"])
