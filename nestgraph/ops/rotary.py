@@ -50,7 +50,7 @@ class _Turn(torch.autograd.Function):
         return _Turn.apply(d_turned, cos, -sin), None, None  # type: ignore[no-untyped-call]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=1)
 def _angles(
     where: tuple[torch.device, torch.dtype],
     start: int,
