@@ -43,8 +43,8 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     query = writer.flow(op.inputs[1])
     arguments = f"{query}, {state}.weights, {activation!r}, {options}"
     if not (erased := memory.integer("erased", 0)):
-        gathers = 0 < ticks(writer.program).horizon < memory.integer("period")
-        arguments += f", past={state}.past" if gathers else ""
+        if ticks(writer.program).horizon:  # else each level's gradient is taken on its own
+            arguments += f", past={state}.past"
         writer.assign(op, f"ops.fast_net({arguments})")
         return
     is_whole = memory.text("gradient") == "full"  # else nothing of a move is differentiated

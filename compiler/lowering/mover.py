@@ -286,19 +286,21 @@ class Mover:
             for a in self._gathering
         }
 
-    def pasts(self, sums: Sums, *, ours: bool) -> Pasts:
+    def pasts(self, layers: Layers, sums: Sums, *, ours: bool) -> Pasts:
         """What the next gradients of memories are added to, where products can do so.
 
         A memory that started as another hands its gradient on to that one, without a past.
 
         Args:
+            layers: the state that a graph is built from; its gradients are taken once, together.
             sums: gradients of past windows.
             ours: whether these may be written to.
         """
-        if self.is_full or not self._apart:
+        if self.is_full or not self._apart or not self._ticks.horizon:
             return {}
-        known = {address: sums.get(".".join(address)) for address in self._gathering}
-        return {a: ops.Gathered(past, ours=ours) for a, past in known.items() if past is not None}
+        blank = {a: (None,) * len(_state(layers, a).weights) for a in self.moving}
+        known = {a: sums.get(".".join(a), none) for a, none in blank.items()}
+        return {a: ops.Gathered(past, ours=ours) for a, past in known.items()}
 
     def adding(self, layers: Layers, pasts: Mapping[Address, ops.Gathered | None]) -> Layers:
         """The state from which a graph is built whose gradients are added to `pasts`."""

@@ -107,7 +107,7 @@ class Reading:
         piece = self._tokens[:, start - self._base : end - self._base].clamp(min=0)
         learns = ticks and not self._outer  # else gradients are taken twice
         ours = self._ours and not ends  # the last tick fires when a state holds the sums
-        self._pasts = self._mover.pasts(self._sums, ours=ours) if learns else {}
+        self._pasts = self._mover.pasts(self._layers, self._sums, ours=ours) if learns else {}
         layers = self._mover.adding(self._layers, self._pasts)
         with torch.set_grad_enabled(self._outer or ticks):
             scores, layers = self._model.piece(self._prepared, piece, layers, start)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.activations import between
-from nestgraph.ops.gathered import Gathered, gathering_product
+from nestgraph.ops.gathered import Gathered, gathering_net
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
 from nestgraph.ops.norms import EPS, standard
@@ -33,7 +33,7 @@ class Fast(NamedTuple):
         rates: its coefficients that are flows, at the last position read, (B, 1 or H) each.
         grams: sums of a aᵀ, (B, H, in, in), over what the first layers were given since the last
             move; for a rule that erases.
-        past: gradients of past windows, while a graph is built whose gradient they are part of.
+        past: what the next gradients are added to, while a graph is built for all of them at once.
     """
 
     weights: Parts
@@ -101,7 +101,11 @@ def fast_net(
         slow: the norm's gain and shift, (H, E).
         past: what gradients of the weights are added to; then they are differentiable once.
     """
-    a, _ = _chain(x_BTW, weights, activation, layers, gated=gated, past=past)
+    if past is None:
+        a, _ = _chain(x_BTW, weights, activation, layers, gated=gated)
+    else:
+        parts = _laid_out(x_BTW, weights[:layers], weights[layers:])
+        a = gathering_net(*parts, activation, past, gated=gated)
     return _answer(x_BTW, a, norm, slow, residual=residual)
 
 
@@ -188,13 +192,7 @@ def fast_step(
 
 
 def _chain(
-    x_BTW: Tensor,
-    weights: Parts,
-    activation: str,
-    layers: int,
-    *,
-    gated: bool,
-    past: Gathered | None = None,
+    x_BTW: Tensor, weights: Parts, activation: str, layers: int, *, gated: bool
 ) -> tuple[Tensor, list[Tensor]]:
     """W_L s(... W_1 x + b_1 ...) + b_L, head by head, and what each layer was given."""
     function = between(activation, gated=gated)
@@ -203,7 +201,7 @@ def _chain(
     for layer, matrix in enumerate(matrices):
         a = function(a) if layer else a
         inputs.append(a)
-        a = gathering_product(a, matrix, past, layer) if past else a @ matrix.mT
+        a = a @ matrix.mT
         a = a + biases[layer] if biases else a
     return a, inputs
 
