@@ -13,18 +13,28 @@ def random(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
 
 
-def net(batch: int, heads: int) -> tuple[Tensor, ...]:
-    shapes = [(batch, heads, 5, 3), (batch, heads, 2, 5), (batch, heads, 5), (batch, heads, 2)]
+def net(batch: int, heads: int, *, gated: bool = False) -> tuple[Tensor, ...]:
+    upper = 10 if gated else 5
+    shapes = [(batch, heads, upper, 3), (batch, heads, 2, 5), (batch, heads, upper)]
+    shapes.append((batch, heads, 2))
     return tuple(random(*shape).requires_grad_() for shape in shapes)
 
 
 def gradients(
-    x_BTW: Tensor, weights: tuple[Tensor, ...], past: Gathered | None, reads: int
+    x_BTW: Tensor,
+    weights: tuple[Tensor, ...],
+    past: Gathered | None,
+    reads: int,
+    *,
+    activation: str = "gelu",
+    gated: bool = False,
 ) -> tuple[Tensor, ...]:
     inputs = x_BTW.clone().requires_grad_()
     flow = inputs
     for _ in range(reads):
-        answer = fast_net(flow, weights, "gelu", layers=2, residual=False, past=past)
+        answer = fast_net(
+            flow, weights, activation, layers=2, residual=False, gated=gated, past=past
+        )
         flow = flow + answer.repeat_interleave(3, -1)[..., ::2]
     return torch.autograd.grad(flow.sin().sum(), (inputs, *weights))
 
@@ -56,3 +66,16 @@ def test_what_others_hold_is_never_written_to() -> None:
     gradients(x, weights, Gathered(past, ours=False), 1)
 
     assert all(torch.equal(now, before) for now, before in zip(past, then, strict=True))
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("activation", ["silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh"])
+def test_every_activation_has_the_gradient_that_it_has_without_a_past(
+    activation: str, gated: bool
+) -> None:
+    weights, x = net(1, 1, gated=gated), random(1, 7, 3)
+    blank = Gathered((None,) * len(weights), ours=True)
+    wanted = gradients(x, weights, None, 1, activation=activation, gated=gated)
+    found = gradients(x, weights, blank, 1, activation=activation, gated=gated)
+
+    torch.testing.assert_close(found, wanted)
