@@ -6,6 +6,7 @@ that are flows, as they are at its last position.
 
 from __future__ import annotations
 
+from nestgraph.compiler.fast import ticks
 from nestgraph.compiler.ir import Op
 from nestgraph.compiler.lowering.simple import emits
 from nestgraph.compiler.lowering.writer import FunctionWriter
@@ -42,6 +43,8 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     query = writer.flow(op.inputs[1])
     arguments = f"{query}, {state}.weights, {activation!r}, {options}"
     if not (erased := memory.integer("erased", 0)):
+        if ticks(writer.program).horizon:  # else each level's gradient is taken on its own
+            arguments += f", past={state}.past"
         writer.assign(op, f"ops.fast_net({arguments})")
         return
     is_whole = memory.text("gradient") == "full"  # else nothing of a move is differentiated

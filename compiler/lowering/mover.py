@@ -24,6 +24,7 @@ Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
 Parts: TypeAlias = tuple[Tensor, ...]
 Roots: TypeAlias = Mapping[Address, str | None]  # memories whose parameters they started as
 Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`; none: 0
+Pasts: TypeAlias = Mapping[Address, ops.Gathered]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -285,23 +286,54 @@ class Mover:
             for a in self._gathering
         }
 
-    def gathered(self, sums: Sums, slopes: Mapping[Address, Parts]) -> dict[Address, Parts]:
+    def pasts(self, layers: Layers, sums: Sums, *, ours: bool) -> Pasts:
+        """What the next gradients of memories are added to, where products can do so.
+
+        A memory that started as another hands its gradient on to that one, without a past.
+
+        Args:
+            layers: the state that a graph is built from; its gradients are taken once, together.
+            sums: gradients of past windows.
+            ours: whether these may be written to.
+        """
+        if self.is_full or not self._apart or not self._ticks.horizon:
+            return {}
+        blank = {a: (None,) * len(_state(layers, a).weights) for a in self.moving}
+        known = {a: sums.get(".".join(a), none) for a, none in blank.items()}
+        return {a: ops.Gathered(past, ours=ours) for a, past in known.items()}
+
+    def adding(self, layers: Layers, pasts: Mapping[Address, ops.Gathered | None]) -> Layers:
+        """The state from which a graph is built whose gradients are added to `pasts`."""
+        return _with(layers, {a: _state(layers, a)._replace(past=p) for a, p in pasts.items()})
+
+    def gathered(
+        self, sums: Sums, slopes: Mapping[Address, Parts], pasts: Pasts | None = None
+    ) -> dict[Address, Parts]:
         """The gradients of a window, with those of the windows before it in open periods.
 
         Those of matrices are added up in their own memory: each is a product of its own, unless
         a memory started as another, whose gradient is then the same tensor.
+
+        Args:
+            sums: of the windows before.
+            slopes: of this one.
+            pasts: what is in the slopes already.
         """
         result = dict(slopes)
         for address in self._gathering:
-            past = sums.get(".".join(address))
+            past, added = sums.get(".".join(address)), (pasts or {}).get(address)
             if past is None:
                 continue
-            pairs = zip(past, slopes[address], strict=True)
+            left = past if added is None else added.left
             result[address] = tuple(
-                now.add_(before) if self._apart and now.ndim > 3 else before + now
-                for before, now in pairs
+                self._added(before, now) for before, now in zip(left, slopes[address], strict=True)
             )
         return result
+
+    def _added(self, before: Tensor | None, now: Tensor) -> Tensor:
+        if before is None:
+            return now
+        return now.add_(before) if self._apart and now.ndim > 3 else before + now
 
     def left(self, gathered: Mapping[Address, Parts], due: Mapping[Address, Parts]) -> Sums:
         """What stays for later windows, once those that are due have taken theirs."""

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
 
-def detached(tree: Any) -> Any:
-    """The tree with constants for tensors that hang on a graph.
+def mapped(f: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """The tree with f(x) for every tensor x.
 
     A state is walked at every tick: torch's own walk over trees takes ten times as long.
     """
     if isinstance(tree, Tensor):
-        return tree.detach() if tree.requires_grad else tree
+        return f(tree)
     if isinstance(tree, Mapping):
-        return {key: detached(value) for key, value in tree.items()}
+        return {key: mapped(f, value) for key, value in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*map(detached, tree))
+        return type(tree)(*(mapped(f, value) for value in tree))
     if isinstance(tree, tuple | list):
-        return type(tree)(map(detached, tree))
+        return type(tree)([mapped(f, value) for value in tree])
     return tree
+
+
+def detached(tree: Any) -> Any:
+    """The tree with constants for tensors that hang on a graph."""
+    return mapped(_constant, tree)
+
+
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """All tensors of a tree, in its order."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from tensors(value)
+    elif isinstance(tree, tuple | list):
+        for value in tree:
+            yield from tensors(value)
+
+
+def _constant(x: Tensor) -> Tensor:
+    return x.detach() if x.requires_grad else x

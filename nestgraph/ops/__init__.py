@@ -24,6 +24,7 @@ from nestgraph.ops.fast_net import (
     with_grams,
 )
 from nestgraph.ops.form import Form, State
+from nestgraph.ops.gathered import Gathered
 from nestgraph.ops.heads import (
     decay,
     mean,
@@ -60,6 +61,7 @@ __all__ = [
     "Fast",
     "FastRates",
     "Form",
+    "Gathered",
     "Rates",
     "State",
     "Written",

@@ -152,3 +152,17 @@ def between(activation: str, *, gated: bool) -> Callable[[Tensor], Tensor]:
         return function(g) * v
 
     return gate
+
+
+def between_back(activation: str, *, gated: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The way back through `between`: (g, z, its value) to the gradient by z; once, no further."""
+    function = ACTIVATIONS[activation]
+    if not gated:
+        return function.times_slope
+
+    def back(g: Tensor, z: Tensor, _: Tensor) -> Tensor:
+        upper, lower = z.chunk(2, -1)
+        gate = function.value(upper)
+        return torch.cat((function.times_slope(g * lower, upper, gate), g * gate), -1)
+
+    return back

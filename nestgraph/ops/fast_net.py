@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.ops.activations import between
+from nestgraph.ops.gathered import Gathered, gathering_net
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
 from nestgraph.ops.norms import EPS, standard
@@ -33,12 +33,14 @@ class Fast(NamedTuple):
         rates: its coefficients that are flows, at the last position read, (B, 1 or H) each.
         grams: sums of a aᵀ, (B, H, in, in), over what the first layers were given since the last
             move; for a rule that erases.
+        past: what the next gradients are added to, while a graph is built for all of them at once.
     """
 
     weights: Parts
     momentum: Parts = ()
     rates: Parts = ()
     grams: Parts = ()
+    past: Gathered | None = None
 
 
 class FastRates(NamedTuple):
@@ -81,6 +83,7 @@ def fast_net(
     gated: bool = False,
     norm: str = "none",
     slow: Parts = (),
+    past: Gathered | None = None,
 ) -> Tensor:
     """[x +] norm(W_L s(... W_1 x + b_1 ...) + b_L), row by row: (B, T, H·E).
 
@@ -96,9 +99,14 @@ def fast_net(
         gated: whether a layer's upper rows gate its lower ones; `activations.between`.
         norm: of the last layer's output, over each head: none, layer_norm or rms_norm.
         slow: the norm's gain and shift, (H, E).
+        past: what gradients of the weights are added to; then they are differentiable once.
     """
-    a_BHTI, _ = _chain(x_BTW, weights, activation, layers, gated=gated)
-    return _answer(x_BTW, a_BHTI, norm, slow, residual=residual)
+    if past is None:
+        a, _ = _chain(x_BTW, weights, activation, layers, gated=gated)
+    else:
+        parts = _laid_out(x_BTW, weights[:layers], weights[layers:])
+        a = gathering_net(*parts, activation, past, gated=gated)
+    return _answer(x_BTW, a, norm, slow, residual=residual)
 
 
 def asked_fast_net(
@@ -123,10 +131,10 @@ def asked_fast_net(
         erased: how many layers.
         whole: whether the sums have a gradient.
     """
-    a_BHTI, inputs = _chain(x_BTW, weights, activation, layers, gated=gated)
+    a, inputs = _chain(x_BTW, weights, activation, layers, gated=gated)
     given = inputs[:erased] if whole else [a.detach() for a in inputs[:erased]]
-    answer = _answer(x_BTW, a_BHTI, norm, slow, residual=residual)
-    return answer, tuple(a.mT @ a for a in given)
+    answer = _answer(x_BTW, a, norm, slow, residual=residual)
+    return answer, tuple((a.mT @ a).view(*weights[0].shape[:2], a.shape[-1], -1) for a in given)
 
 
 def with_grams(state: Fast, more: Parts) -> Fast:
@@ -187,24 +195,29 @@ def _chain(
     x_BTW: Tensor, weights: Parts, activation: str, layers: int, *, gated: bool
 ) -> tuple[Tensor, list[Tensor]]:
     """W_L s(... W_1 x + b_1 ...) + b_L, head by head, and what each layer was given."""
-    matrices, biases = weights[:layers], weights[layers:]
-    heads, function = matrices[0].shape[1], between(activation, gated=gated)
-    a = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
+    function = between(activation, gated=gated)
+    a, matrices, biases = _laid_out(x_BTW, weights[:layers], weights[layers:])
     inputs: list[Tensor] = []
     for layer, matrix in enumerate(matrices):
         a = function(a) if layer else a
         inputs.append(a)
-        a = _product(a, matrix)
-        a = a + biases[layer].unsqueeze(2) if biases else a
+        a = a @ matrix.mT
+        a = a + biases[layer] if biases else a
     return a, inputs
 
 
-def _product(a_BHTI: Tensor, matrix_BHOI: Tensor) -> Tensor:
-    """Each row's and head's own product; a single one is no batch of products, which are slower."""
-    if matrix_BHOI.shape[:2].numel() > 1:
-        return a_BHTI @ matrix_BHOI.mT
-    y_TO = F.linear(a_BHTI.flatten(0, 2), matrix_BHOI.flatten(0, 2))
-    return y_TO.view(1, 1, *y_TO.shape)
+def _laid_out(x_BTW: Tensor, matrices: Parts, biases: Parts) -> tuple[Tensor, Parts, Parts]:
+    """Rows, matrices and biases of a net as products take them.
+
+    A single net is no batch of products, which are slower, and has no axes of rows and heads
+    either: each would be a step of its own at every product, forth and back.
+    """
+    batch, heads = matrices[0].shape[:2]
+    if batch * heads > 1:
+        rows = split_heads(x_BTW, heads) if heads > 1 else x_BTW.unsqueeze(1)
+        return rows, matrices, tuple(bias.unsqueeze(2) for bias in biases)
+    plain = tuple(matrix.flatten(0, 2) for matrix in matrices)
+    return x_BTW.flatten(0, 1), plain, tuple(bias.flatten(0, 2) for bias in biases)
 
 
 def _over(rate: Rate, weight: Tensor) -> Rate:
@@ -221,15 +234,16 @@ def _times(rate: Rate, x: Tensor) -> Tensor:
     return x if _is_one(rate) else rate * x
 
 
-def _answer(x_BTW: Tensor, a_BHTE: Tensor, norm: str, slow: Parts, *, residual: bool) -> Tensor:
-    y = merge_heads(_normed(a_BHTE, norm, slow))
+def _answer(x_BTW: Tensor, a: Tensor, norm: str, slow: Parts, *, residual: bool) -> Tensor:
+    y = _normed(a, norm, slow)
+    y = merge_heads(y) if y.ndim > 3 else y.view(*x_BTW.shape[:2], -1)
     return x_BTW + y if residual else y
 
 
-def _normed(y_BHTE: Tensor, norm: str, slow: Parts) -> Tensor:
+def _normed(y: Tensor, norm: str, slow: Parts) -> Tensor:
     if norm == "none":
-        return y_BHTE
+        return y
     gain = slow[0].unsqueeze(1)
     if norm == "layer_norm":
-        return standard(y_BHTE) * gain + slow[1].unsqueeze(1)
-    return y_BHTE * (y_BHTE.square().mean(-1, keepdim=True) + EPS).rsqrt() * gain
+        return standard(y) * gain + slow[1].unsqueeze(1)
+    return y * (y.square().mean(-1, keepdim=True) + EPS).rsqrt() * gain

@@ -127,20 +127,25 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, heads: int, eps: float) -> Tensor:
         ctx.heads, ctx.eps = heads, eps
-        unit, scale = _unit_and_scale(runs(x, heads), eps)
+        unit, scale = _unit_and_scale(_by_heads(x, heads), eps)
         ctx.save_for_backward(x, unit, scale)
-        return unit.flatten(-2)
+        return unit.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, d_unit: Tensor) -> tuple[Tensor, None, None]:
         x, unit, scale = ctx.saved_tensors
         if torch.is_grad_enabled():  # gradients of this gradient are wanted: it must know x
-            unit, scale = _unit_and_scale(runs(x, ctx.heads), ctx.eps)
-        d_runs = runs(d_unit, ctx.heads)
+            unit, scale = _unit_and_scale(_by_heads(x, ctx.heads), ctx.eps)
+        d_runs = _by_heads(d_unit, ctx.heads)
         along = (d_runs * unit).sum(-1, keepdim=True)
-        return (torch.addcmul(d_runs, unit, along, value=-1) * scale).flatten(-2), None, None
+        return (torch.addcmul(d_runs, unit, along, value=-1) * scale).view_as(x), None, None
 
 
 def _unit_and_scale(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     scale = ((x * x).sum(-1, keepdim=True) + eps).rsqrt()
     return x * scale, scale
+
+
+def _by_heads(x: Tensor, heads: int) -> Tensor:
+    """Runs of the last axis, without an axis more where there is one run."""
+    return x if heads == 1 else runs(x, heads)

@@ -5,6 +5,7 @@ Legend: B batch, T time, W width, d width of one head (even).
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ def rope(x_BTW: Tensor, start: int, heads: int = 1, base: float = 1e4, period: i
         (B, T, W). 3 FLOPs a channel, in two passes; the same backward.
     """
     runs = x_BTW.view(*x_BTW.shape[:2], heads, 2, -1)
-    cos, sin = _angles(x_BTW, start, runs.shape[-1], base, period)
+    where, time, half = (x_BTW.device, x_BTW.dtype), x_BTW.shape[1], runs.shape[-1]
+    cos, sin = _angles(where, start, time, half, base, period)
     turned: Tensor = _Turn.apply(runs, cos, sin)  # type: ignore[no-untyped-call]
     return turned.flatten(-3)
 
@@ -48,12 +50,24 @@ class _Turn(torch.autograd.Function):
         return _Turn.apply(d_turned, cos, -sin), None, None  # type: ignore[no-untyped-call]
 
 
+@functools.lru_cache(maxsize=1)
 def _angles(
-    x_BTW: Tensor, start: int, half: int, base: float, period: int
+    where: tuple[torch.device, torch.dtype],
+    start: int,
+    time: int,
+    half: int,
+    base: float,
+    period: int,
 ) -> tuple[Tensor, Tensor]:
-    """cos and sin (T, 1, d/2), made in float64: positions may be large."""
-    positions = torch.arange(start, start + x_BTW.shape[1], device=x_BTW.device)
-    positions = positions % period if period else positions
-    exponent = torch.arange(half, device=x_BTW.device, dtype=torch.float64) / half
-    angle = positions[:, None, None] * base**-exponent
-    return angle.cos().to(x_BTW.dtype), angle.sin().to(x_BTW.dtype)
+    """cos and sin (T, 1, d/2), made in float64: positions may be large.
+
+    Queries and keys of all layers turn by the same angles, which take longer than the turning of
+    a short piece.
+    """
+    device, dtype = where
+    with torch.inference_mode(False):  # a later piece may learn
+        positions = torch.arange(start, start + time, device=device)
+        positions = positions % period if period else positions
+        exponent = torch.arange(half, device=device, dtype=torch.float64) / half
+        angle = positions[:, None, None] * base**-exponent
+        return angle.cos().to(dtype), angle.sin().to(dtype)

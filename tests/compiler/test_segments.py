@@ -10,6 +10,9 @@ import functools
 import gc
 import subprocess
 import sys
+from collections.abc import Mapping
+from copy import deepcopy as copy_module
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +20,7 @@ import torch.nn.functional as F
 from building import model_of
 from task_memories import WAYS, in_pieces
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.lowering.model import CompiledModel
@@ -83,6 +87,101 @@ def test_a_streamed_sequence_gives_the_numbers_of_the_whole(
     torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
     for key, value in model.flat_state(whole.state).items():
         torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+
+
+@pytest.mark.parametrize("horizon", ["never", "fast"])
+@pytest.mark.parametrize("piece", [3, 12])
+def test_pieces_that_end_at_ticks_give_the_numbers_of_the_whole(piece: int, horizon: str) -> None:
+    model = lively(wired("cms-nested", "first_order", horizon))
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        whole = model(inputs)
+        logits, state = streamed(model, inputs, piece)
+
+    torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
+    for key, value in model.flat_state(whole.state).items():
+        torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+
+
+@pytest.mark.parametrize(("piece", "run"), [(3, 30), (12, 30), (4, 37)])
+def test_only_tokens_between_ticks_are_run_again(
+    piece: int, run: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks every 3: pieces of 4 end 1, 2, 0, 1, 2, 0, 1 and 0 tokens behind one."""
+    model, lengths = lively(wired("cms-chain", "first_order", "fast")), []
+    whole = model.piece
+
+    def counted(prepared: Any, tokens: Tensor, *rest: Any) -> Any:
+        lengths.append(tokens.shape[1])
+        return whole(prepared, tokens, *rest)
+
+    monkeypatch.setattr(model, "piece", counted)
+    with torch.no_grad():
+        streamed(model, torch.randint(VOCAB, (1, 30)), piece)
+
+    assert sum(lengths) == run
+
+
+def cloned(state: Mapping[str, Any]) -> dict[str, Any]:
+    copy: dict[str, Any] = tree_map_only(Tensor, torch.clone, dict(state))
+    return copy
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("name", WIRINGS)
+def test_a_state_goes_on_twice_and_after_a_copy_alike(name: str, rows: int) -> None:
+    model = lively(wired(name, "first_order", "fast"))
+    inputs, more = torch.randint(VOCAB, (rows, 9)), torch.randint(VOCAB, (rows, 8))
+    with torch.no_grad():
+        state = model(inputs).state
+        copy = cloned(state)
+        answers = [model(more, start) for start in (state, state, copy)]
+        answers.append(copy_module(model)(more, state))
+
+    for answer in answers[1:]:
+        torch.testing.assert_close(answer.logits, answers[0].logits, rtol=CLOSE, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", WIRINGS)
+def test_one_row_streams_the_numbers_that_it_has_among_others(name: str) -> None:
+    """Its products add gradients up in place, which batches of products can't."""
+    model = lively(wired(name, "first_order", "fast"))
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        together, alone = model(inputs), model(inputs[:1])
+
+    torch.testing.assert_close(alone.logits, together.logits[:1], rtol=CLOSE, atol=CLOSE)
+    for key, value in model.flat_state(together.state).items():
+        if key != "position":
+            own = model.flat_state(alone.state)[key]
+            torch.testing.assert_close(own, value[:1], rtol=CLOSE, atol=CLOSE, msg=key)
+
+
+@pytest.mark.parametrize("changed", ["parameter", "state"])
+def test_what_has_changed_behind_a_piece_is_seen(changed: str) -> None:
+    model = lively(wired("cms-chain", "first_order", "fast"))
+    inputs, more = torch.randint(VOCAB, (2, 12)), torch.randint(VOCAB, (2, 5))
+    with torch.no_grad():
+        state = model(inputs).state
+        if changed == "parameter":
+            next(model.parameters()).mul_(1.5)
+        else:
+            state["open"]["layers"]["0.layer"]["F"].weights[0].mul_(1.5)
+        copy = cloned(state)
+        found, wanted = model(more, state), model(more, copy)
+
+    torch.testing.assert_close(found.logits, wanted.logits, rtol=CLOSE, atol=CLOSE)
+
+
+def test_a_graph_goes_with_the_state_that_it_stands_behind() -> None:
+    model = lively(wired("cms-chain", "first_order", "fast", fast=64, mid=128, slow=256))
+    with torch.no_grad():
+        state = model(torch.randint(VOCAB, (1, 64))).state
+        held = live_bytes()
+        state = cloned(state)
+
+    assert live_bytes() < held
+    assert state["position"] == 64
 
 
 def test_pieces_of_128_across_levels_that_never_meet_them() -> None:

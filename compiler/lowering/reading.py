@@ -1,0 +1,179 @@
+"""A sequence read from where the graph of its next gradient begins, tick by tick.
+
+The label of a segment's last position is the token behind it, so that a tick waits for that token.
+A reading that ends at a tick goes on from there when more tokens come; one that ends elsewhere has
+no graph of its last tokens, which the next reading then runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestgraph import ops
+from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Sums
+from nestgraph.compiler.lowering.trees import detached
+from nestgraph.fast import Ticks
+
+if TYPE_CHECKING:
+    from nestgraph.compiler.lowering.model import CompiledModel
+
+IGNORED = -100  # the label that `cross_entropy` leaves out
+
+
+class Opening(NamedTuple):
+    """What coming gradients begin with: the state at a tick, and gradients of past windows."""
+
+    layers: Layers
+    sums: Sums
+
+
+class Waiting(NamedTuple):
+    """A segment whose tick has not fired: its first position, the one behind it, its scores."""
+
+    start: int
+    end: int
+    scores: Tensor
+
+
+class Reading:
+    """Some positions of a sequence.
+
+    Args:
+        model: runs pieces.
+        mover: moves memories.
+        ticks: when.
+        state: what an answer carried. The reading begins where its open tokens do, and reads them
+            again before any others.
+        outer: whether an outer gradient is wanted; without, parameters are constants.
+    """
+
+    def __init__(
+        self,
+        model: CompiledModel,
+        mover: Mover,
+        ticks: Ticks,
+        state: Mapping[str, Any],
+        *,
+        outer: bool,
+    ) -> None:
+        self._model, self._mover, self._ticks, self._outer = model, mover, ticks, outer
+        self._prepared = model.prepared(constant=not outer)
+        opened = state["open"]
+        self._opening = Opening(opened["layers"], opened["sums"])
+        self._base = self._keep = ticks.base(int(state["position"]))
+        with torch.enable_grad():
+            self._layers = mover.linked(opened["layers"], self._base)
+        self._sums: Sums = opened["sums"]
+        self._ours = False  # whether no state holds these sums
+        self._pasts: Pasts = {}
+        self._tokens: Tensor = opened["tokens"][:, :0]  # all behind the base
+        self._losses: list[tuple[int, Tensor]] = []  # (last position, sum) of each segment
+        self._waiting: Waiting | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more tokens can be read from here."""
+        return self._waiting is not None
+
+    def on(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """Scores behind each token, and the state behind the last."""
+        before = self._base + self._tokens.shape[1]
+        self._tokens, length = torch.cat((self._tokens, tokens), 1), tokens.shape[1]
+        self._keep = self._ticks.base(before + length)
+        logits: list[Tensor] = []
+        for begin, end, _ in ops.segments(before, length, self._ticks.every, length):
+            self._settle()
+            last = self._segment(before + begin, before + end, ends=end == length)
+            logits.append(last if self._outer else last.detach())
+        return torch.cat(logits, 1), self._state(before + length)
+
+    def _state(self, position: int) -> dict[str, Any]:
+        """What an answer carries; forgets the tokens that no gradient needs again."""
+        tokens = self._tokens[:, self._keep - self._base :].clone()
+        self._base, self._tokens = self._keep, tokens
+        sums, self._ours = self._mover.all_sums(*self._opening), False
+        kept = {"tokens": tokens, "layers": self._opening.layers, "sums": sums}
+        return {"position": torch.tensor(position), "layers": self._layers, "open": kept}
+
+    def _segment(self, start: int, end: int, *, ends: bool) -> Tensor:
+        """Runs the positions between two ticks, or up to the last token if that comes first."""
+        ticks = not ends or self._ticks.due(end)
+        piece = self._tokens[:, start - self._base : end - self._base].clamp(min=0)
+        learns = ticks and not self._outer  # else gradients are taken twice
+        ours = self._ours and not ends  # the last tick fires when a state holds the sums
+        self._pasts = self._mover.pasts(self._layers, self._sums, ours=ours) if learns else {}
+        layers = self._mover.adding(self._layers, self._pasts)
+        with torch.set_grad_enabled(self._outer or ticks):
+            scores, layers = self._model.piece(self._prepared, piece, layers, start)
+        self._layers = self._mover.adding(layers, dict.fromkeys(self._pasts))
+        self._waiting = Waiting(start, end, scores) if ticks else None
+        return scores
+
+    def _settle(self) -> None:
+        """Fires the tick that has waited for the token behind it."""
+        if self._waiting is None:
+            return
+        start, at, scores = self._waiting
+        labels = self._tokens[:, start + 1 - self._base : at + 1 - self._base]
+        with torch.enable_grad():
+            self._note(at, scores, labels)
+            self._tick(at)
+        if at == self._keep:
+            self._opening = Opening(self._layers, self._sums)
+
+    def _note(self, at: int, scores: Tensor, labels: Tensor) -> None:
+        """The loss of a segment: nats, summed over its positions; padding has no label."""
+        flat = torch.where(labels < 0, IGNORED, labels).flatten()
+        loss = F.cross_entropy(scores.flatten(0, 1), flat, reduction="sum", ignore_index=IGNORED)
+        oldest = at - max(self._ticks.levels, default=0)
+        self._losses = [(end, one) for end, one in self._losses if end > oldest]
+        self._losses.append((at, loss))
+
+    def _tick(self, at: int) -> None:
+        """Gradients of all that is due, then all moves, the horizon's cut, then resets."""
+        if cut := self._ticks.horizon:
+            slopes = self._window(at)
+        else:
+            slopes = {
+                address: slope
+                for period in self._ticks.levels
+                if at % period == 0
+                for address, slope in self._mover.slopes(
+                    self._layers,
+                    self._mover.on_level(period),
+                    self._loss(at, period),
+                    retain=True,
+                ).items()
+            }
+        closed = cut or all(at % period == 0 for period in self._ticks.levels)
+        through = self._outer or not closed  # else no later gradient passes through this move
+        moved = self._mover.moved(self._layers, slopes, outer=through)
+        if cut and at % cut == 0:
+            moved = self._mover.cut(moved)
+        first = partial(self._model.first_layers, self._prepared, moved)
+        moved = self._mover.restarted(moved, at, first)
+        if not through:
+            moved = self._mover.linked(detached(moved), at)
+        self._layers = moved
+
+    def _window(self, at: int) -> dict[Address, Any]:
+        """One backward for all levels; those that aren't due keep their share for later."""
+        cut = self._ticks.horizon
+        if at % cut:
+            return {}
+        found = self._mover.slopes(
+            self._layers, self._mover.moving, self._loss(at, cut), retain=self._outer
+        )
+        gathered = self._mover.gathered(self._sums, found, self._pasts)
+        due = {a: slope for a, slope in gathered.items() if self._mover.is_due(a, at)}
+        self._sums, self._ours = self._mover.left(gathered, due), True
+        return due
+
+    def _loss(self, at: int, tokens: int) -> Tensor:
+        return torch.stack([loss for end, loss in self._losses if end > at - tokens]).sum()
