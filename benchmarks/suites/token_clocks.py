@@ -22,6 +22,7 @@ from nestgraph.spec import load
 APART = 4  # periods of neighbouring levels, when reading
 SEGMENT = 512  # the fastest level's period, when training
 READ = 128  # the same, when reading
+PIECES = (1, 4, 16)  # in which the tokens of a reading come
 WINDOW = 64  # of attention when reading, so that what is carried has one size
 NET = "{kind: mlp, layers: 2, expansion: $expansion, activation: gelu}"
 GOALS = {"first_order": 0.45, "none": 0.6, "reading": 0.25}
@@ -31,7 +32,7 @@ SIZES = (Size(batch=2, time=2048), Size(batch=1, time=2048))
 def comparisons(
     sizes: tuple[Size, Size] = SIZES, depth: int = 2, segment: int = SEGMENT, read: int = READ
 ) -> list[Comparison]:
-    """Training in segments, then reading; each against MLPs that stand still."""
+    """Training in segments, then reading in pieces; each against MLPs that stand still."""
     training, reading = sizes
     still, frozen = _still(training, depth), _frozen(reading, depth)
     clocks = _periods((segment, 2 * segment, 4 * segment))
@@ -52,18 +53,24 @@ def comparisons(
                 ),
             ),
         ),
-        Comparison(
-            title=f"reading on, levels of {read}, {APART * read} and {APART**2 * read} tokens",
-            size=reading,
-            sides=(
-                Side(name="frozen", build=partial(Reading, frozen, reading)),
-                Side(
-                    name="three levels",
-                    build=partial(Reading, {**_windowed(reading, depth), **slow}, reading),
-                    goal=GOALS["reading"],
+        *(
+            Comparison(
+                title=f"reading on in pieces of {reading.time // count} tokens, levels of {read},"
+                f" {APART * read} and {APART**2 * read}",
+                size=reading,
+                sides=(
+                    Side(name="frozen", build=partial(Reading, frozen, reading, count)),
+                    Side(
+                        name="three levels",
+                        build=partial(
+                            Reading, {**_windowed(reading, depth), **slow}, reading, count
+                        ),
+                        goal=GOALS["reading"],
+                    ),
                 ),
-            ),
-            notes=("forward only; the levels' own gradients are part of reading",),
+                notes=("forward only; the levels' own gradients are part of reading",),
+            )
+            for count in PIECES
         ),
     ]
 
@@ -87,16 +94,17 @@ class Training(Step):
 
 
 class Reading(Step):
-    """A piece read behind all pieces before it, without an outer gradient.
+    """Tokens read behind all tokens before them, without an outer gradient.
 
     Args:
         settings: of `cms-chain`.
-        size: of the piece.
+        size: of the tokens.
+        count: in how many pieces they come.
     """
 
-    def __init__(self, settings: Mapping[str, str], size: Size) -> None:
+    def __init__(self, settings: Mapping[str, str], size: Size, count: int = 1) -> None:
         self._model = _model(settings)
-        self._piece = _tokens(self._model, size)[:, 1:]
+        self._pieces = _tokens(self._model, size)[:, 1:].chunk(count, 1)
         self._state: Mapping[str, Any] | None = None
         # As after a training: the C library then keeps what is freed. Else it depends on where
         # the other side's state lies whether this one asks the system for its pages every time.
@@ -104,14 +112,17 @@ class Reading(Step):
         super().__init__(self._read, ())
 
     def __call__(self) -> None:
-        """Reads one piece more."""
+        """Reads on."""
         self._read()
 
     def _read(self) -> Tensor:
-        with torch.no_grad():
-            answer = self._model(self._piece, self._state)
-        self._state = answer.state
-        return answer.logits
+        logits: list[Tensor] = []
+        for piece in self._pieces:
+            with torch.no_grad():
+                answer = self._model(piece, self._state)
+            self._state = answer.state
+            logits.append(answer.logits)
+        return torch.cat(logits, 1)
 
 
 def _sized(size: Size, depth: int) -> dict[str, str]:
