@@ -79,9 +79,9 @@ def _kept(state: Learned, now: Position) -> Tensor:
 
 def _write(memory: Memory, function: Function, state: Learned, now: Position) -> Learned:
     rule, rates = memory.rule, now.rates
-    new = _lessons(memory, function, state, now, now.events)
     past = window.past(memory, state.window, now.events)
-    counted = _lessons(memory, function, state, now, past) + new
+    counted = _lessons(memory, function, state, now, [*past, *now.events])
+    new = counted[len(past) :]
     running: list[Tensor] = []
     momentum: list[Tensor] = []
     for part, old in enumerate(state.running):
