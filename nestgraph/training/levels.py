@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from nestgraph.system import System
+from collections.abc import Iterator
+
+from nestgraph.levels import instances
+from nestgraph.system import Memory, System
+
+
+def token_memories(system: System) -> Iterator[tuple[str, Memory]]:
+    """The memories that commit on tokens, by ids such as `3.hope.a.M`; attention never does."""
+    for path, block in instances(system):
+        for memory in block.memories.values():
+            if memory.level.unit == "tokens" and memory.net.kind != "attention":
+                yield f"{path}.{memory.name}", memory
 
 
 def token_levels(system: System) -> dict[str, int]:
     """Periods, in tokens, of the levels on which memories of the context commit."""
-    blocks = [layer.block for layer in system.model.layers] if system.model else []
-    memories = [memory for block in blocks for memory in block.memories.values()]
-    return {
-        memory.level.name: memory.level.period
-        for memory in memories
-        if memory.level.unit == "tokens" and memory.net.kind != "attention"
-    }
+    return {memory.level.name: memory.level.period for _, memory in token_memories(system)}
 
 
 def commits(period: int, time: int) -> int:

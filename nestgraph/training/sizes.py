@@ -35,9 +35,8 @@ from nestgraph.compiler.optimizers.optimizer import (
     NestedOptimizer,
 )
 from nestgraph.fast import fast_memories
-from nestgraph.levels import instances
 from nestgraph.system import System
-from nestgraph.training.levels import token_levels
+from nestgraph.training.levels import token_levels, token_memories
 from nestgraph.training.metrics_file import Row
 from nestgraph.training.module import NestModule, inputs_and_targets
 from nestgraph.training.surprise import Surprise
@@ -52,7 +51,7 @@ class Sizes(L.Callback):
 
     def __init__(self, system: System) -> None:
         self._token_levels = tuple(token_levels(system))
-        self._homes = dict(_homes(system))
+        self._homes = {f"{name}.": one.level.name for name, one in token_memories(system)}
         self._from_task = _task_levels(system)
         self._surprise = Surprise(system)
         self._batch: Any = None
@@ -73,7 +72,6 @@ class Sizes(L.Callback):
         module = cast(NestModule, pl_module)
         optimizer = module.optimizers(use_pl_optimizer=False)
         levels = list(self._token_levels)
-        self._surprise.prepare(module)
         surprised = [*self._surprise.levels, *self._from_task]
         if isinstance(optimizer, NestedOptimizer):
             levels += [group[LEVEL] for group in optimizer.param_groups]
@@ -157,16 +155,6 @@ def _is_measured(group: Group) -> bool:
     """Whether a group ticks at this step and this tick is one to measure."""
     ticks = group[WAITED] + 1 >= group[PERIOD]
     return ticks and bool((group[UPDATES] + 1) % max(1, EVERY // group[PERIOD]) == 0)
-
-
-def _homes(system: System) -> list[tuple[str, str]]:
-    """Prefix of each memory's state, and its level, for the memories that tick on tokens."""
-    return [
-        (f"{path}.{memory.name}.", memory.level.name)
-        for path, block in instances(system)
-        for memory in block.memories.values()
-        if memory.level.unit == "tokens" and memory.net.kind != "attention"
-    ]
 
 
 def _task_levels(system: System) -> set[str]:

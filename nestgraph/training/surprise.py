@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestgraph.errors import SpecError
-from nestgraph.levels import instances
+from nestgraph.parameters import parameter_table
 from nestgraph.reference import Reference
 from nestgraph.reference.surprise import surprises
+from nestgraph.support import unsupported
 from nestgraph.system import System
+from nestgraph.training.levels import token_memories
 from nestgraph.training.module import NestModule
 
 POSITIONS = 32  # of one sequence: a second or two of a small model, at each validation
@@ -27,57 +28,38 @@ class Surprise:
 
     Args:
         system: of the model.
-
-    Attributes:
-        levels: those that are measured; none where the interpreter can't or would take too long.
     """
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._reference: Reference | None = None
+        count = sum(spec.size for spec in parameter_table(system))
+        can = count <= MOST and not unsupported(system)
         self._homes = {
-            f"{path}.{memory.name}": memory.level.name
-            for path, block in instances(system)
-            for memory in block.memories.values()
-            if memory.level.unit == "tokens"
-            and memory.net.kind != "attention"
-            and memory.objective.kind != "task"
+            name: memory.level.name
+            for name, memory in token_memories(system)
+            if can and memory.objective.kind != "task"
         }
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Their names."""
+        """Those that are measured; none where the interpreter can't or would take too long."""
         return tuple(dict.fromkeys(self._homes.values()))
-
-    def prepare(self, module: NestModule) -> None:
-        """Builds the interpreter of a module, if it is to be asked."""
-        count = sum(weight.numel() for weight in _weights(module).values())
-        if not self._homes or count > MOST:
-            self._homes = {}
-            return
-        try:
-            reference = Reference(self._system, dtype=torch.float32)
-        except SpecError:  # it runs less than the compiler does
-            self._homes = {}
-        else:
-            self._reference = reference.to(module.device)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def of(self, module: NestModule, tokens: Tensor) -> dict[str, float]:
         """Root mean squares over the memories of each level, for the first of tokens (1, time)."""
-        if self._reference is None:
+        if not self._homes:
             return {}
+        if self._reference is None:
+            self._reference = Reference(self._system, dtype=torch.float32).to(module.device)
         own = self._reference.weights.named()
-        for name, weight in _weights(module).items():
+        model: Any = module.model
+        for name, weight in model.weights.named().items():
             own[name].copy_(weight)
         squares: dict[str, list[float]] = {}
         for memory, size in surprises(self._reference, tokens[:1, :POSITIONS]).items():
             if memory in self._homes:
                 squares.setdefault(self._homes[memory], []).append(size**2)
         return {level: math.sqrt(sum(one) / len(one)) for level, one in squares.items()}
-
-
-def _weights(module: NestModule) -> dict[str, Tensor]:
-    model: Any = module.model
-    return dict(model.weights.named())
