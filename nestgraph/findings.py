@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from nestgraph.cures import Cures, Define, Put, as_named, either
+from nestgraph.cures import Cures, Define, Put, as_meant, as_named, either
 from nestgraph.errors import Diagnostic, Severity, Span
 from nestgraph.tree import Tree, shown
 
@@ -107,9 +107,9 @@ class Findings(list[Diagnostic]):
         cure = f"expected {wanted}; {hint}" if hint else f"expected {wanted}"
         self.add("NG104", f"{what} is {shown(value)}", value.span, cure, cures=cures)
 
-    def take(self, other: Findings, some: Iterable[Diagnostic]) -> None:
-        """Note some of the findings of another run, with what may put them right."""
-        for one in some:
+    def take(self, other: Findings, some: Iterable[Diagnostic] | None = None) -> None:
+        """Note findings of another run, all or some, with what may put them right."""
+        for one in other if some is None else some:
             self.append(one)
             if one in other.cures:
                 self.cures[one] = other.cures[one]
@@ -142,6 +142,12 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.6)
     return list(dict.fromkeys([first, *(folded[one] for one in near)]))
+
+
+def respelt(span: Span, word: str, known: Iterable[str], others: Cures) -> Cures:
+    """The known word that a mistyped one resembles, before all else that may be right."""
+    near = closest(word, known)
+    return others if near is None else as_meant(Put(span, near), word, near, others)
 
 
 def near_names(

@@ -141,9 +141,9 @@ class _Reading:
             return
         self.composer, self.composed = composer, composed
         earlier = Findings()
-        earlier.take(self.findings, self.findings)
+        earlier.take(self.findings)
         outcome, self.system = self._read(composed.tree)
-        self.findings.take(outcome.front, outcome.front)
+        self.findings.take(outcome.front)
         if not earlier.failed:
             self.findings += (*outcome.named, *outcome.rest)
         self.texts |= composer.sources  # what it refers to has been read now

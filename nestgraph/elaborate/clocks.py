@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from nestgraph.cures import Cures, Drop, Put, as_meant, either
+from nestgraph.cures import Cures, Drop, Put, either
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, closest, did_you_mean
+from nestgraph.findings import Findings, did_you_mean, respelt
 from nestgraph.schema import stand_ins
 from nestgraph.schema.base import LARGEST_SIZE
 from nestgraph.system import NEVER, STEP, TOKEN, Clock
@@ -61,10 +61,7 @@ def _word(name: str, key: Span, text: str, tree: Scalar, findings: Findings) -> 
     if same is not None:
         return Clock(name=name, unit=same.unit, period=same.period, span=key)
     hint = did_you_mean(text, BUILT_IN, limit=0) or _WRITE
-    near = closest(text, BUILT_IN)
-    cures = _other_clocks(tree)
-    if near is not None:
-        cures = as_meant(Put(tree.span, near), text, near, cures)
+    cures = respelt(tree.span, text, BUILT_IN, _other_clocks(tree))
     message = f"level `{name}` is `{text}`, which is no clock"
     findings.add("NG104", message, tree.span, hint, cures=cures)
     return None

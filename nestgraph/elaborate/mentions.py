@@ -87,10 +87,8 @@ class _Checker:
             if meant is not None:
                 explained[name] = meant
                 message = f"var `{meant}` is used nowhere, but `${name}` is"
-                hint, cures = (
-                    f"did you mean `{name}`?",
-                    as_meant(Rename(unused[meant], name), meant, name),
-                )
+                hint = f"did you mean `{name}`?"
+                cures = as_meant(Rename(unused[meant], name), meant, name)
                 self.findings.add("NG108", message, unused[meant], hint, cures=cures)
         return explained
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nestgraph.cures import Cures, Drop, Put, as_meant, either
-from nestgraph.findings import Findings, closest, did_you_mean, listed
+from nestgraph.cures import Cures, Drop, Put, either
+from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
 from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import known_keys
 from nestgraph.schema.nodes import AnyNode, BlockNode, ReadNode, op_node
@@ -87,10 +87,8 @@ def check_step(tree: Tree, where: str, findings: Findings) -> Op | None:
     needs = [key for key, field in OPS[name].model_fields.items() if field.is_required()]
     fields = ", ".join(f"{key}: ..." for key in needs if key != "op")
     hint = f"write `{{op: {name}, {fields}}}`"
-    message, cures = (
-        f"`{name}` needs {listed(needs[1:])}",
-        either(Put(tree.span, one) for one in samples(OPS[name], name)),
-    )
+    message = f"`{name}` needs {listed(needs[1:])}"
+    cures = either(Put(tree.span, one) for one in samples(OPS[name], name))
     findings.add("NG106", message, tree.span, hint, cures=cures)
     return None
 
@@ -137,9 +135,7 @@ def _op_name(tree: Table, where: str, findings: Findings) -> str | None:
 def _known(name: str, op: Tree, holder: Tree, findings: Findings) -> bool:
     if name not in OPS:
         hint = did_you_mean(name, OPS, limit=len(OPS))
-        near, cures = closest(name, OPS), _other_ops(op, holder)
-        if near is not None:
-            cures = as_meant(Put(op.span, near), name, near, cures)
+        cures = respelt(op.span, name, OPS, _other_ops(op, holder))
         findings.add("NG104", f"no op is called `{name}`", op.span, hint, cures=cures)
     return name in OPS
 

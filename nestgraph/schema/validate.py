@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nestgraph.cures import Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, closest, did_you_mean, listed
+from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
 from nestgraph.schema.follow import Trail, bounded, follow, known_keys
 from nestgraph.schema.samples import allowed, samples
 from nestgraph.schema.wording import Error, expectation, stand_in, words
@@ -179,10 +179,8 @@ class _Reporter:
         wanted, hint = expectation(error, trail, value)
         cures = _other_values(trail, value)
         if error["type"] == "literal_error":
-            word = str(plain(value))
-            near = closest(word, words(error["ctx"]["expected"]))
-            if near is not None:
-                cures = as_meant(Put(value.span, near), word, near, cures)
+            known = words(error["ctx"]["expected"])
+            cures = respelt(value.span, str(plain(value)), known, cures)
         self.findings.wrong(name, value, wanted, hint, cures)
 
     def _unknown_kind(self, error: Error, trail: Trail) -> None:
@@ -192,13 +190,10 @@ class _Reporter:
         if value is None or given is None or (isinstance(given, Scalar) and given.value is BROKEN):
             return
         known = [word for word in words(error["ctx"]["expected_tags"]) if word != "word"]
-        hint = did_you_mean(str(plain(given)), known)
-        what = f"`kind` of {self._name(trail.path)}"
-        word, cures = str(plain(given)), _other_values(trail, value)
-        near = closest(word, known)
-        if near is not None:
-            cures = as_meant(Put(given.span, near), word, near, cures)
-        self.findings.wrong(what, given, listed(known, "or"), hint if near else "", cures)
+        word, what = str(plain(given)), f"`kind` of {self._name(trail.path)}"
+        hint = did_you_mean(word, known)
+        cures = respelt(given.span, word, known, _other_values(trail, value))
+        self.findings.wrong(what, given, listed(known, "or"), hint if "mean" in hint else "", cures)
 
     def _formless(self, error: Error, trail: Trail) -> None:
         """A mapping that has none of the keys by which it would be told."""
