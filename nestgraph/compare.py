@@ -77,7 +77,7 @@ def _side(system: System, layers: Mapping[str, str]) -> _Side:
     parts = {
         f"{path}/{name}": part
         for path, block in instances(system)
-        for name, part in {**block.memories, **block.nodes}.items()
+        for name, part in block.parts.items()
     }
     keys = {node: _key(node, data, layers) for node, data in graph.nodes(data=True)}
     nodes = {

@@ -20,7 +20,8 @@ from nestgraph.system import FlatBlock, Layer, System
 
 _ALIKE = 0.34  # the same continuum of MLPs under another mixer makes Hope and its kin 0.39
 
-Contents: TypeAlias = Mapping[str, tuple[str, tuple[tuple[str, str], ...]]]
+Said: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+Contents: TypeAlias = Mapping[str, Said]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,13 +88,14 @@ def _twins(old: Sequence[Rolled], new: Sequence[Rolled]) -> dict[int, int]:
     return found
 
 
+def said(part: Part) -> Said:
+    """What a part is, and its values by their names."""
+    return kind(part), tuple((field.name, field.value) for field in fields(part))
+
+
 def _contents(block: FlatBlock) -> Contents:
     """What each memory and node of a block says, by its name."""
-    parts: Mapping[str, Part] = {**block.memories, **block.nodes}
-    return {
-        name: (kind(part), tuple((field.name, field.value) for field in fields(part)))
-        for name, part in parts.items()
-    }
+    return {name: said(part) for name, part in block.parts.items()}
 
 
 def _share(old: Contents, new: Contents) -> float:

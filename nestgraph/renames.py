@@ -15,13 +15,12 @@ from typing import TypeAlias
 
 from nestgraph.changes import Change
 from nestgraph.elaborate.flatten import renamed_memory, renamed_node
-from nestgraph.fields import fields, kind
-from nestgraph.pairing import Pair, pairs
-from nestgraph.system import FlatBlock, Layer, Memory, Node, Read, System
+from nestgraph.fields import Part, kind
+from nestgraph.pairing import Pair, Said, pairs, said
+from nestgraph.system import FlatBlock, Layer, Memory, System
 from nestgraph.trainer import opened, trainer_of
 
 Names: TypeAlias = Mapping[str, str]
-Part: TypeAlias = Memory | Node | Read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +74,7 @@ def under_names_of(old: System, new: System) -> System:
 
 def renames(old: FlatBlock, new: FlatBlock) -> dict[str, str]:
     """The new name of every part of a block that has another one there."""
-    before, after = _parts(old), _parts(new)
+    before, after = old.parts, new.parts
     gone = [name for name in before if name not in after]
     come = [name for name in after if name not in before]
     if not gone or not come:
@@ -98,21 +97,16 @@ def _kinds(gone: Sequence[Part], come: Sequence[Part]) -> tuple[Names, Names]:
     told = 0
     while (count := len({*sides[0].values(), *sides[1].values()})) > told:
         told = count
-        seen: dict[tuple[str, ...], str] = {}
+        seen: dict[Said, str] = {}
         sides = [
-            {part.name: _number(seen, said(part, names)) for part in parts}
+            {part.name: _number(seen, said(_renamed(part, names))) for part in parts}
             for parts, names in zip((gone, come), sides, strict=True)
         ]
     return sides[0], sides[1]
 
 
-def _number(seen: dict[tuple[str, ...], str], words: tuple[str, ...]) -> str:
+def _number(seen: dict[Said, str], words: Said) -> str:
     return seen.setdefault(words, f"#{len(seen)}")
-
-
-def said(part: Part, names: Names) -> tuple[str, ...]:
-    """What a part is and says, with some names replaced."""
-    return kind(part), *(field.value for field in fields(_renamed(part, names)))
 
 
 def _renamed(part: Part, names: Names) -> Part:
@@ -168,13 +162,9 @@ def _shortest(names: tuple[str, str]) -> tuple[str, str]:
     return ".".join(old), ".".join(new)
 
 
-def _parts(block: FlatBlock) -> dict[str, Part]:
-    return {**block.memories, **block.nodes}
-
-
 def _under(block: FlatBlock, names: Names) -> FlatBlock:
     moved = dict(map(_shortest, names.items()))
-    parts = {names.get(name, name): _renamed(part, names) for name, part in _parts(block).items()}
+    parts = {names.get(name, name): _renamed(part, names) for name, part in block.parts.items()}
     return replace(
         block,
         memories={name: part for name, part in parts.items() if isinstance(part, Memory)},

@@ -202,6 +202,11 @@ class FlatBlock:
     regions: tuple[Region, ...] = ()
     span: Span | None = None
 
+    @property
+    def parts(self) -> dict[str, Memory | Node | Read]:
+        """Its memories and its nodes, by name."""
+        return {**self.memories, **self.nodes}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:

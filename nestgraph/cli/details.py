@@ -59,7 +59,7 @@ def owned(path: str, part: Part, table: tuple[ParameterSpec, ...]) -> list[Param
 def members_of(system: System) -> Iterator[tuple[str, Part]]:
     """Every part with its whole path."""
     for path, block in instances(system):
-        for name, part in {**block.memories, **block.nodes}.items():
+        for name, part in block.parts.items():
             yield f"{path}.{name}", part
 
 
