@@ -61,6 +61,18 @@ def streamed(model: CompiledModel, inputs: Tensor, piece: int) -> tuple[Tensor, 
     return logits, model.flat_state(state)
 
 
+def assert_streams(model: CompiledModel, piece: int) -> None:
+    """A sequence in pieces has the answers and the state of the whole."""
+    inputs = torch.randint(VOCAB, (2, LENGTH))
+    with torch.no_grad():
+        whole = model(inputs)
+        logits, state = streamed(model, inputs, piece)
+
+    torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
+    for key, value in model.flat_state(whole.state).items():
+        torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+
+
 @pytest.mark.parametrize(("gradient", "horizon"), WAYS)
 @pytest.mark.parametrize("name", WIRINGS)
 def test_a_wiring_compiles_to_what_the_reference_computes(
@@ -78,29 +90,13 @@ def test_a_wiring_compiles_to_what_the_reference_computes(
 def test_a_streamed_sequence_gives_the_numbers_of_the_whole(
     name: str, gradient: str, horizon: str, piece: int
 ) -> None:
-    model = lively(wired(name, gradient, horizon))
-    inputs = torch.randint(VOCAB, (2, LENGTH))
-    with torch.no_grad():
-        whole = model(inputs)
-        logits, state = streamed(model, inputs, piece)
-
-    torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
-    for key, value in model.flat_state(whole.state).items():
-        torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+    assert_streams(lively(wired(name, gradient, horizon)), piece)
 
 
 @pytest.mark.parametrize("horizon", ["never", "fast"])
 @pytest.mark.parametrize("piece", [3, 12])
 def test_pieces_that_end_at_ticks_give_the_numbers_of_the_whole(piece: int, horizon: str) -> None:
-    model = lively(wired("cms-nested", "first_order", horizon))
-    inputs = torch.randint(VOCAB, (2, LENGTH))
-    with torch.no_grad():
-        whole = model(inputs)
-        logits, state = streamed(model, inputs, piece)
-
-    torch.testing.assert_close(logits, whole.logits, rtol=CLOSE, atol=CLOSE)
-    for key, value in model.flat_state(whole.state).items():
-        torch.testing.assert_close(state[key], value, rtol=CLOSE, atol=CLOSE, msg=key)
+    assert_streams(lively(wired("cms-nested", "first_order", horizon)), piece)
 
 
 @pytest.mark.parametrize(("piece", "run"), [(3, 30), (12, 30), (4, 37)])
