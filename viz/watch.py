@@ -13,6 +13,8 @@ from nestgraph.viz.page.data import broken_data, spec_data
 
 Stamp = tuple[tuple[str, int, int], ...]
 
+_PATIENCE = 3  # looks that an emptied file is given: many editors empty a file, then write it
+
 
 @dataclass(slots=True)
 class Watched:
@@ -31,6 +33,7 @@ class Watched:
     version: int = 0
     _files: tuple[str, ...] = ()
     _stamp: Stamp = ()
+    _waited: int = 0
 
     def __post_init__(self) -> None:
         self._files = (self.name,)
@@ -39,13 +42,22 @@ class Watched:
     def look(self) -> bool:
         """Reads the spec if a file of it is not what it was; answers whether it did."""
         stamp = self._now()
-        if self.version and stamp == self._stamp:
+        if self.version and (stamp == self._stamp or self._is_being_saved(stamp)):
             return False
+        self._waited = 0
         self.data = self._read()
         # As the files were before they were read: a change meanwhile is seen the next time.
         known = self._now()
         self._stamp = stamp if len(stamp) == len(known) else known
         self.version += 1
+        return True
+
+    def _is_being_saved(self, stamp: Stamp) -> bool:
+        """Whether a file has just become empty, or is gone: most likely for a moment only."""
+        sizes = {file: size for file, _, size in self._stamp}
+        if self._waited == _PATIENCE or all(size or not sizes.get(file) for file, _, size in stamp):
+            return False
+        self._waited += 1
         return True
 
     def _read(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_a_broken_spec_says_why_and_recovers(path: Path) -> None:
     save(path, good)
     assert spec.look()
     assert spec.data["views"]
+
+
+@pytest.mark.parametrize("empty", [Path.unlink, lambda path: save(path, "")])
+def test_a_file_that_is_empty_while_it_is_saved_is_not_shown(
+    path: Path, empty: Callable[[Path], None]
+) -> None:
+    good = path.read_text()
+    spec = Watched(name=str(path), changes={})
+    for _ in range(2):
+        empty(path)
+        assert not spec.look()
+        save(path, good.replace("scale: 2", "scale: 33"))
+        assert spec.look()
+        assert "scale 33" in spec.data["views"]["block"]
+        save(path, good)
+        assert spec.look()
+    empty(path)
+    assert [spec.look() for _ in range(5)] == [False, False, False, True, False]
+    assert spec.data["problems"]
 
 
 def test_a_spec_that_it_extends_is_followed_too_even_from_a_broken_start(tmp_path: Path) -> None:
