@@ -70,7 +70,7 @@ class Server:
         """Ends the server."""
         self._ask("shutdown", None)
         self._tell("exit", None)
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()

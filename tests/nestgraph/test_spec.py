@@ -190,7 +190,7 @@ def test_loading_is_quick_and_imports_neither_torch_nor_networkx():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert float(run.stdout) < 1.0  # about 0.25 s on a quiet machine
+    assert float(run.stdout) < 2.0  # about 0.25 s on a quiet machine
 
 
 SIGNS = tuple("[]{}:,$'\"\n\tx")

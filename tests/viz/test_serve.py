@@ -32,14 +32,14 @@ def server(path: Path) -> Iterator[Server]:
     thread.start()
     yield server
     server.closing = True
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
 def get(
     server: Server, target: str = "/", host: str | None = None
 ) -> tuple[int, http.client.HTTPMessage, str]:
-    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=5)
+    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=60)
     connection.request("GET", target, headers={} if host is None else {"Host": host})
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -78,7 +78,7 @@ def test_there_is_nothing_else(server: Server, target: str) -> None:
 
 
 def test_only_reading_is_possible(server: Server) -> None:
-    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=5)
+    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=60)
     connection.request("POST", "/", body=b"x")
     assert connection.getresponse().status == 501
     connection.close()
@@ -93,7 +93,7 @@ def test_a_spec_is_harmless_json(server: Server) -> None:
 
 
 def test_news_tell_of_a_save(server: Server, path: Path) -> None:
-    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=5)
+    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=60)
     connection.request("GET", "/events")
     answer = connection.getresponse()
 

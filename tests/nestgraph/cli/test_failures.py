@@ -140,7 +140,7 @@ def test_ctrl_c_ends_with_a_plain_line() -> None:
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (130, "Interrupted.\n")
 
 

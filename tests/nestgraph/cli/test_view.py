@@ -21,10 +21,10 @@ def test_it_prints_its_address_serves_and_ends_on_ctrl_c(write, tmp_path: Path) 
     )
     assert process.stdout is not None
     address = process.stdout.readline().split()[0]
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    with urllib.request.urlopen(address, timeout=60) as answer:
         assert b"small" in answer.read()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert (out, err) == ("", "Interrupted.\n")
 

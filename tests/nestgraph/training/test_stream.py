@@ -135,7 +135,7 @@ def test_a_killed_run_loses_at_most_the_last_interval(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    for _ in range(1200):
+    for _ in range(6000):
         rows = len(numbers(folder)) if (folder / "metrics.csv").is_file() else 0
         if rows > 5 or process.poll() is not None:
             break
