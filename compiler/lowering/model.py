@@ -13,7 +13,7 @@ from nestgraph import ops
 from nestgraph.compiler.fast import fast_ops
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.lowering.load import load_source
-from nestgraph.compiler.lowering.mover import Moves
+from nestgraph.compiler.lowering.moves import Moves
 from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state

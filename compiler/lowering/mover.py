@@ -6,9 +6,9 @@ in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,12 +16,14 @@ from torch import Tensor
 from nestgraph import ops
 from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Op, Program
+from nestgraph.compiler.lowering.moves import LastMove, Moves, moves_of_level
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Pace, Ticks
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
 Parts: TypeAlias = tuple[Tensor, ...]
+Slopes: TypeAlias = tuple[ops.Slope, ...]
 Roots: TypeAlias = Mapping[Address, str | None]  # memories whose parameters they started as
 Sums: TypeAlias = dict[str, Parts]  # gradients of past windows, by `path.memory`; none: 0
 Pasts: TypeAlias = Mapping[Address, ops.Gathered]
@@ -34,6 +36,17 @@ class _Mover:
     op: Op
     pace: Pace
     source: Address | None
+
+    @property
+    def scale(self) -> float | None:
+        """What its gradient is multiplied by in a move that is nothing but that; else None."""
+        op = self.op
+        if op.texts("roles") or op.flag("has_momentum") or "direction" in op.attrs:
+            return None
+        numbers = [op.attrs.get(role, 0.0) for role in ops.FastRates._fields]
+        if op.integer("erased", 0) or any(isinstance(number, tuple) for number in numbers):
+            return None
+        return ops.FastRates(*numbers).plain  # type: ignore[arg-type]
 
     def rates(self, state: ops.Fast) -> ops.FastRates:
         """Its coefficients at a tick."""
@@ -52,52 +65,23 @@ class _Mover:
         return ops.FastRates(*(rate(role) for role in ops.FastRates._fields))
 
 
-class _Last(NamedTuple):
-    """The last move of a memory, whose size costs nothing until somebody asks."""
-
-    old: Parts
-    new: Parts
-    slopes: Parts
-
-    @property
-    def step(self) -> Tensor:
-        """The square of its length."""
-        return _square(map(torch.sub, self.new, self.old))
-
-    @property
-    def surprise(self) -> Tensor:
-        """The square of the gradient behind it."""
-        return _square(self.slopes)
-
-
-class Moves(NamedTuple):
-    """What one level has done; squares of norms are means over memories and rows.
-
-    Attributes:
-        updates: how often it has moved.
-        square: of its weights as they are.
-        moved: of its last step; 0 if none was taken in this process.
-        surprise: of the gradient behind that step.
-    """
-
-    updates: int
-    square: float
-    moved: float
-    surprise: float
-
-
 class Mover:
     """Moves the fast memories of a program."""
 
     def __init__(self, program: Program, ticks: Ticks) -> None:
         self._memories = dict(_sources_first(program))
         self._ticks = ticks
-        self._last: dict[Address, _Last] = {}
+        self._last: dict[Address, LastMove] = {}
         self.is_full = any(one.pace.gradient == "full" for one in self._memories.values())
         self._apart = all(one.source is None for one in self._memories.values())
         self.moving = [a for a, one in self._memories.items() if one.pace.period]
         cut = ticks.horizon
         self._gathering = [a for a in self.moving if cut and self._memories[a].pace.period > cut]
+        self._plain = {
+            a
+            for a in self.moving
+            if a not in self._gathering and self._memories[a].scale is not None
+        }
 
     def on_level(self, period: int) -> list[Address]:
         """The memories that move every `period` tokens."""
@@ -108,8 +92,14 @@ class Mover:
         return at % self._memories[address].pace.period == 0
 
     def slopes(
-        self, layers: Layers, addresses: Iterable[Address], loss: Tensor, *, retain: bool
-    ) -> dict[Address, Parts]:
+        self,
+        layers: Layers,
+        addresses: Iterable[Address],
+        loss: Tensor,
+        *,
+        retain: bool,
+        pasts: Pasts | None = None,
+    ) -> dict[Address, Slopes]:
         """The gradient of a loss by the weights of some memories; 0 where it needs none of them.
 
         Args:
@@ -117,6 +107,7 @@ class Mover:
             addresses: of which memories.
             loss: of all rows; rows do not enter each other's.
             retain: whether the graph is needed again.
+            pasts: what the graph was built with.
         """
         wanted = {address: _state(layers, address).weights for address in addresses}
         flat = [weight for weights in wanted.values() for weight in weights]
@@ -129,14 +120,14 @@ class Mover:
         slopes = iter(found)
         return {
             address: tuple(
-                torch.zeros_like(weight) if slope is None else slope
-                for weight, slope in zip(weights, slopes, strict=False)
+                _slope(*one)
+                for one in zip(weights, _products(pasts, address, weights), slopes, strict=False)
             )
             for address, weights in wanted.items()
         }
 
     def moved(
-        self, layers: Layers, slopes: Mapping[Address, Parts], *, outer: bool = True
+        self, layers: Layers, slopes: Mapping[Address, Slopes], *, outer: bool = True
     ) -> Layers:
         """The state with memories moved along their slopes.
 
@@ -147,8 +138,12 @@ class Mover:
         """
         states = {a: self._moved(layers, a, slope, outer) for a, slope in slopes.items()}
         for address, new in states.items():
-            old = _state(layers, address).weights
-            self._last[address] = _Last(*map(_constants, (old, new.weights, slopes[address])))
+            self._last[address] = LastMove.of(
+                _state(layers, address).weights,
+                new.weights,
+                slopes[address],
+                self._memories[address].scale,
+            )
         return _with(layers, states)
 
     def moves(self, layers: Layers, read: int) -> dict[str, Moves]:
@@ -156,18 +151,14 @@ class Mover:
         found: dict[str, Moves] = {}
         for period in self._ticks.levels:
             own = self.on_level(period)
-            count, rows = len(own), len(_state(layers, own[0]).weights[0])
-            squares = [_square(_state(layers, address).weights) for address in own]
-            last = [self._last.get(address) for address in own]
-            found[self._memories[own[0]].op.text("level")] = Moves(
-                updates=max(read - 1, 0) // period,
-                square=_mean(squares, count * rows),
-                moved=_mean([one.step for one in last if one is not None], count * rows),
-                surprise=_mean([one.surprise for one in last if one is not None], count * rows),
-            )
+            states = [_state(layers, address).weights for address in own]
+            last = [self._last[address] for address in own if address in self._last]
+            updates = max(read - 1, 0) // period
+            level = self._memories[own[0]].op.text("level")
+            found[level] = moves_of_level(states, last, updates)
         return found
 
-    def _moved(self, layers: Layers, address: Address, slopes: Parts, outer: bool) -> ops.Fast:
+    def _moved(self, layers: Layers, address: Address, slopes: Slopes, outer: bool) -> ops.Fast:
         one, old = self._memories[address], _state(layers, address)
         full = one.pace.gradient == "full"
         with torch.set_grad_enabled(full):
@@ -294,21 +285,21 @@ class Mover:
         Args:
             layers: the state that a graph is built from; its gradients are taken once, together.
             sums: gradients of past windows.
-            ours: whether these may be written to.
+            ours: whether these, and weights, may be written to.
         """
         if self.is_full or not self._apart or not self._ticks.horizon:
             return {}
         blank = {a: (None,) * len(_state(layers, a).weights) for a in self.moving}
         known = {a: sums.get(".".join(a), none) for a, none in blank.items()}
-        return {a: ops.Gathered(past, ours=ours) for a, past in known.items()}
+        return {a: ops.Gathered(p, ours=ours, apart=a in self._plain) for a, p in known.items()}
 
     def adding(self, layers: Layers, pasts: Mapping[Address, ops.Gathered | None]) -> Layers:
         """The state from which a graph is built whose gradients are added to `pasts`."""
         return _with(layers, {a: _state(layers, a)._replace(past=p) for a, p in pasts.items()})
 
     def gathered(
-        self, sums: Sums, slopes: Mapping[Address, Parts], pasts: Pasts | None = None
-    ) -> dict[Address, Parts]:
+        self, sums: Sums, slopes: Mapping[Address, Slopes], pasts: Pasts | None = None
+    ) -> dict[Address, Slopes]:
         """The gradients of a window, with those of the windows before it in open periods.
 
         Those of matrices are added up in their own memory: each is a product of its own, unless
@@ -330,14 +321,19 @@ class Mover:
             )
         return result
 
-    def _added(self, before: Tensor | None, now: Tensor) -> Tensor:
+    def _added(self, before: Tensor | None, now: ops.Slope) -> ops.Slope:
         if before is None:
             return now
+        assert isinstance(now, Tensor), "a memory that gathers has its products taken"
         return now.add_(before) if self._apart and now.ndim > 3 else before + now
 
-    def left(self, gathered: Mapping[Address, Parts], due: Mapping[Address, Parts]) -> Sums:
+    def left(self, gathered: Mapping[Address, Slopes], due: Mapping[Address, Slopes]) -> Sums:
         """What stays for later windows, once those that are due have taken theirs."""
-        return {".".join(a): gathered[a] for a in self._gathering if a not in due}
+        return {
+            ".".join(a): tuple(slope for slope in gathered[a] if isinstance(slope, Tensor))
+            for a in self._gathering
+            if a not in due
+        }
 
 
 def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
@@ -369,6 +365,18 @@ def _with(layers: Layers, states: Mapping[Address, ops.Fast]) -> Layers:
     return {**layers, **changed}
 
 
+def _products(pasts: Pasts | None, address: Address, weights: Parts) -> list[ops.Products | None]:
+    if not pasts:
+        return [None] * len(weights)
+    return [products or None for products in pasts[address].products]
+
+
+def _slope(weight: Tensor, products: ops.Products | None, slope: Tensor | None) -> ops.Slope:
+    if slope is not None:
+        return slope
+    return products if products is not None else torch.zeros_like(weight)
+
+
 def _following(value: Tensor, origin: Tensor) -> Tensor:
     """`value`, exactly, whose gradient goes to `origin` as it is."""
     return value.detach() + (origin - origin.detach())
@@ -377,19 +385,6 @@ def _following(value: Tensor, origin: Tensor) -> Tensor:
 def _nodes(weights: Parts) -> Parts:
     """Weights that a gradient can be asked for."""
     return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
-
-
-def _constants(parts: Parts) -> Parts:
-    return tuple(part.detach() for part in parts)
-
-
-def _square(parts: Iterable[Tensor]) -> Tensor:
-    """The sum of all squares, without a copy of them."""
-    return torch.stack([torch.linalg.vector_norm(part.detach()) for part in parts]).square().sum()
-
-
-def _mean(squares: Sequence[Tensor], count: int) -> float:
-    return float(torch.stack(list(squares)).sum()) / count if squares else 0.0
 
 
 def _leaves(weights: Parts) -> Parts:

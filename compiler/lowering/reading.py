@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph import ops
-from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Sums
+from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Slopes, Sums
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
 
@@ -162,13 +162,17 @@ class Reading:
             moved = self._mover.linked(detached(moved), at)
         self._layers = moved
 
-    def _window(self, at: int) -> dict[Address, Any]:
+    def _window(self, at: int) -> dict[Address, Slopes]:
         """One backward for all levels; those that aren't due keep their share for later."""
         cut = self._ticks.horizon
         if at % cut:
             return {}
         found = self._mover.slopes(
-            self._layers, self._mover.moving, self._loss(at, cut), retain=self._outer
+            self._layers,
+            self._mover.moving,
+            self._loss(at, cut),
+            retain=self._outer,
+            pasts=self._pasts,
         )
         gathered = self._mover.gathered(self._sums, found, self._pasts)
         due = {a: slope for a, slope in gathered.items() if self._mover.is_due(a, at)}

@@ -25,7 +25,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nestgraph.compiler import fast
 from nestgraph.compiler.lowering.held import Held
-from nestgraph.compiler.lowering.mover import Layers, Mover, Moves
+from nestgraph.compiler.lowering.mover import Layers, Mover
+from nestgraph.compiler.lowering.moves import Moves
 from nestgraph.compiler.lowering.reading import Reading
 from nestgraph.compiler.lowering.trees import detached, mapped, tensors
 from nestgraph.compiler.lowering.windows import Windows

@@ -24,7 +24,7 @@ from nestgraph.ops.fast_net import (
     with_grams,
 )
 from nestgraph.ops.form import Form, State
-from nestgraph.ops.gathered import Gathered
+from nestgraph.ops.gathered import Gathered, Products, Slope
 from nestgraph.ops.heads import (
     decay,
     mean,
@@ -62,7 +62,9 @@ __all__ = [
     "FastRates",
     "Form",
     "Gathered",
+    "Products",
     "Rates",
+    "Slope",
     "State",
     "Written",
     "advance",

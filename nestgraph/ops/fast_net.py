@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.activations import between
-from nestgraph.ops.gathered import Gathered, gathering_net
+from nestgraph.ops.gathered import Gathered, Products, Slope, gathering_net
 from nestgraph.ops.heads import merge_heads, split_heads
 from nestgraph.ops.newton_schulz import newton_schulz
 from nestgraph.ops.norms import EPS, standard
@@ -61,6 +61,17 @@ class FastRates(NamedTuple):
     step: Rate
     share: Rate
     erase_rate: Rate
+
+    @property
+    def plain(self) -> float | None:
+        """What a move without momentum, direction and erasing multiplies the gradient by.
+
+        None where coefficients differ between rows or heads, or some of the weights is forgotten.
+        """
+        rate, _, retain, step, share, _ = self
+        if isinstance(rate, Tensor) or isinstance(step, Tensor) or isinstance(share, Tensor):
+            return None
+        return -rate * step * share if _is_one(retain) else None
 
 
 def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int, erased: int = 0) -> Fast:
@@ -150,7 +161,7 @@ def last_rate(flow_BTH: Tensor) -> Tensor:
 def fast_step(
     weights: Parts,
     momentum: Parts,
-    slopes: Parts,
+    slopes: tuple[Slope, ...],
     rates: FastRates,
     *,
     steps: int,
@@ -158,12 +169,13 @@ def fast_step(
 ) -> tuple[Parts, Parts]:
     """One move: S ← βS − ηG, A = αΘ − ρΘK + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
 
-    Bytes: the weights are large and the arithmetic small, so that a factor of 1 costs no pass.
+    Bytes: the weights are large and the arithmetic small, so that a factor of 1 costs no pass. A
+    move that adds a multiple of G takes one; with G as products, none but theirs.
 
     Args:
         weights: Θ.
         momentum: S, or empty.
-        slopes: G.
+        slopes: G; as products only where `rates.plain` says all of the move.
         rates: η, β, α, γ, c and ρ.
         steps: of Newton-Schulz on S; 0 takes S as it is. Biases are never orthogonalised.
         grams: K, of as many of the first matrices as erase.
@@ -171,9 +183,13 @@ def fast_step(
     Returns:
         θ and S.
     """
+    scale = rates.plain
+    if scale is not None and not (momentum or steps or grams):
+        return tuple(_added(w, slope, scale) for w, slope in zip(weights, slopes, strict=True)), ()
     moved: list[Tensor] = []
     pushes: list[Tensor] = []
     for part, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
+        assert isinstance(slope, Tensor)
         rate, beta, retain, step, share, erase = (_over(one, weight) for one in rates)
         kept = _times(retain, weight)
         if part < len(grams):
@@ -218,6 +234,12 @@ def _laid_out(x_BTW: Tensor, matrices: Parts, biases: Parts) -> tuple[Tensor, Pa
         return rows, matrices, tuple(bias.unsqueeze(2) for bias in biases)
     plain = tuple(matrix.flatten(0, 2) for matrix in matrices)
     return x_BTW.flatten(0, 1), plain, tuple(bias.flatten(0, 2) for bias in biases)
+
+
+def _added(weight: Tensor, slope: Slope, scale: float) -> Tensor:
+    if isinstance(slope, Products):
+        return slope.added_to(weight, scale)
+    return torch.add(weight, slope, alpha=scale)
 
 
 def _over(rate: Rate, weight: Tensor) -> Rate:

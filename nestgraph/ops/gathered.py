@@ -2,14 +2,15 @@
 
 A product that adds to a matrix takes no longer than one that writes a new one; adding the two
 afterwards reads and writes as much again. Weights of memories are large beside a short window,
-and steps between the products many: one node of a graph holds all layers.
+and steps between the products many: one node of a graph holds all layers. Where the next move is
+a multiple of the gradient, that is left as products for the move to take.
 
 Legend: R rows, O outputs, I inputs of a matrix; any axes in front.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,20 +19,67 @@ from torch.autograd.function import once_differentiable
 from nestgraph.ops.activations import between, between_back
 
 
+class Products:
+    """The gradient of one matrix, Σ dᵀa, whose products nobody has taken yet.
+
+    Args:
+        ours: whether the matrix may be written to.
+    """
+
+    def __init__(self, *, ours: bool) -> None:
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._ours = ours
+
+    def __bool__(self) -> bool:
+        return bool(self._pairs)
+
+    def note(self, d_RO: Tensor, a_RI: Tensor) -> None:
+        """Another product."""
+        self._pairs.append((d_RO.detach(), a_RI.detach()))
+
+    def added_to(self, weight: Tensor, scale: float) -> Tensor:
+        """The matrix, (..., O, I), and `scale` times its gradient."""
+        moved_OI, ours = weight.detach().flatten(0, -2), self._ours
+        for d_RO, a_RI in self._pairs:
+            add = moved_OI.addmm_ if ours else moved_OI.addmm
+            moved_OI, ours = add(d_RO.mT, a_RI, alpha=scale), True
+        return moved_OI.view_as(weight)
+
+    def square(self) -> Tensor:
+        """The sum of all squares of the gradient."""
+        d_RO, a_RI = (torch.cat(rows) for rows in zip(*self._pairs, strict=True))
+        length: Tensor = torch.linalg.vector_norm(d_RO.mT @ a_RI)
+        return length.square()
+
+
+Slope: TypeAlias = Tensor | Products
+
+
 class Gathered:
     """What was added up so far, part by part, for the next gradient to be added to, once.
 
     Args:
         parts: as the weights are; None where nothing was.
-        ours: whether it may be written to.
+        ours: whether it, and the weights, may be written to.
+        apart: whether products of the next gradient are left to the move that takes it.
+
+    Attributes:
+        left: what no product was added to.
+        products: those that are left to a move; none where another took its gradient as usual.
     """
 
-    def __init__(self, parts: tuple[Tensor | None, ...], *, ours: bool) -> None:
+    def __init__(
+        self, parts: tuple[Tensor | None, ...], *, ours: bool, apart: bool = False
+    ) -> None:
         self.left = list(parts)
-        self._ours = ours
+        self.products = [Products(ours=ours) for _ in parts]
+        self._ours, self._apart = ours, apart
 
-    def product(self, part: int, d_RO: Tensor, a_RI: Tensor) -> Tensor:
+    def product(self, part: int, d_RO: Tensor, a_RI: Tensor) -> Tensor | None:
         """dᵀa, and what was added up for this part unless that has been asked for: (O, I)."""
+        if self._apart and d_RO.ndim == 2:
+            self.products[part].note(d_RO, a_RI)
+            return None
         before, self.left[part] = self.left[part], None
         if before is None or d_RO.ndim > 2:
             product = d_RO.mT @ a_RI

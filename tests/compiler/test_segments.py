@@ -153,6 +153,26 @@ def test_one_row_streams_the_numbers_that_it_has_among_others(name: str) -> None
             torch.testing.assert_close(own, value[:1], rtol=CLOSE, atol=CLOSE, msg=key)
 
 
+@pytest.mark.parametrize("horizon", ["fast", "never"])
+def test_what_levels_did_is_told_alike_however_they_were_computed(horizon: str) -> None:
+    """One row's fast weights move by products, and in place; two rows' by gradients."""
+    model = lively(wired("cms-chain", "first_order", horizon))
+    tokens = torch.randint(VOCAB, (1, 40))
+    told = []
+    with torch.no_grad():
+        for rows, piece in ((1, 40), (1, 7), (2, 40)):
+            state = None
+            for part in tokens.expand(rows, -1).split(piece, 1):
+                state = model(part, state).state
+            told.append(model.moves(state))
+
+    for moves in told[1:]:
+        assert moves.keys() == told[0].keys()
+        for name, level in moves.items():
+            assert level == pytest.approx(told[0][name], rel=1e-6)
+            assert level.moved > 0
+
+
 @pytest.mark.parametrize("changed", ["parameter", "state"])
 def test_what_has_changed_behind_a_piece_is_seen(changed: str) -> None:
     model = lively(wired("cms-chain", "first_order", "fast"))

@@ -36,7 +36,7 @@ def gradients(
             flow, weights, activation, layers=2, residual=False, gated=gated, past=past
         )
         flow = flow + answer.repeat_interleave(3, -1)[..., ::2]
-    return torch.autograd.grad(flow.sin().sum(), (inputs, *weights))
+    return torch.autograd.grad(flow.sin().sum(), (inputs, *weights), allow_unused=True)
 
 
 @pytest.mark.parametrize("reads", [1, 2])
@@ -66,6 +66,28 @@ def test_what_others_hold_is_never_written_to() -> None:
     gradients(x, weights, Gathered(past, ours=False), 1)
 
     assert all(torch.equal(now, before) for now, before in zip(past, then, strict=True))
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("reads", [1, 2])
+def test_products_that_are_left_apart_move_a_matrix_as_the_gradient_does(
+    reads: int, ours: bool
+) -> None:
+    weights, x = net(1, 1), random(1, 7, 3)
+    wanted = gradients(x, weights, None, reads)
+    kept = Gathered((None,) * len(weights), ours=ours, apart=True)
+    found = gradients(x, weights, kept, reads)
+    assert found[1:3] == (None, None)
+    torch.testing.assert_close((found[0], *found[3:]), (wanted[0], *wanted[3:]))
+    assert [bool(products) for products in kept.products] == [True, True, False, False]
+
+    for weight, slope, products in zip(weights, wanted[1:3], kept.products, strict=False):
+        before = weight.detach().clone()
+        torch.testing.assert_close(products.square(), slope.square().sum())
+        moved = products.added_to(weight, -0.3)
+        torch.testing.assert_close(moved, before - 0.3 * slope)
+        assert (moved.data_ptr() == weight.data_ptr()) == ours
+        assert torch.equal(weight, before) != ours
 
 
 @pytest.mark.parametrize("gated", [False, True])
