@@ -71,7 +71,8 @@ def _grad(leaf: Tensor) -> Tensor:
 
 def split(x_BTW: Tensor, heads: int) -> Tensor:
     """(batch, time, width) to (batch, heads, time, width / heads)."""
-    return x_BTW.unflatten(-1, (heads, -1)).transpose(1, 2)
+    x_BTHd: Tensor = x_BTW.unflatten(-1, (heads, -1))
+    return x_BTHd.transpose(1, 2)
 
 
 def merge(x_BHTD: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def _table(plan: Plan, found: Sequence[Training], model: str) -> str:
         *(f"rate {rate:g}" for rate in plan.rates),
         "ms a step",
     )
-    lines = markdown.table(head, (_cells(plan, row) for row in every))
+    lines = markdown.table(head, (tuple(_cells(plan, row)) for row in every))
     return "\n".join([*lines, *(f"\n{remark}" for remark in _remarks(plan, every))])
 
 

@@ -37,7 +37,7 @@ class _Products(TorchDispatchMode):
     """Counts products by shape, those of the backward included."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: Counter[Shape] = Counter()
 
     def __torch_dispatch__(
@@ -66,7 +66,8 @@ def _shape(left: Tensor, right: Tensor) -> Shape:
 
 def products_of(step: Step) -> Counter[Shape]:
     """The products that one step executes, those that it does again to save memory included."""
-    with _Products() as seen:
+    seen = _Products()
+    with seen:
         step()
     return seen.found
 

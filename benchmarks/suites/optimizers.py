@@ -90,14 +90,11 @@ def torch_muon(shapes: Shapes) -> Move:
     inside = [x for name, x in tensors.items() if x.ndim == 2 and name != "embed"]
     rest = [x for name, x in tensors.items() if x.ndim != 2 or name == "embed"]
     muon = torch.optim.Muon(inside, lr=LR)
-    adamw = torch.optim.AdamW(
-        [
-            {"params": [x for x in rest if x.ndim == 2]},
-            {"params": [x for x in rest if x.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=LR,
-        foreach=True,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [x for x in rest if x.ndim == 2]},
+        {"params": [x for x in rest if x.ndim < 2], "weight_decay": 0.0},
+    ]
+    adamw = torch.optim.AdamW(groups, lr=LR, foreach=True)
 
     def step() -> None:
         muon.step()

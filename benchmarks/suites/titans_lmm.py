@@ -131,7 +131,7 @@ def _rates(m: Any, storing_BTW: Tensor, chunk: int) -> ops.Rates:
     once_a_chunk = torch.arange(chunk)
 
     def first(x: Tensor) -> Tensor:
-        return torch.where(once_a_chunk == 0, x, 1.0).flatten(1).unflatten(0, (batch, heads))
+        return torch.where(once_a_chunk == 0, x, 1.0).view(batch, heads, -1)
 
     last = (once_a_chunk == chunk - 1).to(rate.dtype).repeat(pooled.shape[1])
     return ops.Rates(
