@@ -238,6 +238,7 @@ _DIFF_WRITERS: Mapping[str, Callable[[Comparison], str | bytes]] = {
     "html": _diff_html,
 }
 FORMATS = tuple(_WRITERS)
+_DATA = ("json", "graphml")  # what a graph is exported to, which is no picture
 
 
 def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str:
@@ -245,7 +246,9 @@ def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str
     form = given or ending or ("svg" if target is None else "")
     if form not in known:
         what = f"`{form}`" if form else f"the ending of {target}"
-        raise DrawError(f"{what} is no format to draw in; give one of {', '.join(known)}")
+        said = f"{what} is no format to draw in; give one of {', '.join(known)}"
+        data = "; `nestgraph export` writes it" if form in _DATA else ""
+        raise DrawError(f"{said}{data}")
     return form
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nestgraph.export import ENDINGS
+
 
 @pytest.mark.parametrize(("ending", "start"), [("svg", b"<"), ("png", b"\x89PNG"), ("dot", b"//")])
 def test_the_ending_of_the_file_says_what_is_written(run, write, ending, start) -> None:
@@ -17,7 +19,8 @@ def test_the_ending_of_the_file_says_what_is_written(run, write, ending, start) 
 
 @pytest.mark.parametrize(
     ("out", "said"),
-    [("out.gif", "`gif` is no format"), ("out", "svg, png, pdf"), ("nowhere/out.svg", "nowhere")],
+    [("out.gif", "`gif` is no format"), ("out", "svg, png, pdf"), ("nowhere/out.svg", "nowhere")]
+    + [(f"out{ending}", "`nestgraph export` writes it") for ending in ENDINGS],
 )
 def test_what_cannot_be_written_is_a_sentence_with_status_2(run, write, out, said) -> None:
     result = run("draw", write(), "-o", out)
