@@ -224,12 +224,12 @@ class _Job:
     def _keep_or_tell(
         self, row: dict[str, float], place: Path, console: Console, pace: Pace
     ) -> None:
-        """A checkpoint and its line at each interval; else a line where a log has none for long."""
+        """A checkpoint and its line at each interval; else a line where there was none for long."""
         if self.step % self.spec.system.training.val_interval == 0 or self.step == self.steps:
             self.save(place)
             console.print(self._line(row), **PLAIN)
             pace.said(self.tokens)
-        elif not console.is_terminal and (speed := pace.after(self.step, self.tokens)):
+        elif speed := pace.after(self.step, self.tokens):
             console.print(f"{self._line(row)}  {speed}", **PLAIN)
 
     def _learn(self) -> dict[str, float]:
