@@ -40,27 +40,35 @@ def build_program(system: System, *, after: AfterPass = nothing) -> Program:
 
 
 def compile_model(
-    system: System, *, seed: int | None = None, dtype: torch.dtype | None = None
+    system: System,
+    *,
+    seed: int | None = None,
+    dtype: torch.dtype | None = None,
+    blank: bool = False,
 ) -> CompiledModel:
-    """The lowered model of a system, with parameters drawn from a seed.
+    """The lowered model of a system, with parameters drawn from a seed or read from files.
 
     Args:
         system: checked, with its widths known.
         seed: of the first parameters; the spec's own when None.
         dtype: of the parameters; float32 when None.
+        blank: whether they stay without numbers, because others are about to take their place.
 
     Raises:
-        SpecError: the spec needs what the executors do not run yet.
+        SpecError: the spec needs what the executors do not run yet, or a file that isn't there.
     """
     import torch
 
     from nestgraph.compiler.lowering.model import CompiledModel
+    from nestgraph.file_starts import file_starts
     from nestgraph.parameters import parameter_table
     from nestgraph.weights import Weights
 
     program = build_program(system)
     seed = system.training.seed if seed is None else seed
-    weights = Weights(parameter_table(system), seed, dtype=dtype or torch.float32)
+    given = {} if blank else file_starts(system)
+    table, dtype = parameter_table(system), dtype or torch.float32
+    weights = Weights(table, seed, dtype=dtype, given=given, blank=blank)
     return CompiledModel(program, weights)
 
 

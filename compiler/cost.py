@@ -51,7 +51,7 @@ def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
     from nestgraph.compiler.build import compile_model
 
     time = system.training.context if tokens is None else tokens
-    model = compile_model(system).to("meta")
+    model = compile_model(system, blank=True).to("meta")
     sequence = torch.zeros(1, time, dtype=torch.long, device="meta")
     kept: dict[int, int] = {}
 

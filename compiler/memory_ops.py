@@ -81,7 +81,7 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
         attrs |= _objective(memory) | _rule(memory)
     kept = {key: value for key, value in attrs.items() if DEFAULTS.get(key, ...) != value}
     if memory.is_fast:
-        kept |= fast.axes(memory) | {"init": memory.init.kind}
+        kept |= fast.axes(memory) | {"init": _kind(memory.init)}
     return Op(name=memory.name, kind="memory", attrs=kept, span=memory.span)
 
 
@@ -117,7 +117,7 @@ def _init(memory: Memory, block: FlatBlock) -> dict[str, Attr]:
 
 
 def _kind(init: Init) -> str:
-    return "learned" if init.kind == "fixed" else init.kind  # both are parameters
+    return "learned" if init.kind in ("fixed", "checkpoint") else init.kind  # all are parameters
 
 
 def _objective(memory: Memory) -> dict[str, Attr]:

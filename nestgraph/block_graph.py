@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nestgraph import describe, levels
 from nestgraph.errors import Span
+from nestgraph.parameters import TRAINED
 from nestgraph.system import NEVER, Clock, Coefficient, FlatBlock, Memory, Node, Read
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def learns_start(memory: Memory) -> bool:
     Attention starts empty, but for entries; a group of the optimizer *is* a parameter.
     """
     empty = memory.net.kind == "attention" and memory.init.entries is None
-    return memory.init.kind == "learned" and not empty and not memory.is_step_group
+    return memory.init.kind in TRAINED and not empty and not memory.is_step_group
 
 
 def _connect_init(graph: nx.MultiDiGraph[str], at: Instance, memory: Memory) -> None:

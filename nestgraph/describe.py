@@ -124,7 +124,7 @@ def init_text(memory: Memory) -> str:
     if init.kind == "from" and init.memory is not None:
         return f"from {local(init.memory)}"
     if init.kind == "checkpoint":
-        return f"checkpoint, {init.key} of {init.path}"
+        return f"checkpoint {init.path}" + (f", {', '.join(init.keys)}" if init.keys else "")
     std = f", std {init.std:.3g}" if init.std is not None else ""
     entries = f", {init.entries} entries" if init.entries is not None else ""
     return f"{init.kind}{std}{entries}"

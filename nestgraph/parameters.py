@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from nestgraph.system import FlatBlock, Layer, Memory, Model, Net, Node, System
+from nestgraph.system import FlatBlock, Init, Layer, Memory, Model, Net, Node, System
 
-Start = Literal["normal", "zeros", "ones", "constant", "spread", "identity", "taylor"]
+Start = Literal["normal", "zeros", "ones", "constant", "spread", "identity", "taylor", "file"]
+TRAINED = ("learned", "checkpoint")  # first states that are parameters, `fixed` besides
 Role = Literal["embedding", "head", "matrix", "kernel", "vector", "state"]
 
 EMBEDDING_STD = 0.02
@@ -33,7 +34,7 @@ class ParameterSpec:
         name: path of the tensor in a `state_dict`, like `0.hope.a.q.weight`.
         shape: sizes; memories lead with their heads.
         init: how it starts. `identity` is a unit matrix a head, `taylor` the numbers 1/i!,
-            `spread` numbers at equal distances.
+            `spread` numbers at equal distances, `file` what `nestgraph.file_starts` finds.
         value: the number of a `constant`, the first one of a `spread`.
         last: the last number of a `spread`.
         run: after how many numbers a `spread` begins again.
@@ -44,6 +45,7 @@ class ParameterSpec:
         level: the clock that it moves on, by the author's name.
         trained: false for a state that is drawn once and never trained (`init: fixed`).
         tied: whether several ops share it.
+        like: the parameter whose first numbers it has too; empty for its own.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ParameterSpec:
     level: str = "step"
     trained: bool = True
     tied: bool = False
+    like: str = ""
 
     @property
     def size(self) -> int:
@@ -130,8 +133,10 @@ def _model_parameters(model: Model) -> Iterator[ParameterSpec]:
 def _layer_parameters(layer: Layer, width: int) -> Iterator[ParameterSpec]:
     block = layer.block
     for memory in block.memories.values():
-        for spec in _memory_parameters(memory):
-            yield replace(spec, name=f"{layer.path}.{memory.name}.{spec.name}")
+        origin = start_origin(block, memory)
+        for spec in _memory_parameters(memory, origin):
+            like = "" if origin is memory else f"{layer.path}.{origin.name}.{spec.name}"
+            yield replace(spec, name=f"{layer.path}.{memory.name}.{spec.name}", like=like)
     nodes = [node for node in block.nodes.values() if isinstance(node, Node)]
     shared = {node.tie for node in nodes}
     for node in nodes:
@@ -250,8 +255,18 @@ def _mlp_shapes(net: Net, heads: int, d_k: int, d_v: int) -> Iterator[StateShape
         yield StateShape(name=f"b{layer}", shape=(heads, out), fan_in=0)
 
 
-def _memory_parameters(memory: Memory) -> Iterator[ParameterSpec]:
-    yield from _start_parameters(memory)
+def start_origin(block: FlatBlock, memory: Memory) -> Memory:
+    """The memory whose first numbers a group on steps has: itself, unless it starts as another.
+
+    What other memories start as is no parameter of theirs.
+    """
+    while memory.is_step_group and memory.init.memory is not None:
+        memory = block.memories[memory.init.memory]
+    return memory
+
+
+def _memory_parameters(memory: Memory, origin: Memory) -> Iterator[ParameterSpec]:
+    yield from _start_parameters(memory, origin.init)
     heads, (_, d_v) = memory.heads, head_widths(memory)
     if memory.net.norm != "none":
         yield _ones("norm.gain", (heads, d_v))
@@ -259,7 +274,7 @@ def _memory_parameters(memory: Memory) -> Iterator[ParameterSpec]:
         yield _zeros("norm.shift", (heads, d_v))
 
 
-def _start_parameters(memory: Memory) -> Iterator[ParameterSpec]:
+def _start_parameters(memory: Memory, init: Init) -> Iterator[ParameterSpec]:
     """The learned first state, which a group on steps keeps as its only state."""
     entries = memory.init.entries
     if memory.net.kind == "attention" and entries:
@@ -267,21 +282,21 @@ def _start_parameters(memory: Memory) -> Iterator[ParameterSpec]:
             std = memory.init.std
             std = 1 / math.sqrt(max(1, width)) if std is None else std
             yield _normal(side, (memory.heads, entries, width), std, role="state")
-    if not memory.is_step_group and memory.init.kind not in ("learned", "fixed"):
+    if not memory.is_step_group and memory.init.kind not in (*TRAINED, "fixed"):
         return
     for state in state_shapes(memory):
-        yield _start(memory, state)
+        yield _start(memory, init, state)
 
 
-def _start(memory: Memory, state: StateShape) -> ParameterSpec:
+def _start(memory: Memory, init: Init, state: StateShape) -> ParameterSpec:
     group = memory.is_step_group
     default = 1 / math.sqrt(state.fan_in) if state.is_matrix else 0.0
-    std = default if memory.init.std is None else memory.init.std
-    zero = memory.init.kind == "zero" or std == 0.0
+    std = default if init.std is None else init.std
+    zero = init.kind == "zero" or std == 0.0
     return ParameterSpec(
         name=state.name,
         shape=state.shape,
-        init=_start_kind(memory, zero),
+        init=_start_kind(init, zero),
         std=0.0 if zero else std,
         role="state",
         period=memory.level.period if group else 1,
@@ -290,7 +305,9 @@ def _start(memory: Memory, state: StateShape) -> ParameterSpec:
     )
 
 
-def _start_kind(memory: Memory, zero: bool) -> Start:
-    if memory.init.kind == "identity":
+def _start_kind(init: Init, zero: bool) -> Start:
+    if init.kind == "identity":
         return "identity"
+    if init.kind == "checkpoint":
+        return "file"
     return "zeros" if zero else "normal"

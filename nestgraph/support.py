@@ -59,7 +59,7 @@ def _blocks(system: System) -> Iterator[Diagnostic]:
 
 
 def _memory(memory: Memory) -> Iterator[Diagnostic]:
-    for code, field, what in (*_net(memory), *_objective(memory), *_init(memory)):
+    for code, field, what in (*_net(memory), *_objective(memory)):
         yield _not_yet(code, what, spot(memory, field))
 
 
@@ -71,10 +71,3 @@ def _net(memory: Memory) -> Iterator[Refusal]:
 def _objective(memory: Memory) -> Iterator[Refusal]:
     if memory.is_fast and memory.net.kind == "vector":
         yield "NG903", "objective", "the objective `task` on a `vector` memory in a model"
-
-
-def _init(memory: Memory) -> Iterator[Refusal]:
-    if memory.init.kind == "checkpoint":
-        yield "NG906", "init", "`init: checkpoint`"
-    if memory.init.kind == "from" and memory.is_step_group:
-        yield "NG906", "init", "`init: from` on a group of the outer optimizer"

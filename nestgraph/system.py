@@ -114,9 +114,9 @@ class Init:
     std: float | None = None  # None: 1/sqrt(fan-in) for matrices, 0 for biases
     entries: int | None = None
     memory: str | None = None  # flat name, for kind "from"
-    path: str | None = None
-    key: str | None = None
-    span: Span | None = None
+    path: str | None = None  # of the file, for kind "checkpoint"
+    keys: tuple[str, ...] = ()  # in it: a memory, or its tensors; none: as the memory is called
+    span: Span | None = None  # of the path for kind "checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """The parameters of a model as one `nn.Module`, drawn from a seed.
 
-Each tensor's first numbers depend only on the seed and its own name, so that adding a memory to
+Each tensor's first numbers depend only on the seed and its own name, or that of the one which it
+starts like, so that adding a memory to
 a spec leaves every other parameter as it was, and both executors start alike. They are drawn in
 float64 and then rounded, so that two dtypes start alike too.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,13 @@ from nestgraph.parameters import ParameterSpec
 
 class Weights(nn.Module):
     """Parameters by their dotted names; `state_dict` keys are the names of the table.
+
+    Args:
+        table: what to build.
+        seed: of the first numbers.
+        dtype: of all.
+        given: first numbers that come from elsewhere, by name.
+        blank: whether all stay without numbers, because others are about to take their place.
 
     Attributes:
         table: what was built, in order.
@@ -30,12 +38,18 @@ class Weights(nn.Module):
         seed: int = 0,
         *,
         dtype: torch.dtype = torch.float32,
+        given: Mapping[str, Tensor] | None = None,
+        blank: bool = False,
     ) -> None:
         super().__init__()
         self.table = tuple(table)
+        known = given or {}
         for spec in self.table:
             *path, leaf = spec.name.split(".")
-            first = draw(spec, seed).to(dtype)
+            if blank:
+                first = torch.empty(spec.shape, dtype=dtype)
+            else:
+                first = (known[spec.name] if spec.name in known else draw(spec, seed)).to(dtype)
             _branch(self, path).register_parameter(leaf, nn.Parameter(first, spec.trained))
 
     def named(self) -> dict[str, nn.Parameter]:
@@ -66,10 +80,12 @@ def draw(spec: ParameterSpec, seed: int) -> Tensor:
             return torch.tensor(terms, dtype=torch.float64)
         case "normal":
             return _normal(spec, seed)
+        case "file":
+            raise AssertionError("read by nestgraph.file_starts")
 
 
 def _normal(spec: ParameterSpec, seed: int) -> Tensor:
-    source = torch.Generator().manual_seed(_stable_hash(seed, spec.name))
+    source = torch.Generator().manual_seed(_stable_hash(seed, spec.like or spec.name))
     return spec.std * torch.randn(spec.shape, generator=source, dtype=torch.float64)
 
 

@@ -215,4 +215,8 @@ class MemoryBuilder:
             return Init(kind=given, span=span)
         if isinstance(given, schema.FromInit):
             self.names.memory(given.memory, "memory", self._span("init", "memory"))
+        if isinstance(given, schema.CheckpointInit):
+            keys = (given.key,) if isinstance(given.key, str) else tuple(given.key or ())
+            place = self._span("init", "path")
+            return Init(kind=given.kind, path=given.path, keys=keys, span=place)
         return Init(**given.model_dump(), span=span)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nestgraph.errors import SpecError
 from nestgraph.fast import fast_memories
+from nestgraph.file_starts import file_starts
 from nestgraph.output import Output
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import ops, task
@@ -33,16 +34,26 @@ class Reference(nn.Module):
         weights: its parameters; the same seed gives a compiled model the same numbers.
     """
 
-    def __init__(self, system: System, seed: int = 0, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self,
+        system: System,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+        *,
+        blank: bool = False,
+    ) -> None:
         """Prepares a system.
 
         Args:
             system: a checked system (`Spec.system`).
             seed: first numbers of the parameters.
             dtype: floating-point type of parameters, flows and states.
+            blank: whether the parameters stay without numbers, because others are about to take
+                their place.
 
         Raises:
-            SpecError: the system asks for something that can't be run yet.
+            SpecError: the system asks for something that can't be run yet, or a file that isn't
+                there.
         """
         super().__init__()
         if refused := unsupported(system):
@@ -50,7 +61,9 @@ class Reference(nn.Module):
         assert system.model is not None, "an optimizer is refused"
         self.system = system
         self.model = system.model
-        self.weights = Weights(parameter_table(system), seed, dtype=dtype)
+        given = {} if blank else file_starts(system)
+        table = parameter_table(system)
+        self.weights = Weights(table, seed, dtype=dtype, given=given, blank=blank)
         blocks = {id(layer.block): layer.block for layer in self.model.layers}
         programs = {key: Program(block, system.clocks) for key, block in blocks.items()}
         self._layers = tuple((layer, programs[id(layer.block)]) for layer in self.model.layers)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.fast import erased_layers
-from nestgraph.parameters import head_widths, state_shapes
+from nestgraph.parameters import TRAINED, head_widths, state_shapes
 from nestgraph.reference import attention, window
 from nestgraph.reference.coefficients import shape
 from nestgraph.reference.nets import Matrices
@@ -125,7 +125,7 @@ def _start(
     drawn = parameters.get(owner, {})
     shapes = state_shapes(memory)
     kind = "learned" if source is not None else memory.init.kind
-    if kind in ("learned", "fixed"):
+    if kind in (*TRAINED, "fixed"):
         parts = [drawn[s.name] for s in shapes]
     elif kind == "identity":
         parts = [_unit(s.shape, like) if s.is_matrix else like.new_zeros(s.shape) for s in shapes]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nestgraph.parameters import state_shapes
+from nestgraph.parameters import TRAINED, state_shapes
 from nestgraph.reference.nets import Function, Matrices, forward, outer
 from nestgraph.reference.state import Learned
 from nestgraph.system import Coefficient, Memory, Rule
@@ -73,7 +73,7 @@ def start(memory: Memory, drawn: Mapping[str, Tensor], like: Matrices) -> Matric
     kind = memory.init.kind
     parts: list[Tensor] = []
     for shape, now in zip(state_shapes(memory), like, strict=True):
-        if kind in ("learned", "fixed"):
+        if kind in (*TRAINED, "fixed"):
             part = drawn[shape.name]
         elif kind == "identity" and shape.is_matrix:
             part = torch.eye(*shape.shape[-2:], dtype=now.dtype, device=now.device)

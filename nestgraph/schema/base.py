@@ -12,8 +12,9 @@ LARGEST_SIZE = 2**31 - 1
 
 Size: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Texts: TypeAlias = Annotated[list[Text], Field(min_length=1)]
 FlowName: TypeAlias = Text
-FlowNames: TypeAlias = Annotated[list[FlowName], Field(min_length=1)]
+FlowNames: TypeAlias = Texts
 
 
 class Closed(BaseModel):

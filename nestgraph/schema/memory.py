@@ -13,6 +13,7 @@ from nestgraph.schema.base import (
     FlowNames,
     Size,
     Text,
+    Texts,
     by_kind,
     by_word,
     shapes,
@@ -254,12 +255,26 @@ class GivenInit(Closed):
     kind: Literal["given"] = Field(description="In optimizers: the parameter itself.")
 
 
-class CheckpointInit(Closed):
-    """A tensor of a file."""
+TensorNames: TypeAlias = Annotated[
+    Annotated[Text, Tag("flow")] | Annotated[Texts, Tag("list")],
+    shapes("a name or a list of names"),
+]
 
-    kind: Literal["checkpoint"] = Field(description="A tensor of a file.")
-    path: Text = Field(description="The file.")
-    key: Text = Field(description="The tensor's name in the file.")
+
+class CheckpointInit(Closed):
+    """As tensors of a file are, and trained from there."""
+
+    kind: Literal["checkpoint"] = Field(
+        description="As tensors of a file are, and trained from there."
+    )
+    path: Text = Field(
+        description="A run folder, a .ckpt, .safetensors or .pt file, seen from the spec."
+    )
+    key: TensorNames | None = Field(
+        None,
+        description="A memory in the file, or a list of its tensors, matrices before biases; "
+        "`<n>` is the number of the layer. Else the name that the memory has here.",
+    )
 
 
 Init: TypeAlias = Annotated[

@@ -121,7 +121,7 @@ def rebuild(file: Path, content: Mapping[str, Any]) -> NestModule:
     """
     from nestgraph.training import compile
 
-    module = compile(spec_of(content))
+    module = compile(spec_of(content), blank=True)
     check_weights(file, module, content)
     module.load_state_dict(content["state_dict"])
     return module

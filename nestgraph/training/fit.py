@@ -95,7 +95,7 @@ def fit(
     file = checkpoint.find_checkpoint(resume) if resume is not None else None
     content = checkpoint.read_checkpoint(file) if file is not None else None
     spec = spec_of_run(spec, content, settings)
-    job = _prepare(spec, file, content)
+    job = _prepare(spec, file, content, blank=weights is not None or file is not None)
     if weights is not None:
         checkpoint.adopt(job.module, weights)
     board = wants_board(folder.home_of(file), tensorboard)
@@ -113,7 +113,7 @@ class _Job:
     done: int  # steps in it
 
 
-def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None) -> _Job:
+def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None, *, blank: bool) -> _Job:
     training, model = spec.system.training, spec.system.model
     if model is None:
         raise InputError(
@@ -134,7 +134,7 @@ def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None) -> _
             f"`{training.data}` holds byte {top}, but the model knows {model.vocab} tokens",
             f"set `model.embed.vocab` to {VOCAB}",
         )
-    module = compile(spec)
+    module = compile(spec, blank=blank)
     if file is not None and content is not None:
         checkpoint.check_weights(file, module, content)
     return _Job(module=module, corpus=corpus, file=file, done=done)

@@ -105,7 +105,8 @@ def stream(
     corpus = load_corpus(spec.system.training.data)
     if max_steps is None and content is not None:
         max_steps = content.get(STREAM, {}).get("limit")
-    job = _Job(spec, corpus, frozen=frozen, max_steps=max_steps)
+    blank = weights is not None or file is not None
+    job = _Job(spec, corpus, frozen=frozen, max_steps=max_steps, blank=blank)
     if weights is not None:
         checkpoint.adopt(job.module, weights)
     if file is not None and content is not None:
@@ -123,9 +124,12 @@ class _Job:
         corpus: the text.
         frozen: whether the outermost level stays as it is.
         max_steps: pieces to read at most.
+        blank: whether a checkpoint's weights are about to take the place of the model's own.
     """
 
-    def __init__(self, spec: Spec, corpus: Corpus, *, frozen: bool, max_steps: int | None) -> None:
+    def __init__(
+        self, spec: Spec, corpus: Corpus, *, frozen: bool, max_steps: int | None, blank: bool
+    ) -> None:
         training = spec.system.training
         self.batches = StreamBatches(corpus.text, rows=training.batch, context=training.context)
         _require(spec, corpus, self.batches)
@@ -134,7 +138,7 @@ class _Job:
         # The schedule is the text's, however much of it is read now.
         spec = with_settings(spec, {"training.steps": len(self.batches)})
         self.spec, self.corpus, self.frozen = spec, corpus, frozen
-        self.module = compile(spec)
+        self.module = compile(spec, blank=blank)
         configured: Any = self.module.configure_optimizers()
         self.optimizer = configured["optimizer"]
         self.schedule = configured["lr_scheduler"]["scheduler"]

@@ -53,7 +53,9 @@ class Surprise:
         if not self._homes:
             return {}
         if self._reference is None:
-            self._reference = Reference(self._system, dtype=torch.float32).to(module.device)
+            self._reference = Reference(self._system, dtype=torch.float32, blank=True).to(
+                module.device
+            )
         own = self._reference.weights.named()
         model: Any = module.model
         for name, weight in model.weights.named().items():

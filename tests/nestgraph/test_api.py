@@ -66,10 +66,10 @@ def test_a_seed_decides_the_first_weights(spec) -> None:
 def test_a_refusal_shows_the_line_that_asks_for_more(tmp_path) -> None:
     path = tmp_path / "later.yaml"
     text = ng.load("deltanet-tiny").resolved_yaml()
-    assert "init: zero" in text
-    path.write_text(text.replace("init: zero", "init: {kind: checkpoint, path: a, key: b}"))
+    assert "net: linear" in text
+    path.write_text(text.replace("net: linear", "net: {kind: mlp, gated: true}"))
     for use in (ng.plan, ng.compile, ng.reference):
-        with pytest.raises(ng.SpecError, match="NG906") as caught:
+        with pytest.raises(ng.SpecError, match="NG902") as caught:
             use(path)
         assert "later.yaml:" in str(caught.value)
         assert "^" in str(caught.value)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from building import SGD, model_of, system_of
 
+from nestgraph.compiler.verification import verify
 from nestgraph.errors import SpecError
 from nestgraph.groups import traits_of
 from nestgraph.parameters import ParameterSpec, hidden_width, parameter_table, state_shapes
 from nestgraph.system import Net
+from nestgraph.weights import Weights
 
 LEVELS = "{chunk: 4 tokens, slow: 5 steps}"
 
@@ -291,3 +294,26 @@ def test_starts_of_vectors_are_numbers_or_evenly_spaced():
 def test_a_decay_starts_at_rates_above_zero():
     with pytest.raises(SpecError, match=r"`init\.0` of node `out` is 0; expected more than 0"):
         table_of("nodes: {out: {op: decay, in: x, init: [0, 2]}}")
+
+
+@pytest.mark.parametrize("init", ["learned", "zero", "identity", "{kind: fixed, std: 0.3}"])
+def test_a_group_on_steps_starts_with_the_numbers_of_the_memory_that_it_starts_as(init):
+    system = model_of(f"""
+        memories:
+          S: {{net: linear, keys: x, values: x, level: chunk, init: {init}}}
+          F: {{net: linear, level: slow, objective: task, init: {{kind: from, memory: S}}}}
+          G: {{like: F, init: {{kind: from, memory: F}}}}
+          H: {{like: F, init: {init}}}
+        nodes:
+          s: {{read: S, query: x}}
+          f: {{read: F, query: x}}
+          g: {{read: G, query: x}}
+          h: {{read: H, query: x}}
+          out: {{op: sum, in: [x, s, f, g, h]}}
+    """)
+    named = Weights(parameter_table(system), seed=3).named()
+    start = named["0.b.S.W0"] if "0.b.S.W0" in named else named["0.b.H.W0"]
+    for name in ("0.b.F.W0", "0.b.G.W0"):
+        assert torch.equal(named[name], start)
+    assert ("zero" in init or "identity" in init) == torch.equal(named["0.b.H.W0"], start)
+    assert verify(system).agrees

@@ -65,7 +65,7 @@ def test_every_refusal_is_at_its_field_and_comes_once_for_a_repeated_block():
         blocks:
           b:
             memories:
-              M: {keys: x, values: x, init: {kind: checkpoint, path: a, key: b}}
+              M: {net: {kind: mlp, gated: true}, keys: x, values: x}
             nodes:
               out: {read: M, query: x}
         model: {embed: {vocab: 5, width: 8}, stack: [{block: b, repeat: 3}]}
@@ -73,4 +73,4 @@ def test_every_refusal_is_at_its_field_and_comes_once_for_a_repeated_block():
 
     refusals = unsupported(spec.system)
 
-    assert [(d.code, d.span.line) for d in refusals if d.span] == [("NG906", 7)]
+    assert [(d.code, d.span.line) for d in refusals if d.span] == [("NG902", 7)]

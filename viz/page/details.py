@@ -10,7 +10,7 @@ from nestgraph.describe import local
 from nestgraph.errors import Span
 from nestgraph.graph import build_graph
 from nestgraph.levels import instances, nested_levels
-from nestgraph.parameters import ParameterSpec, parameter_table, state_shapes
+from nestgraph.parameters import TRAINED, ParameterSpec, parameter_table, state_shapes
 from nestgraph.system import Memory, System
 from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline, op_text, whole
@@ -128,7 +128,7 @@ class Details:
                 f"{memory.key_width or 'none'}, {memory.value_width or 'none'} wide",
             )
         shapes = state_shapes(memory) if memory.value_width is not None else ()
-        if memory.init.kind != "learned":  # else its state is told as a parameter
+        if memory.init.kind not in TRAINED:  # else its state is told as a parameter
             yield from ((f"state {shape.name}", _sizes(shape.shape)) for shape in shapes)
         yield from self._parameters(name)
         yield from self._costs(name)

@@ -46,11 +46,11 @@ def test_a_comparison_that_disagrees_fails(run, write, monkeypatch) -> None:
 
 
 def test_what_no_executor_runs_yet_is_refused_at_its_place(run, write) -> None:
-    path = write("net: linear", "net: linear, init: {kind: checkpoint, path: w.pt, key: M}")
+    path = write("net: linear", "net: {kind: mlp, gated: true}")
     result = run("compile", path)
     assert result.exit_code == 2
     assert f"{path.name}:9:" in result.stderr
-    assert "NG906" in result.stderr
+    assert "NG902" in result.stderr
     assert "^" in result.stderr
 
 

@@ -30,7 +30,7 @@ def test_what_cannot_be_written_is_a_sentence_with_status_2(run, write, out, sai
 
 
 def test_a_spec_that_no_executor_runs_is_drawn(run, write) -> None:
-    path = write("net: linear", "net: linear, init: {kind: checkpoint, path: w.pt, key: M}")
+    path = write("net: linear", "net: {kind: mlp, gated: true}")
     assert run("draw", path, "-o", "out.svg").exit_code == 0
 
 

@@ -96,9 +96,7 @@ def test_vars_and_training_show_the_line_that_they_came_from(run, write) -> None
 
 
 def test_what_nothing_runs_yet_is_named_in_place_of_a_kernel(run, write) -> None:
-    result = run(
-        "show", write("net: linear,", "net: linear, init: {kind: checkpoint, path: a, key: b},")
-    )
+    result = run("show", write("net: linear,", "net: {kind: mlp, gated: true},"))
     assert result.exit_code == 0, result.output
     assert "NG9" in result.stdout.partition("Kernels")[2].partition("Parameters")[0]
 

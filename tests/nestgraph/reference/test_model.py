@@ -261,16 +261,13 @@ model:
 
 
 def test_what_nothing_runs_yet_is_refused_at_its_place():
-    text = EVERYTHING.replace(
-        "keys: k, values: x, rule",
-        "init: {kind: checkpoint, path: a, key: b}, keys: k, values: x, rule",
-    )
+    text = EVERYTHING.replace("residual: true}", "residual: true, gated: true}")
     with pytest.raises(SpecError) as caught:
         Reference(load(text))
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code.startswith("NG9")
     assert diagnostic.span is not None
-    assert diagnostic.span.line == text[: text.index("init:")].count("\n") + 1
+    assert diagnostic.span.line == text[: text.index("gated")].count("\n") + 1
 
 
 def test_memories_stay_on_the_clock_of_their_period(model, tokens):

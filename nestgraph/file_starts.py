@@ -1,0 +1,117 @@
+"""First states that lie in files: `init: {kind: checkpoint}`.
+
+A file is read when parameters are made for the first time. What a checkpoint's weights are about
+to replace needs no file: a run opens and goes on without the one that it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from nestgraph.errors import Diagnostic, InputError, SpecError
+from nestgraph.findings import did_you_mean, listed
+from nestgraph.parameters import StateShape, start_origin, state_shapes
+from nestgraph.settings import SETTING
+from nestgraph.system import Init, Layer, Memory, System
+from nestgraph.tensor_files import read_tensors
+
+LAYER = "<n>"  # in a key: the number of the layer
+
+
+def file_starts(system: System) -> dict[str, Tensor]:
+    """The first numbers of parameters that start as a file says, by their names.
+
+    Args:
+        system: of a model, with its widths known.
+
+    Raises:
+        SpecError: with every file that is missing (NG711) or can't be read (NG712), and every
+            tensor that is not in it or has another shape (NG714).
+    """
+    files: dict[Path, Mapping[str, Tensor] | InputError] = {}
+    found: dict[str, Tensor] = {}
+    problems: list[Diagnostic] = []
+    for layer, memory, origin in _memories(system):
+        path = _path(origin.init)
+        if path not in files:
+            files[path] = _tensors(path)
+        try:
+            for part, tensor in _parts(layer, origin, path, files[path]):
+                found[f"{layer.path}.{memory.name}.{part}"] = tensor
+        except InputError as error:
+            problems += [replace(one, span=origin.init.span) for one in error.diagnostics]
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _memories(system: System) -> Iterator[tuple[Layer, Memory, Memory]]:
+    """Each memory whose parameters start as a file says, and the one that names the file."""
+    for layer in system.model.layers if system.model else ():
+        for memory in layer.block.memories.values():
+            origin = start_origin(layer.block, memory)
+            if origin.init.kind == "checkpoint":
+                yield layer, memory, origin
+
+
+def _path(init: Init) -> Path:
+    """The file, seen from the spec that names it; from here where `--set` does."""
+    assert init.path is not None
+    if init.span is None or init.span.file.startswith(SETTING):
+        return Path(init.path)
+    return Path(init.span.file).parent / init.path
+
+
+def _tensors(path: Path) -> Mapping[str, Tensor] | InputError:
+    """Those of a file, or why there are none: many memories may ask for it."""
+    try:
+        return read_tensors(path)
+    except InputError as error:
+        return error
+
+
+def _parts(
+    layer: Layer, memory: Memory, path: Path, tensors: Mapping[str, Tensor] | InputError
+) -> Iterator[tuple[str, Tensor]]:
+    """Short names of a memory's parameters, and what they start as."""
+    if isinstance(tensors, InputError):
+        raise tensors
+    shapes = state_shapes(memory)
+    for shape, name in zip(shapes, _names(layer, memory, shapes, tensors), strict=True):
+        if name not in tensors:
+            hint = did_you_mean(name, tensors)
+            raise InputError("NG714", f"`{path}` holds no tensor `{name}`", hint)
+        tensor = tensors[name]
+        if tuple(tensor.shape) not in (shape.shape, _single(shape)):
+            raise InputError(
+                "NG714",
+                f"`{name}` of `{path}` has shape {tuple(tensor.shape)}; `{memory.name}` starts"
+                f" with {shape.shape}: heads, out, in",
+            )
+        yield shape.name, tensor.reshape(shape.shape)
+
+
+def _names(
+    layer: Layer, memory: Memory, shapes: tuple[StateShape, ...], tensors: Mapping[str, Tensor]
+) -> list[str]:
+    keys = [key.replace(LAYER, layer.path.partition(".")[0]) for key in memory.init.keys]
+    if len(keys) > 1 and len(keys) != len(shapes):
+        parts = listed(shape.name for shape in shapes)
+        raise InputError(
+            "NG714",
+            f"`key` names {len(keys)} tensors, and `{memory.name}` consists of {len(shapes)}",
+            f"name one for each of {parts}",
+        )
+    if len(keys) > 1 or (keys and len(shapes) == 1 and keys[0] in tensors):
+        return keys
+    start = keys[0] if keys else f"{layer.path}.{memory.name}"
+    return [f"{start}.{shape.name}" for shape in shapes]
+
+
+def _single(shape: StateShape) -> tuple[int, ...]:
+    """The shape in a file that knows no heads, where there is one."""
+    return shape.shape[1:] if shape.shape[0] == 1 else shape.shape
