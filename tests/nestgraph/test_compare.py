@@ -250,7 +250,7 @@ MEMORIES: list[dict[str, object]] = [
     {"objective": Objective(kind="l2", window=3)},
     {"init": Init(kind="zero")},
     {"init": Init(kind="learned", std=0.5)},
-    {"init": Init(kind="checkpoint", path="a", key="b")},
+    {"init": Init(kind="checkpoint", path="a", keys=("b",))},
     {"reset": Clock(name="long", unit="tokens", period=16)},
     {"gradient": "none"},
 ]
