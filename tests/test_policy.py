@@ -34,7 +34,10 @@ PUBLIC = {
     "plan",
     "reference",
 }
-RUNTIME = {"api", "cli", "data", "ops", "output", "reference", "training", "weights"}
+RUNTIME = {
+    *("api", "cli", "data", "file_starts", "ops", "output", "reference", "tensor_files"),
+    *("training", "weights"),
+}
 """Parts of `nestgraph` that may import torch, at the top of a file or in a function."""
 
 
