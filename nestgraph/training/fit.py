@@ -22,6 +22,7 @@ from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.callbacks import Keeper, Lines, Metrics, Times
 from nestgraph.training.checkpoint_io import AtomicCheckpointIO
+from nestgraph.training.crowd import crowd
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.module import NestModule
 from nestgraph.training.options import refuse_for_now, spec_of_run, wished
@@ -158,6 +159,8 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
     picture = folder.draw_levels(place, spec)
     board = Board(place, spec, after=job.done) if tensorboard else None
     console.print(report.opening(spec, job.corpus, place), **PLAIN)
+    if note := crowd():
+        console.print(note, **PLAIN)
     with Interruption() as interruption, _quiet():
         trainer = _trainer(place, job.module, console, interruption, board)
         try:

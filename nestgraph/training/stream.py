@@ -30,6 +30,7 @@ from nestgraph.fast import fast_memories
 from nestgraph.spec import Spec
 from nestgraph.training import checkpoint, compile, folder, states
 from nestgraph.training.board import Board, wants_board
+from nestgraph.training.crowd import crowd
 from nestgraph.training.files import replace_file
 from nestgraph.training.fit import PLAIN
 from nestgraph.training.interruption import Interruption, TrainingStopped
@@ -188,6 +189,8 @@ class _Job:
         """Reads to the end, or until somebody stops it."""
         began, first = time.monotonic(), self.step
         console.print(self._opening(place), **PLAIN)
+        if note := crowd():
+            console.print(note, **PLAIN)
         metrics: MetricsFile | None = None
         board = Board(place, self.spec, after=self.step) if self.tensorboard else None
         pace = Pace(self.steps)
