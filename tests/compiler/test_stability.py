@@ -83,17 +83,25 @@ def loss_on_repeats(model: CompiledModel, source: torch.Generator, rows: int = 1
 
 
 def trained(steps: int, **variables: object) -> float:
-    """Loss on fresh texts of a Hope trained to repeat what it reads."""
+    """Loss on fresh texts of a Hope trained to repeat what it reads.
+
+    At five times its usual learning rate a memory now and then overflows in one row; the step is
+    then skipped, as `train` does.
+    """
     overrides = {f"vars.{key}": value for key, value in (TASK | variables).items()}
     system = load("hope-tiny", set=overrides).system
     model, source = compile_model(system, seed=0), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.99), weight_decay=0)
+    skipped = 0
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 5e-3 * min(1, (step + 1) / 30)
         optimizer.zero_grad()
         loss_on_repeats(model, source).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        if torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).isfinite():
+            optimizer.step()
+        else:
+            skipped += 1
+    assert skipped <= steps // 100
     with torch.no_grad():
         return float(loss_on_repeats(model, source, rows=256))
 
