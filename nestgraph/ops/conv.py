@@ -22,7 +22,7 @@ from nestgraph.ops.layout import runs
 from nestgraph.ops.norms import EPS, l2_norm
 
 BLOCK = 1 << 16
-"""Numbers of a block; a few times as many fill a cache of 2 MB."""
+"""Numbers of a block for each thread; a few times as many fill a cache of 2 MB."""
 
 
 def causal_conv(
@@ -99,7 +99,7 @@ def _blocks(x: Tensor, tail: Tensor) -> Iterator[tuple[int, Tensor]]:
     batch, time, width = x.shape
     past, long = tail.shape[1], time
     if x.device.type == "cpu":
-        long = max(past, 1, BLOCK // max(1, batch * width))
+        long = max(past, 1, BLOCK * torch.get_num_threads() // max(1, batch * width))
     for begin in range(0, time, long):
         end = min(begin + long, time)
         if begin >= past:

@@ -35,7 +35,8 @@ from nestgraph.ops.triangular import plain_inverse
 
 At = Literal["after", "before"]
 BLOCK = 1 << 17
-"""Numbers of keys and values in a block; with what is made of them they fill a cache of 2 MB."""
+"""Numbers of keys and values in a block, for each thread that works on it; with what is made of
+them they fill a cache of 2 MB."""
 
 
 class Paces(NamedTuple):
@@ -77,7 +78,8 @@ class Shape(NamedTuple):
         if keys.device.type != "cpu":
             return max(1, keys.shape[2] // self.size)
         rows = self.batch * self.heads * self.size * self.many
-        return max(1, BLOCK // (rows * (keys.shape[-1] + values.shape[-1])))
+        most = BLOCK * torch.get_num_threads()
+        return max(1, most // (rows * (keys.shape[-1] + values.shape[-1])))
 
 
 def filled(shape: Shape, x: Tensor, value: float = 0.0) -> Tensor:
