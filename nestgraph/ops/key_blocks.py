@@ -8,7 +8,7 @@ are measured against the start,
 and nothing fades within the chunk any more. From the state A before it, with M the products of
 rows [X̂; Q̂] and columns [Ȳ; Z̄] where the column's event comes first,
 
-    U = (I + M_xy)^-1 (w - M_xz V - X̂ Aᵀ)
+    U = (I + M_xy)^-1 (w - M_xz V) - W Aᵀ,   W = (I + M_xy)^-1 X̂
     A' = (A + Uᵀ Ȳ + Vᵀ Z̄) diag(F_C),   answers = Q̂ Aᵀ + M_qy U + M_qz V
 
 What no state is in is worked out for a block of chunks at once, as in `delta_blocks`. 1 / F must
@@ -18,9 +18,9 @@ Legend: G = B·H groups, N chunks of C positions, p pulls, f writes and r reads 
 width, E value width; m chunks of a block. Rows are C·p pulls, then C·r reads; columns C·p pulls,
 then C·f writes.
 FLOPs a chunk and group: 2 C² (p + r)(p + f) D for M, (C p)³/3 for the inverse, 2 C² p (p + f) E
-for U, 2 C (p + r) D E and 2 C (p + f) D E with the state, 2 C² r (p + f) E for the answers; twice
-that and M once more backward. Bytes, in float32: every flow and its gradient pass once each way;
-kept are 4 C (p + f) E (U and V), 4 C² p² (inverses) and 4 D E (states).
+for U, 2 C² p² D for W, 2 C (p + r) D E and 2 C (p + f) D E with the state, 2 C² r (p + f) E for the
+answers; twice that and M once more backward. Bytes, in float32: every flow and its gradient pass
+once each way; kept are 4 C (p + f) E (U and V), 4 C p D (W), 4 C² p² (inverses) and 4 D E (states).
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ class _KeyBlocks(torch.autograd.Function):
     def backward(ctx: Any, d_last: Tensor, *d_answers: Tensor) -> tuple[Any, ...]:
         from nestgraph.ops.key_blocks_back import back  # which needs what is here
 
-        *flows, moved, inverses, states, last = ctx.saved_tensors
+        *flows, moved, pulls, inverses, states, last = ctx.saved_tensors
         parts = Flows.of(ctx.shape, ctx.moments, flows)
-        kept, needs = Kept(moved, inverses, states), ctx.needs_input_grad[3:]
+        kept, needs = Kept(moved, pulls, inverses, states), ctx.needs_input_grad[3:]
         d_first, d_flows = back(parts, kept, last, (d_last, d_answers), needs)
         return (None, None, d_first, *d_flows)
 
@@ -113,11 +113,13 @@ class Kept(NamedTuple):
 
     Attributes:
         moved: U, then V, (N, G, C·(p + f), E).
+        pulls: W, (N, G, C·p, D).
         inverses: (N, G, C·p, C·p).
         states: A before each chunk, (N, G, E, D).
     """
 
     moved: Tensor
+    pulls: Tensor
     inverses: Tensor
     states: Tensor
 
@@ -178,6 +180,7 @@ class Flows(NamedTuple):
         new = self.alpha.new_empty
         return Kept(
             new(chunks, groups, size * (pulls + writes), high),
+            new(chunks, groups, size * pulls, width),
             new(chunks, groups, size * pulls, size * pulls),
             new(chunks, groups, high, width),
         )
@@ -191,20 +194,17 @@ class Flows(NamedTuple):
         columns = alpha.new_empty(len(alpha), size * (pulls + writes), alpha.shape[-1])
         start, inverse = earlier(fade, 1.0), fade.reciprocal()
         scale = gathered(self.rates, part).view(len(alpha), size, pulls, 1) * start.unsqueeze(2)
-        split = (size * pulls, size * asked), (size * pulls, size * writes)
-        x, q = rows.split(split[0], 1)
-        y, z = columns.split(split[1], 1)
-        for target, flow, factor in (
-            (x, self.pulled, scale),
-            (y, self.pull_keys, inverse.unsqueeze(2)),
-            (z, self.write_keys, inverse.unsqueeze(2)),
-        ):
-            wide = target.view(len(alpha), size, -1, alpha.shape[-1])
-            torch.mul(gathered(flow, part).view(wide.shape), factor, out=wide)
-        answered = q.view(len(alpha), asked, size, alpha.shape[-1])
-        for index, (query, at) in enumerate(zip(self.queries, self.moments, strict=True)):
-            factor = fade if at == "after" else start
-            torch.mul(gathered(query, part), factor, out=answered[:, index])
+        x, *q = rows.split((size * pulls, *[size] * asked), 1)
+        y, z = columns.split((size * pulls, size * writes), 1)
+        whole = [
+            (x, self.pulled, scale.flatten(1, 2)),
+            (y, self.pull_keys, inverse),
+            (z, self.write_keys, inverse),
+        ]
+        for target, query, at in zip(q, self.queries, self.moments, strict=True):
+            whole.append((target, query.unsqueeze(-2), fade if at == "after" else start))
+        for target, flow, factor in whole:
+            torch.mul(flow[part], self.shape.over(factor), out=self.shape.over(target))
         met = (rows @ columns.mT).mul_(self.mask)
         values = gathered(self.pull_values, part), gathered(self.write_values, part)
         return Block(self.counts, size, rows, columns, met, values, (alpha, fade, start, scale))
@@ -252,20 +252,20 @@ def _forward(block: Block, kept: Kept, part: slice, last: Tensor) -> Tensor:
     told, free = block.values
     flat[:, pulls:] = free
     if pulls:
-        flat[:, :pulls] = torch.baddbmm(told, block.met[:, :pulls, pulls:], free, alpha=-1)
-        solved = plain_inverse(block.met[:, :pulls, :pulls].contiguous())
-        kept.inverses[part] = solved.view_as(kept.inverses[part])
+        inverse = plain_inverse(block.met[:, :pulls, :pulls].contiguous())
+        kept.inverses[part] = inverse.view_as(kept.inverses[part])
+        fed = torch.baddbmm(told, block.met[:, :pulls, pulls:], free, alpha=-1)
+        flat[:, :pulls] = inverse @ fed
+        torch.bmm(inverse, block.rows[:, :pulls], out=kept.pulls[part].flatten(0, 1))
     chunks = (len(moved), moved.shape[1])
-    rows, columns = block.rows.unflatten(0, chunks), block.columns.unflatten(0, chunks)
     ends = block.fades[1][:, -1:].unflatten(0, chunks)
     places = [*kept.states[part.start : part.stop + 1].unbind()]
     places += [] if len(places) > len(moved) else [last]
-    each = (moved, rows[:, :, :pulls], columns, kept.inverses[part], ends)
+    each = (moved, moved[:, :, :pulls], kept.pulls[part], block.columns.unflatten(0, chunks), ends)
     steps = zip(places, places[1:], *(x.unbind() for x in each), strict=False)
-    for state, after, u, x, column, inverse, end in steps:
+    for state, after, u, pulling, pull, column, end in steps:
         if pulls:
-            right = torch.baddbmm(u[:, :pulls], x, state.mT, alpha=-1)
-            u[:, :pulls] = inverse @ right
+            pulling.copy_(torch.baddbmm(pulling, pull, state.mT, alpha=-1))
         torch.baddbmm(state, u.mT, column, out=after).mul_(end)
     asked = block.rows[:, pulls:] @ states.flatten(0, 1).mT
     add_product(asked, block.met[:, pulls:], flat)

@@ -3,7 +3,7 @@
 With D' the gradient of the state behind a chunk, D̄ = D' diag(F_C), and everything else as there:
 
     d[U; V] = M_qᵀ dY + [Ȳ; Z̄] D̄ᵀ,   dR = (I + M_xy)^-ᵀ dU,   dV = .. - M_xzᵀ dR,   dw = dR
-    D = D̄ + dYᵀ Q̂ - dRᵀ X̂
+    D = D̄ + dYᵀ Q̂ - dUᵀ W
     dM = [-dR; dY] [U; V]ᵀ where M isn't zero
     d[X̂; Q̂] = dM [Ȳ; Z̄] + [-dR; dY] A,   d[Ȳ; Z̄] = dMᵀ [X̂; Q̂] + [U; V] D̄
 
@@ -65,10 +65,10 @@ class _Way:
     """The way back through one block."""
 
     def __init__(self, block: Block, kept: Kept, part: slice, d_found: Sequence[Tensor]) -> None:
-        self.block, self.inverses = block, kept.inverses[part]
+        self.block, self.pulls, self.inverses = block, kept.pulls[part], kept.inverses[part]
         self.moved, self.states = kept.moved[part], kept.states[part]
         pulls, flat = block.pulls, self.moved.flatten(0, 1)
-        # [-dR; dY]: the first rows are filled on the way.
+        # [-dR; dY]: the first rows are filled behind the way.
         self.d_out = flat.new_empty(len(flat), block.rows.shape[1], flat.shape[-1])
         for index, d_y in enumerate(d_found):
             at = pulls + index * block.size
@@ -81,30 +81,33 @@ class _Way:
         """Chunk by chunk; the gradient of the state before the block."""
         block, pulls = self.block, self.block.pulls
         chunks = self.moved.shape[:2]
-        self.d_after = torch.empty_like(self.states)  # D'
+        places = self.states.new_empty(len(self.states) + 1, *self.states.shape[1:])
+        places[-1] = d_state
+        self.d_after = places[1:]  # D'
         self.faded = torch.empty_like(self.states)  # D̄
+        d_moved = self.d_moved.unflatten(0, chunks)
         each = (
             self.d_start,
+            places[:-1],
             self.d_after,
             self.faded,
-            self.d_moved.unflatten(0, chunks),
-            self.d_out.unflatten(0, chunks)[:, :, :pulls],
-            block.rows.unflatten(0, chunks)[:, :, :pulls],
+            d_moved,
+            d_moved[:, :, :pulls],
+            self.pulls,
             block.columns.unflatten(0, chunks),
-            self.inverses.mT,
             block.fades[1][:, -1:].unflatten(0, chunks),
         )
         steps = list(zip(*(x.unbind() for x in each), strict=True))
-        for start, after, faded, d_moved, d_out, x, column, inverse, end in reversed(steps):
-            after.copy_(d_state)
+        for start, before, after, faded, d_chunk, d_pulling, pull, column, end in reversed(steps):
             torch.mul(after, end, out=faded)
-            add_product(d_moved, column, faded.mT)
-            d_state = start.add_(faded)
+            add_product(d_chunk, column, faded.mT)
+            torch.add(start, faded, out=before)
             if pulls:
-                d_right = (inverse @ d_moved[:, :pulls]).neg_()
-                d_out.copy_(d_right)
-                add_product(d_state, d_right.mT, x)
-        return d_state
+                add_product(before, d_pulling.mT, pull, alpha=-1)
+        if pulls:
+            d_right = self.inverses.flatten(0, 1).mT @ self.d_moved[:, :pulls]
+            torch.neg(d_right, out=self.d_out[:, :pulls])
+        return places[0]
 
     def gradients(
         self, flows: Flows, part: slice, after: Tensor, needs: Sequence[bool]
@@ -117,8 +120,9 @@ class _Way:
         d_rows = torch.baddbmm(self.d_out @ self.states.flatten(0, 1), d_met, block.columns)
         d_columns = torch.baddbmm(moved @ faded, d_met.mT, block.rows)
         d_values = self.d_moved[:, pulls:]
-        if pulls:
-            add_product(d_values, block.met[:, :pulls, pulls:].mT, self.d_out[:, :pulls])
+        if pulls:  # into a new one: products into a part of another go one by one
+            d_right = self.d_out[:, :pulls]
+            d_values = torch.baddbmm(d_values, block.met[:, :pulls, pulls:].mT, d_right)
         d_told = self.d_out[:, :pulls].neg() if needs[4] else None
         d_fade = self._d_fade(flows.moments, block.rows * d_rows, block.columns * d_columns)
         d_fade[:, -1] += (self.d_after * after).sum(-2).flatten(0, 1)
