@@ -92,8 +92,9 @@ class _KeyBlocks(torch.autograd.Function):
             found = _forward(parts, kept, part, last)
             for target, y in zip(targets, found.unbind(2), strict=True):
                 target[part] = y.view(target[part].shape)
-        ctx.shape, ctx.moments = shape, moments
-        ctx.save_for_backward(*flows, *kept, last)
+        # Of the flows behind c the backward asks for no more than their sizes.
+        ctx.shape, ctx.moments, ctx.sizes = shape, moments, [x.shape for x in flows[3:]]
+        ctx.save_for_backward(*flows[:3], *kept, last)
         return (last.view(first.shape), *answers)
 
     @staticmethod
@@ -102,7 +103,8 @@ class _KeyBlocks(torch.autograd.Function):
         from nestgraph.ops.key_blocks_back import back  # which needs what is here
 
         *saved, last = ctx.saved_tensors
-        flows, kept = saved[: -len(Kept._fields)], Kept(*saved[-len(Kept._fields) :])
+        flows, kept = saved[:3], Kept(*saved[3:])
+        flows += [last.new_empty(()).expand(size) for size in ctx.sizes]
         parts, needs = Flows.of(ctx.shape, ctx.moments, flows), ctx.needs_input_grad[3:]
         d_first, d_flows = back(parts, kept, last, (d_last, d_answers), needs)
         return (None, None, d_first, *d_flows)
