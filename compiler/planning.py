@@ -164,6 +164,9 @@ def _fusions(function: Function) -> Iterator[str]:
         taken = [what for key, what in (("silu", "SiLU"), ("unit", "l2 norm")) if op.attrs.get(key)]
         if taken:
             yield f"`{op.name}`: a convolution and its {' and '.join(taken)} in one"
+    for op in function.of_kind("rms_norm"):
+        if op.attrs.get("gate"):
+            yield f"`{op.name}`: an RMS norm and its SiLU gate in one"
     for op in function.of_kind("write"):
         if "decay" in op.attrs:
             yield f"`{op.text('decay')}` into the scan of {op.inputs[0]}, which never keeps it"

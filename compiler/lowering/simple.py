@@ -98,9 +98,11 @@ def conv(writer: FunctionWriter, op: Op) -> None:
 
 @emits("rms_norm")
 def rms_norm(writer: FunctionWriter, op: Op) -> None:
-    """Root-mean-square norm within each head's run."""
+    """Root-mean-square norm within each head's run, and the gate that it took on."""
     gain, heads = parameter(writer, op, "gain"), op.integer("heads", 1)
-    writer.assign(op, f"ops.rms_norm({writer.flow(op.inputs[0])}, {gain}, {heads})")
+    flow, *gate = (writer.flow(name) for name in op.inputs)
+    name = "gated_norm" if gate else "rms_norm"
+    writer.assign(op, f"ops.{name}({', '.join((flow, gain, *gate, str(heads)))})")
 
 
 @emits("layer_norm")

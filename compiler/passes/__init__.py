@@ -5,6 +5,7 @@ from __future__ import annotations
 from nestgraph.compiler.passes.clocks import Clocks
 from nestgraph.compiler.passes.fold_decay import FoldDecay
 from nestgraph.compiler.passes.fuse_convs import FuseConvs
+from nestgraph.compiler.passes.fuse_gates import FuseGates
 from nestgraph.compiler.passes.merge_linears import MergeLinears
 from nestgraph.compiler.passes.schedule import Schedule
 from nestgraph.compiler.passes.select import Select
@@ -19,5 +20,6 @@ PASSES: tuple[Pass, ...] = (
     Schedule(),
     MergeLinears(),
     FuseConvs(),
+    FuseGates(),
 )
 PASS_NAMES: tuple[str, ...] = tuple(step.name for step in PASSES)

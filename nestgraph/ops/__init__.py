@@ -24,6 +24,7 @@ from nestgraph.ops.fast_net import (
     with_grams,
 )
 from nestgraph.ops.form import Form, State
+from nestgraph.ops.gates import gated_norm
 from nestgraph.ops.gathered import Gathered, Products, Slope
 from nestgraph.ops.heads import (
     decay,
@@ -83,6 +84,7 @@ __all__ = [
     "first_state",
     "forget",
     "fresh",
+    "gated_norm",
     "implicit_rate",
     "l2_norm",
     "last_rate",

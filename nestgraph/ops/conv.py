@@ -2,11 +2,12 @@
 
 A few taps are a few shifted products; general convolutions spend ten times that on a CPU, most of
 it on turning the layout around. Time is taken a block at a time, so that all passes but the first
-and the last find their numbers in the cache, and the backward works out again what lies between.
+and the last find their numbers in the cache.
 
 Legend: B batch, T time, W channels, K taps, d channels of a head.
-FLOPs a channel and token: 2 K, about 10 for the SiLU and 4 for the norm; three times that backward.
-Bytes in main memory: inputs and outputs once, both ways; kept are the inputs alone.
+FLOPs a channel and token: 2 K, about 10 for the SiLU and 4 for the norm; twice that backward.
+Bytes in main memory: inputs and outputs once, both ways; kept are the inputs, what the SiLU saw,
+and behind a norm its outputs and a number a head.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from nestgraph.ops.layout import runs
 from nestgraph.ops.norms import EPS, l2_norm
 
 BLOCK = 1 << 16
-"""Numbers of a block; a few times as many fill a cache of 2 MB."""
+"""Numbers of a block for each thread; a few times as many fill a cache of 2 MB."""
 
 
 def causal_conv(
@@ -52,22 +53,25 @@ def causal_conv(
 class _Taps(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, tail: Tensor, silu: bool, unit: int) -> Tensor:
-        ctx.save_for_backward(x, weight, tail)
-        ctx.silu, ctx.unit = silu, unit
         taps, y = weight.mT.contiguous().unbind(0), x.new_empty(x.shape)
+        z = x.new_empty(x.shape) if silu else y
+        scale = x.new_empty(*x.shape[:2], unit, 1)
         for begin, seen in _blocks(x, tail):
-            target = y[:, begin : begin + seen.shape[1] - tail.shape[1]]
-            _mix(seen, taps, target)
+            part = slice(begin, begin + seen.shape[1] - tail.shape[1])
+            mixed = _mix(seen, taps, z[:, part])
             if silu:
-                F.silu(target, inplace=True)
+                torch.ops.aten.silu.out(mixed, out=y[:, part])
             if unit:
-                heads = runs(target, unit)
-                heads.mul_(_scale(heads))
+                heads = runs(y[:, part], unit)
+                scale[:, part] = _scale(heads)
+                heads.mul_(scale[:, part])
+        ctx.silu, ctx.unit = silu, unit
+        ctx.save_for_backward(x, weight, tail, scale, z if silu else None, y if unit else None)
         return y
 
     @staticmethod
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, tail = ctx.saved_tensors
+        x, weight, tail, scale, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():  # gradients of this gradient are wanted: step by step
             with torch.enable_grad():
                 y = _plain(x, weight, tail, ctx.silu, ctx.unit)
@@ -84,7 +88,9 @@ class _Taps(torch.autograd.Function):
         d_taps = weight.new_zeros(len(taps), weight.shape[0])
         for begin, seen in _blocks(x, tail):
             time = seen.shape[1] - past
-            d_z = _back(seen, taps, d_y[:, begin : begin + time], ctx.silu, ctx.unit)
+            part = slice(begin, begin + time)
+            mixed, normed = (None if flow is None else flow[:, part] for flow in kept)
+            d_z = _back(d_y[:, part], mixed, normed, scale[:, part])
             # Rows behind those of the last block are new: the last tap is written, not added.
             torch.mul(d_z, taps[-1], out=d_seen[:, begin + past : begin + past + time])
             for shift, tap in enumerate(taps[:-1]):
@@ -99,7 +105,7 @@ def _blocks(x: Tensor, tail: Tensor) -> Iterator[tuple[int, Tensor]]:
     batch, time, width = x.shape
     past, long = tail.shape[1], time
     if x.device.type == "cpu":
-        long = max(past, 1, BLOCK // max(1, batch * width))
+        long = max(past, 1, BLOCK * torch.get_num_threads() // max(1, batch * width))
     for begin in range(0, time, long):
         end = min(begin + long, time)
         if begin >= past:
@@ -121,18 +127,14 @@ def _scale(heads: Tensor) -> Tensor:
     return (heads * heads).sum(-1, keepdim=True).add_(EPS).rsqrt_()
 
 
-def _back(seen: Tensor, taps: tuple[Tensor, ...], d_y: Tensor, silu: bool, unit: int) -> Tensor:
-    """The gradient of the mix of taps."""
-    if not (silu or unit):
-        return d_y
-    z = _mix(seen, taps, d_y.new_empty(d_y.shape))
-    if unit:
-        heads = runs(F.silu(z) if silu else z, unit)
-        scale = _scale(heads)
-        long, d_heads = heads * scale, runs(d_y.contiguous(), unit)
+def _back(d_y: Tensor, z: Tensor | None, y: Tensor | None, scale: Tensor) -> Tensor:
+    """The gradient of the mix of taps, from what the SiLU saw and what the norm made."""
+    if y is not None:
+        unit = scale.shape[2]
+        long, d_heads = runs(y, unit), runs(d_y.contiguous(), unit)
         along = (d_heads * long).sum(-1, keepdim=True)
         d_y = torch.addcmul(d_heads, long, along, value=-1).mul_(scale).flatten(-2)
-    if not silu:
+    if z is None:
         return d_y
     back: Tensor = torch.ops.aten.silu_backward(d_y, z)
     return back

@@ -2,22 +2,22 @@
 
 From the state A before a chunk, with K, V, Q of its positions, c the pull and η' = η scale:
 
-    U = (I + L)^-1 (η' V - c b_prev K Aᵀ),   L = c (P_prev ∘ K Kᵀ)
+    U = (I + L)^-1 η' V - W Aᵀ,   W = (I + L)^-1 (c b_prev K),   L = c (P_prev ∘ K Kᵀ)
     A' = b_C A + Uᵀ P_C K
     Y = b Q Aᵀ + (P ∘ Q Kᵀ) U
 
 where P and b are what is left of an event and of the start (`_prev`: one position earlier).
 Without c, U is η' V. What no state is in is worked out for a *block* of chunks at once; then the
-chunks of the block follow one another. The backward walks the blocks the other way, keeps U, the
+chunks of the block follow one another. The backward walks the blocks the other way, finds U, W, the
 inverses and the states, and works the rest out again.
 
 Legend: G = B·H groups, N chunks of C positions, n events a position, R = C·n, D key width,
 E value width; m chunks of a block. Chunks are the first axis, so that one chunk of all groups is
 one batch of products; flows are read from, and answers written to, (B, T, H, width) as they lie.
-FLOPs a chunk and group: 2 R² D for K Kᵀ, R³/3 for the inverse, 2 R² E for U; 4 R D E for U and
-A'; a read takes 2 C R (D + E) + 2 C D E. Twice all that backward, and K Kᵀ, Q Kᵀ once more.
-Bytes, in float32: every flow and its gradient pass once each way; kept are 4 R E (U), 4 R²
-(inverses) and 4 D E (states).
+FLOPs a chunk and group: 2 R² D for K Kᵀ, R³/3 for the inverse, 2 R² (D + E) for U and W; 4 R D E
+for U and A'; a read takes 2 C R (D + E) + 2 C D E. Twice all that backward, and K Kᵀ, Q Kᵀ once
+more. Bytes, in float32: every flow and its gradient pass once each way; kept are 4 R E (U), 4 R D
+(W), 4 R² (inverses) and 4 D E (states).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from nestgraph.ops.triangular import plain_inverse
 
 At = Literal["after", "before"]
 BLOCK = 1 << 17
-"""Numbers of keys and values in a block; with what is made of them they fill a cache of 2 MB."""
+"""Numbers of keys and values in a block, for each thread that works on it; with what is made of
+them they fill a cache of 2 MB."""
 
 
 class Paces(NamedTuple):
@@ -67,6 +68,11 @@ class Shape(NamedTuple):
         chunks: Tensor = x.unflatten(2, (-1, self.size)).movedim(2, 0)
         return chunks
 
+    def over(self, x: Tensor) -> Tensor:
+        """Rows of chunks (m·G, R, width) as a view over a flow's (m, B, H, C, n, width)."""
+        chunks = len(x) // (self.batch * self.heads)
+        return x.view(chunks, self.batch, self.heads, self.size, -1, x.shape[-1])
+
     def like(self, x: Tensor) -> Tensor:
         """An empty flow with the heads of a position side by side."""
         order = (0, 2, 1, *range(3, x.dim()))
@@ -77,7 +83,8 @@ class Shape(NamedTuple):
         if keys.device.type != "cpu":
             return max(1, keys.shape[2] // self.size)
         rows = self.batch * self.heads * self.size * self.many
-        return max(1, BLOCK // (rows * (keys.shape[-1] + values.shape[-1])))
+        most = BLOCK * torch.get_num_threads()
+        return max(1, most // (rows * (keys.shape[-1] + values.shape[-1])))
 
 
 def filled(shape: Shape, x: Tensor, value: float = 0.0) -> Tensor:
@@ -208,7 +215,7 @@ class _DeltaBlocks(torch.autograd.Function):
         from nestgraph.ops.delta_blocks_back import Backward  # which needs what is above
 
         keys, values, rate, pull, events, whole, *rest = ctx.saved_tensors
-        kept, queries = Kept(*rest[:3]), rest[3:]
+        kept, queries = Kept(*rest[:4]), rest[4:]
         backward = Backward(
             ctx.shape,
             ctx.moments,
@@ -228,11 +235,13 @@ class Kept(NamedTuple):
 
     Attributes:
         moved: U, (N, G, R, E).
-        inverses: (N, G, R, R), or None without a pull.
+        pulls: W (N, G, R, D), or None without a pull.
+        inverses: (I + L)^-1 (N, G, R, R), or None.
         states: A before each chunk, (N, G, E, D).
     """
 
     moved: Tensor
+    pulls: Tensor | None
     inverses: Tensor | None
     states: Tensor
 
@@ -258,6 +267,7 @@ class _Forward:
         new = keys.new_empty
         self.kept = Kept(
             new(chunks, groups, rows, high),
+            None if paces.pull is None else new(chunks, groups, rows, width),
             None if paces.pull is None else new(chunks, groups, rows, rows),
             new(chunks, groups, high, width),
         )
@@ -277,15 +287,12 @@ class _Forward:
         left = left_of(self.paces, part, self.shape.many)
         keys = gathered(self.keys, part)
         moved = self.kept.moved[part]
-        torch.mul(gathered(self.values, part).view(moved.shape), self.paces.rate[part], out=moved)
-        ends = (keys * left.end).view(*moved.shape[:3], -1)
-        pulled = None
-        if self.paces.pull is not None and self.kept.inverses is not None:
-            pull = self.paces.pull[part].flatten(0, 1)
-            lower = (keys @ keys.mT).mul_(left.met[0]).mul_(pull)
-            self.kept.inverses[part].copy_(plain_inverse(lower).view_as(self.kept.inverses[part]))
-            pulled = (keys * scaled(pull, left.met[1])).view(ends.shape)
-        self._walk(part, ends, pulled, left.whole, last)
+        fed = (moved if self.paces.pull is None else torch.empty_like(moved)).flatten(0, 1)
+        over, rate = self.shape.over, self.paces.rate[part].flatten(0, 1)
+        torch.mul(self.values[part], over(rate), out=over(fed))
+        if self.paces.pull is not None:
+            self._solve(part, left, keys, fed)
+        self._walk(part, (keys * left.end).view(*moved.shape[:3], -1), left.whole, last)
         states = self.kept.states[part].flatten(0, 1)
         for query, target, at in zip(self.queries, self.targets, self.moments, strict=True):
             fades, start = left.after if at == "after" else left.before
@@ -295,21 +302,29 @@ class _Forward:
             add_product(found, scaled(asked, start), states.mT)
             target[part] = found.view(target[part].shape)
 
-    def _walk(
-        self, part: slice, ends: Tensor, pulled: Tensor | None, whole: Tensor | None, last: Tensor
-    ) -> None:
+    def _solve(self, part: slice, left: Left, keys: Tensor, fed: Tensor) -> None:
+        """The inverses, W, and U as it would be from an empty state."""
+        assert self.paces.pull is not None
+        assert self.kept.pulls is not None
+        assert self.kept.inverses is not None
+        pull = self.paces.pull[part].flatten(0, 1)
+        inverse = plain_inverse((keys @ keys.mT).mul_(left.met[0]).mul_(pull))
+        self.kept.inverses[part].copy_(inverse.view_as(self.kept.inverses[part]))
+        pulled = keys * scaled(pull, left.met[1])
+        torch.bmm(inverse, pulled, out=self.kept.pulls[part].flatten(0, 1))
+        torch.bmm(inverse, fed, out=self.kept.moved[part].flatten(0, 1))
+
+    def _walk(self, part: slice, ends: Tensor, whole: Tensor | None, last: Tensor) -> None:
         """U and the states, chunk by chunk."""
         moved, states = self.kept.moved[part], self.kept.states[part.start : part.stop + 1]
         places = [*states.unbind(), *([] if len(states) > len(moved) else [last])]
-        solves: list[tuple[Tensor, ...] | None] = [None] * len(moved)
-        if pulled is not None and self.kept.inverses is not None:
-            solves = [*zip(pulled.unbind(), self.kept.inverses[part].unbind(), strict=True)]
-        fades = [None] * len(moved) if whole is None else whole.unbind()
-        steps = zip(places, places[1:], moved.unbind(), ends.unbind(), solves, fades, strict=False)
-        for state, after, u, key, solve, fade in steps:
-            if solve is not None:
-                right = torch.baddbmm(u, solve[0], state.mT, alpha=-1)
-                torch.bmm(solve[1], right, out=u)
+        nothing = [None] * len(moved)
+        pulls = nothing if self.kept.pulls is None else self.kept.pulls[part].unbind()
+        fades = nothing if whole is None else whole.unbind()
+        steps = zip(places, places[1:], moved.unbind(), ends.unbind(), pulls, fades, strict=False)
+        for state, after, u, key, pull, fade in steps:
+            if pull is not None:
+                add_product(u, pull, state.mT, alpha=-1)
             if fade is None:
                 torch.baddbmm(state, u.mT, key, out=after)
             else:

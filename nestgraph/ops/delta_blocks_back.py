@@ -3,7 +3,7 @@
 With D' the gradient of the state behind a chunk and everything else as there:
 
     dU = (P ∘ Q Kᵀ)ᵀ dY + P_C K D'ᵀ,   dR = (I + L)^-ᵀ dU,   dL = -dR Uᵀ (strictly lower)
-    D = b_C D' + (b dY)ᵀ Q - dRᵀ (c b_prev K)
+    D = b_C D' + (b dY)ᵀ Q - dUᵀ W
     dQ = ((dY Uᵀ) ∘ P) K + b dY A,   dV = η' dR
     dK = ((dY Uᵀ) ∘ P)ᵀ Q + P_C U D' - c b_prev dR A + (M + Mᵀ) K,   M = c (P_prev ∘ dL)
 
@@ -138,35 +138,32 @@ class _Block:
 
     def walk(self, d_state: Tensor) -> Tensor:
         """Gradients of U and of the states, chunk by chunk; that of the state before the block."""
-        inverses, whole = self.of.kept.inverses, self.left.whole
+        kept, whole, nothing = self.of.kept, self.left.whole, [None] * len(self.moved)
         ends = (self.keys * self.left.end).view(*self.moved.shape[:3], -1)
         self.d_states[-1] = d_state
-        self.d_fed = torch.empty_like(self.moved) if self.pull is not None else self.d_moved
-        solves: list[tuple[Tensor, ...] | None] = [None] * len(ends)
-        if self.pull is not None and inverses is not None:
-            pulled = (self.keys * scaled(self.pull, self.left.met[1])).view(ends.shape)
-            parts = (pulled, inverses[self.part].mT, self.d_fed)
-            solves = [*zip(*(x.unbind() for x in parts), strict=True)]
-        fades = [None] * len(ends) if whole is None else whole.unbind()
+        pulls = nothing if kept.pulls is None else kept.pulls[self.part].unbind()
+        fades = nothing if whole is None else whole.unbind()
         places = self.d_states.unbind()
         steps = zip(
             places[:-1],
             places[1:],
             self.d_moved.unbind(),
             ends.unbind(),
-            solves,
+            pulls,
             fades,
             strict=True,
         )
-        for state, after, d_u, key, solve, fade in reversed(list(steps)):
+        for state, after, d_u, key, pull, fade in reversed(list(steps)):
             add_product(d_u, key, after.mT)
             if fade is None:
                 state.add_(after)
             else:
                 state.addcmul_(after, fade)
-            if solve is not None:
-                d_right = torch.bmm(solve[1], d_u, out=solve[2])
-                add_product(state, d_right.mT, solve[0], alpha=-1)
+            if pull is not None:
+                add_product(state, d_u.mT, pull, alpha=-1)
+        self.d_fed = self.d_moved
+        if kept.inverses is not None:
+            self.d_fed = kept.inverses[self.part].mT @ self.d_moved
         return places[0]
 
     def finish(self) -> None:
@@ -182,12 +179,12 @@ class _Block:
             self._pull(moved, d_moved)
         target = of.shape.chunks(of.d_keys)[part]
         target.copy_(self.d_keys.view(target.shape))
+        rate, d_fed = of.paces.rate[part].flatten(0, 1), of.shape.over(d_moved)
         target = of.shape.chunks(of.d_values)[part]
-        rate = of.paces.rate[part]
-        target.copy_((self.d_fed * rate).view(target.shape))
+        torch.mul(d_fed, of.shape.over(rate), out=target)
         d_rate, _, d_events, d_whole = of.d_paces
         if d_rate is not None:
-            products = self.d_fed * gathered(of.values, part).view_as(self.d_fed)
+            products = (d_fed * of.values[part]).view_as(self.d_fed)
             d_rate[part] = products if d_rate.shape[-1] > 1 else products.sum(-1, keepdim=True)
         if d_events is not None and self.d_events is not None:
             d_events[part] = self.d_events.view_as(d_events[part])

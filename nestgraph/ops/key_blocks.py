@@ -8,7 +8,7 @@ are measured against the start,
 and nothing fades within the chunk any more. From the state A before it, with M the products of
 rows [X̂; Q̂] and columns [Ȳ; Z̄] where the column's event comes first,
 
-    U = (I + M_xy)^-1 (w - M_xz V - X̂ Aᵀ)
+    U = (I + M_xy)^-1 (w - M_xz V) - W Aᵀ,   W = (I + M_xy)^-1 X̂
     A' = (A + Uᵀ Ȳ + Vᵀ Z̄) diag(F_C),   answers = Q̂ Aᵀ + M_qy U + M_qz V
 
 What no state is in is worked out for a block of chunks at once, as in `delta_blocks`. 1 / F must
@@ -18,9 +18,10 @@ Legend: G = B·H groups, N chunks of C positions, p pulls, f writes and r reads 
 width, E value width; m chunks of a block. Rows are C·p pulls, then C·r reads; columns C·p pulls,
 then C·f writes.
 FLOPs a chunk and group: 2 C² (p + r)(p + f) D for M, (C p)³/3 for the inverse, 2 C² p (p + f) E
-for U, 2 C (p + r) D E and 2 C (p + f) D E with the state, 2 C² r (p + f) E for the answers; twice
-that and M once more backward. Bytes, in float32: every flow and its gradient pass once each way;
-kept are 4 C (p + f) E (U and V), 4 C² p² (inverses) and 4 D E (states).
+for U, 2 C² p² D for W, 2 C (p + r) D E and 2 C (p + f) D E with the state, 2 C² r (p + f) E for the
+answers; twice that backward. Bytes, in float32: every flow and its gradient pass once each way;
+kept are 4 C (3 p + f + r + 1) D (rows, columns, W, F), 4 C (p + f) E (U and V),
+4 C² ((p + r)(p + f) + p²) (M and inverses) and 4 D E (states).
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from torch.autograd.function import once_differentiable
 
 from nestgraph.ops.delta_blocks import At, Shape, add_product, gathered
 from nestgraph.ops.delta_events import Events
-from nestgraph.ops.transfer import earlier
 from nestgraph.ops.triangular import plain_inverse
 
 REACH = 40.0
@@ -89,11 +89,12 @@ class _KeyBlocks(torch.autograd.Function):
         targets = [shape.chunks(y) for y in answers]
         for begin in range(0, len(kept.states), parts.block):
             part = slice(begin, min(begin + parts.block, len(kept.states)))
-            found = _forward(parts.cut(part), kept, part, last)
+            found = _forward(parts, kept, part, last)
             for target, y in zip(targets, found.unbind(2), strict=True):
                 target[part] = y.view(target[part].shape)
-        ctx.shape, ctx.moments = shape, moments
-        ctx.save_for_backward(*flows, *kept, last)
+        # Of the flows behind c the backward asks for no more than their sizes.
+        ctx.shape, ctx.moments, ctx.sizes = shape, moments, [x.shape for x in flows[3:]]
+        ctx.save_for_backward(*flows[:3], *kept, last)
         return (last.view(first.shape), *answers)
 
     @staticmethod
@@ -101,25 +102,50 @@ class _KeyBlocks(torch.autograd.Function):
     def backward(ctx: Any, d_last: Tensor, *d_answers: Tensor) -> tuple[Any, ...]:
         from nestgraph.ops.key_blocks_back import back  # which needs what is here
 
-        *flows, moved, inverses, states, last = ctx.saved_tensors
-        parts = Flows.of(ctx.shape, ctx.moments, flows)
-        kept, needs = Kept(moved, inverses, states), ctx.needs_input_grad[3:]
+        *saved, last = ctx.saved_tensors
+        flows, kept = saved[:3], Kept(*saved[3:])
+        flows += [last.new_empty(()).expand(size) for size in ctx.sizes]
+        parts, needs = Flows.of(ctx.shape, ctx.moments, flows), ctx.needs_input_grad[3:]
         d_first, d_flows = back(parts, kept, last, (d_last, d_answers), needs)
         return (None, None, d_first, *d_flows)
 
 
 class Kept(NamedTuple):
-    """What the forward leaves to the backward.
+    """What the forward leaves to the backward, and works with itself.
 
     Attributes:
+        fades: 1, then F at each position, (N, G, C + 1, D).
+        rows: X̂, then Q̂ read by read, (N, G, C·(p + r), D).
+        columns: Ȳ, then Z̄, (N, G, C·(p + f), D).
+        met: M, (N, G, C·(p + r), C·(p + f)).
         moved: U, then V, (N, G, C·(p + f), E).
+        pulls: W, (N, G, C·p, D).
         inverses: (N, G, C·p, C·p).
         states: A before each chunk, (N, G, E, D).
     """
 
+    fades: Tensor
+    rows: Tensor
+    columns: Tensor
+    met: Tensor
     moved: Tensor
+    pulls: Tensor
     inverses: Tensor
     states: Tensor
+
+    def block(self, part: slice) -> Kept:
+        """Of some chunks, (m·G, ...)."""
+        return Kept(*(x[part].flatten(0, 1) for x in self))
+
+    @property
+    def start(self) -> Tensor:
+        """F_prev of a block."""
+        return self.fades[:, :-1]
+
+    @property
+    def fade(self) -> Tensor:
+        """F of a block."""
+        return self.fades[:, 1:]
 
 
 class Flows(NamedTuple):
@@ -129,7 +155,7 @@ class Flows(NamedTuple):
         shape: the axes.
         moments: of the reads.
         block: chunks to take at once.
-        lower: ones (C, C) up to and with the diagonal.
+        lower: ones (C + 1, C) where the column's position comes before the row's.
         mask: which columns come before which rows, (C·(p + r), C·(p + f)).
         alpha: retention.
         pulled: x.
@@ -161,8 +187,8 @@ class Flows(NamedTuple):
         pulls, writes = flows[1].shape[3], flows[5].shape[3]
         block = shape._replace(many=pulls + writes).block_of(flows[3], flows[6])
         alpha, x, c, y, w, z, v, *queries = (shape.chunks(flow) for flow in flows)
-        lower = alpha.new_ones(shape.size, shape.size).tril()
-        mask = _mask(lower, moments, pulls, writes)
+        lower = alpha.new_ones(shape.size + 1, shape.size).tril(-1)
+        mask = _mask(lower[1:], moments, pulls, writes)
         return cls(shape, moments, block, lower, mask, alpha, x, c, y, w, z, v, queries)
 
     @property
@@ -172,42 +198,48 @@ class Flows(NamedTuple):
 
     def kept(self) -> Kept:
         """Empty, to be filled."""
-        pulls, writes, _ = self.counts
+        pulls, writes, asked = (self.shape.size * count for count in self.counts)
         chunks, groups, size = len(self.alpha), self.shape.batch * self.shape.heads, self.shape.size
         width, high = self.write_keys.shape[-1], self.write_values.shape[-1]
-        new = self.alpha.new_empty
-        return Kept(
-            new(chunks, groups, size * (pulls + writes), high),
-            new(chunks, groups, size * pulls, size * pulls),
-            new(chunks, groups, high, width),
+        sizes = (
+            (size + 1, width),
+            (pulls + asked, width),
+            (pulls + writes, width),
+            (pulls + asked, pulls + writes),
+            (pulls + writes, high),
+            (pulls, width),
+            (pulls, pulls),
+            (high, width),
         )
+        return Kept(*(self.alpha.new_empty(chunks, groups, *rest) for rest in sizes))
 
-    def cut(self, part: slice) -> Block:
-        """The rows and columns of some chunks."""
-        (pulls, writes, asked), size = self.counts, self.shape.size
-        alpha = gathered(self.alpha, part)
-        fade = (self.lower @ alpha.clamp_min(torch.finfo(alpha.dtype).tiny).log_()).exp_()
-        rows = alpha.new_empty(len(alpha), size * (pulls + asked), alpha.shape[-1])
-        columns = alpha.new_empty(len(alpha), size * (pulls + writes), alpha.shape[-1])
-        start, inverse = earlier(fade, 1.0), fade.reciprocal()
-        scale = gathered(self.rates, part).view(len(alpha), size, pulls, 1) * start.unsqueeze(2)
-        split = (size * pulls, size * asked), (size * pulls, size * writes)
-        x, q = rows.split(split[0], 1)
-        y, z = columns.split(split[1], 1)
-        for target, flow, factor in (
-            (x, self.pulled, scale),
-            (y, self.pull_keys, inverse.unsqueeze(2)),
-            (z, self.write_keys, inverse.unsqueeze(2)),
-        ):
-            wide = target.view(len(alpha), size, -1, alpha.shape[-1])
-            torch.mul(gathered(flow, part).view(wide.shape), factor, out=wide)
-        answered = q.view(len(alpha), asked, size, alpha.shape[-1])
-        for index, (query, at) in enumerate(zip(self.queries, self.moments, strict=True)):
-            factor = fade if at == "after" else start
-            torch.mul(gathered(query, part), factor, out=answered[:, index])
-        met = (rows @ columns.mT).mul_(self.mask)
-        values = gathered(self.pull_values, part), gathered(self.write_values, part)
-        return Block(self.counts, size, rows, columns, met, values, (alpha, fade, start, scale))
+    def cut(self, part: slice, block: Kept) -> None:
+        """Fill in what fades, rows, columns and M of some chunks."""
+        (pulls, writes, asked), size, over = self.counts, self.shape.size, self.shape.over
+        logs = torch.empty_like(block.fades[:, 1:])
+        torch.log(self.alpha[part].unsqueeze(-2), out=over(logs))
+        torch.bmm(self.lower.expand(len(logs), -1, -1), logs, out=block.fades).exp_()
+        inverse = block.fade.reciprocal()
+        x, *q = block.rows.split((size * pulls, *[size] * asked), 1)
+        y, z = block.columns.split((size * pulls, size * writes), 1)
+        scaled = [
+            (x, self.pulled, self.scale(part, block)),
+            (y, self.pull_keys, inverse),
+            (z, self.write_keys, inverse),
+        ]
+        for target, query, at in zip(q, self.queries, self.moments, strict=True):
+            scaled.append(
+                (target, query.unsqueeze(-2), block.fade if at == "after" else block.start)
+            )
+        for target, flow, factor in scaled:
+            torch.mul(flow[part], over(factor), out=over(target))
+        torch.bmm(block.rows, block.columns.mT, out=block.met).mul_(self.mask)
+
+    def scale(self, part: slice, block: Kept) -> Tensor:
+        """c F_prev, (m·G, C·p, D)."""
+        pulls, start = self.counts[0], block.start
+        rates = gathered(self.rates, part).view(len(start), self.shape.size, pulls, 1)
+        return (rates * start.unsqueeze(2)).flatten(1, 2)
 
 
 def _mask(lower_CC: Tensor, moments: tuple[At, ...], pulls: int, writes: int) -> Tensor:
@@ -218,56 +250,39 @@ def _mask(lower_CC: Tensor, moments: tuple[At, ...], pulls: int, writes: int) ->
     return torch.cat((wide.repeat_interleave(pulls, 1), wide.repeat_interleave(writes, 1)), 1)
 
 
-class Block(NamedTuple):
-    """Some chunks.
-
-    Attributes:
-        counts: p, f and r.
-        size: C.
-        rows: X̂, then Q̂ read by read, (m·G, C·(p + r), D).
-        columns: Ȳ, then Z̄, (m·G, C·(p + f), D).
-        met: M.
-        values: w (m·G, C·p, E) and V (m·G, C·f, E).
-        fades: α, F, F_prev (m·G, C, D), and c F_prev (m·G, C, p, D).
-    """
-
-    counts: tuple[int, int, int]
-    size: int
-    rows: Tensor
-    columns: Tensor
-    met: Tensor
-    values: tuple[Tensor, Tensor]
-    fades: tuple[Tensor, Tensor, Tensor, Tensor]
-
-    @property
-    def pulls(self) -> int:
-        """C·p."""
-        return self.size * self.counts[0]
-
-
-def _forward(block: Block, kept: Kept, part: slice, last: Tensor) -> Tensor:
+def _forward(flows: Flows, kept: Kept, part: slice, last: Tensor) -> Tensor:
     """U, the states and the answers (m·G, C, r, E) of one block."""
-    moved, states = kept.moved[part], kept.states[part]
-    flat, pulls = moved.flatten(0, 1), block.pulls
-    told, free = block.values
-    flat[:, pulls:] = free
+    block, pulls = kept.block(part), kept.pulls.shape[2]
+    flows.cut(part, block)
+    told, free = (gathered(x, part) for x in (flows.pull_values, flows.write_values))
+    block.moved[:, pulls:] = free
     if pulls:
-        flat[:, :pulls] = torch.baddbmm(told, block.met[:, :pulls, pulls:], free, alpha=-1)
-        solved = plain_inverse(block.met[:, :pulls, :pulls].contiguous())
-        kept.inverses[part] = solved.view_as(kept.inverses[part])
-    chunks = (len(moved), moved.shape[1])
-    rows, columns = block.rows.unflatten(0, chunks), block.columns.unflatten(0, chunks)
-    ends = block.fades[1][:, -1:].unflatten(0, chunks)
+        inverse = plain_inverse(block.met[:, :pulls, :pulls].contiguous())
+        block.inverses.copy_(inverse)
+        fed = torch.baddbmm(told, block.met[:, :pulls, pulls:], free, alpha=-1)
+        block.moved[:, :pulls] = inverse @ fed
+        torch.bmm(inverse, block.rows[:, :pulls], out=block.pulls)
+    _walk(kept, part, last)
+    asked = block.rows[:, pulls:] @ block.states.mT
+    add_product(asked, block.met[:, pulls:], block.moved)
+    answers: Tensor = asked.unflatten(1, (len(flows.queries), flows.shape.size)).transpose(1, 2)
+    return answers
+
+
+def _walk(kept: Kept, part: slice, last: Tensor) -> None:
+    """U and the states, chunk by chunk."""
+    moved, pulls = kept.moved[part], kept.pulls.shape[2]
     places = [*kept.states[part.start : part.stop + 1].unbind()]
     places += [] if len(places) > len(moved) else [last]
-    each = (moved, rows[:, :, :pulls], columns, kept.inverses[part], ends)
-    steps = zip(places, places[1:], *(x.unbind() for x in each), strict=False)
-    for state, after, u, x, column, inverse, end in steps:
+    each = (moved, moved[:, :, :pulls], kept.pulls[part], kept.columns[part])
+    steps = zip(
+        places,
+        places[1:],
+        *(x.unbind() for x in each),
+        kept.fades[part][:, :, -1:].unbind(),
+        strict=False,
+    )
+    for state, after, u, pulling, pull, column, end in steps:
         if pulls:
-            right = torch.baddbmm(u[:, :pulls], x, state.mT, alpha=-1)
-            u[:, :pulls] = inverse @ right
+            pulling.copy_(torch.baddbmm(pulling, pull, state.mT, alpha=-1))
         torch.baddbmm(state, u.mT, column, out=after).mul_(end)
-    asked = block.rows[:, pulls:] @ states.flatten(0, 1).mT
-    add_product(asked, block.met[:, pulls:], flat)
-    answers: Tensor = asked.unflatten(1, (block.counts[2], block.size)).transpose(1, 2)
-    return answers

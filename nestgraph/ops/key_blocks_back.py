@@ -3,7 +3,7 @@
 With D' the gradient of the state behind a chunk, D̄ = D' diag(F_C), and everything else as there:
 
     d[U; V] = M_qᵀ dY + [Ȳ; Z̄] D̄ᵀ,   dR = (I + M_xy)^-ᵀ dU,   dV = .. - M_xzᵀ dR,   dw = dR
-    D = D̄ + dYᵀ Q̂ - dRᵀ X̂
+    D = D̄ + dYᵀ Q̂ - dUᵀ W
     dM = [-dR; dY] [U; V]ᵀ where M isn't zero
     d[X̂; Q̂] = dM [Ȳ; Z̄] + [-dR; dY] A,   d[Ȳ; Z̄] = dMᵀ [X̂; Q̂] + [U; V] D̄
 
@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.delta_blocks import add_product, gathered
-from nestgraph.ops.key_blocks import Block, Flows, Kept
+from nestgraph.ops.key_blocks import Flows, Kept
+
+Targets = Sequence[Tensor | None]
 
 
 def back(
@@ -53,112 +55,119 @@ def back(
         part = slice(max(0, end - flows.block), end)
         after = kept.states[part.start + 1 : part.stop + 1]
         after = after if end < chunks else torch.cat((after, last.unsqueeze(0)))
-        way = _Way(flows.cut(part), kept, part, [gathered(y, part) for y in wanted])
+        way = _Way(flows, kept, part, [gathered(y, part) for y in wanted])
         d_state = way.walk(d_state)
-        for target, gradient in zip(targets, way.gradients(flows, part, after, needs), strict=True):
-            if target is not None and gradient is not None:
-                target[part] = gradient.reshape(target[part].shape)
+        way.finish(after, [None if target is None else target[part] for target in targets])
     return d_state.view(given[0].shape), found
 
 
 class _Way:
     """The way back through one block."""
 
-    def __init__(self, block: Block, kept: Kept, part: slice, d_found: Sequence[Tensor]) -> None:
-        self.block, self.inverses = block, kept.inverses[part]
-        self.moved, self.states = kept.moved[part], kept.states[part]
-        pulls, flat = block.pulls, self.moved.flatten(0, 1)
-        # [-dR; dY]: the first rows are filled on the way.
-        self.d_out = flat.new_empty(len(flat), block.rows.shape[1], flat.shape[-1])
+    def __init__(self, flows: Flows, kept: Kept, part: slice, d_found: Sequence[Tensor]) -> None:
+        self.flows, self.kept, self.part, self.block = flows, kept, part, kept.block(part)
+        self.pulls, self.size = kept.pulls.shape[2], flows.shape.size
+        block, pulls, size = self.block, self.pulls, self.size
+        # [-dR; dY]: the first rows are filled behind the way.
+        self.d_out = block.moved.new_empty(*block.rows.shape[:2], block.moved.shape[-1])
         for index, d_y in enumerate(d_found):
-            at = pulls + index * block.size
-            self.d_out[:, at : at + block.size] = d_y
+            at = pulls + index * size
+            self.d_out[:, at : at + size] = d_y
         d_y = self.d_out[:, pulls:]
         self.d_moved = block.met[:, pulls:].mT @ d_y
-        self.d_start = (d_y.mT @ block.rows[:, pulls:]).view_as(self.states)
+        self.d_start = (d_y.mT @ block.rows[:, pulls:]).view_as(kept.states[part])
 
     def walk(self, d_state: Tensor) -> Tensor:
         """Chunk by chunk; the gradient of the state before the block."""
-        block, pulls = self.block, self.block.pulls
-        chunks = self.moved.shape[:2]
-        self.d_after = torch.empty_like(self.states)  # D'
-        self.faded = torch.empty_like(self.states)  # D̄
+        kept, part, pulls = self.kept, self.part, self.pulls
+        places = d_state.new_empty(len(self.d_start) + 1, *d_state.shape)
+        places[-1] = d_state
+        self.d_after = places[1:]  # D'
+        self.faded = torch.empty_like(self.d_start)  # D̄
+        d_moved = self.d_moved.view_as(kept.moved[part])
         each = (
             self.d_start,
+            places[:-1],
             self.d_after,
             self.faded,
-            self.d_moved.unflatten(0, chunks),
-            self.d_out.unflatten(0, chunks)[:, :, :pulls],
-            block.rows.unflatten(0, chunks)[:, :, :pulls],
-            block.columns.unflatten(0, chunks),
-            self.inverses.mT,
-            block.fades[1][:, -1:].unflatten(0, chunks),
+            d_moved,
+            d_moved[:, :, :pulls],
+            kept.pulls[part],
+            kept.columns[part],
+            kept.fades[part][:, :, -1:],
         )
         steps = list(zip(*(x.unbind() for x in each), strict=True))
-        for start, after, faded, d_moved, d_out, x, column, inverse, end in reversed(steps):
-            after.copy_(d_state)
+        for start, before, after, faded, d_chunk, d_pulling, pull, column, end in reversed(steps):
             torch.mul(after, end, out=faded)
-            add_product(d_moved, column, faded.mT)
-            d_state = start.add_(faded)
+            add_product(d_chunk, column, faded.mT)
+            torch.add(start, faded, out=before)
             if pulls:
-                d_right = (inverse @ d_moved[:, :pulls]).neg_()
-                d_out.copy_(d_right)
-                add_product(d_state, d_right.mT, x)
-        return d_state
-
-    def gradients(
-        self, flows: Flows, part: slice, after: Tensor, needs: Sequence[bool]
-    ) -> list[Tensor | None]:
-        """Of each flow that wants one, in one piece."""
-        block, pulls, size = self.block, self.block.pulls, self.block.size
-        count, (alpha, fade, start, scale) = block.counts[0], block.fades
-        moved, faded = self.moved.flatten(0, 1), self.faded.flatten(0, 1)
-        d_met = (self.d_out @ moved.mT).mul_(flows.mask)
-        d_rows = torch.baddbmm(self.d_out @ self.states.flatten(0, 1), d_met, block.columns)
-        d_columns = torch.baddbmm(moved @ faded, d_met.mT, block.rows)
-        d_values = self.d_moved[:, pulls:]
+                add_product(before, d_pulling.mT, pull, alpha=-1)
         if pulls:
-            add_product(d_values, block.met[:, :pulls, pulls:].mT, self.d_out[:, :pulls])
-        d_told = self.d_out[:, :pulls].neg() if needs[4] else None
-        d_fade = self._d_fade(flows.moments, block.rows * d_rows, block.columns * d_columns)
-        d_fade[:, -1] += (self.d_after * after).sum(-2).flatten(0, 1)
-        d_alpha = (flows.lower.mT @ d_fade).div_(alpha)
-        width = alpha.shape[-1]
-        d_x = d_rows[:, :pulls].view(len(alpha), size, count, width)
-        d_rates = None
-        if needs[2]:
-            pulled = gathered(flows.pulled, part).view(d_x.shape)
-            d_rates = (d_x * pulled).mul_(start.unsqueeze(2)).sum(-1, keepdim=True)
-        d_y, d_z = (
-            x.reshape(len(alpha), size, -1, width) / fade.unsqueeze(2)
-            for x in d_columns.split((pulls, d_columns.shape[1] - pulls), 1)
-        )
-        d_queries = [
-            d_rows[:, pulls + index * size : pulls + (index + 1) * size]
-            * (fade if at == "after" else start)
-            for index, at in enumerate(flows.moments)
+            d_right = self.block.inverses.mT @ self.d_moved[:, :pulls]
+            torch.neg(d_right, out=self.d_out[:, :pulls])
+        return places[0]
+
+    def finish(self, after: Tensor, targets: Targets) -> None:
+        """Fill in the gradient of each flow that wants one."""
+        block, pulls, faded = self.block, self.pulls, self.faded.flatten(0, 1)
+        d_met = (self.d_out @ block.moved.mT).mul_(self.flows.mask)
+        d_rows = torch.baddbmm(self.d_out @ block.states, d_met, block.columns)
+        d_columns = torch.baddbmm(block.moved @ faded, d_met.mT, block.rows)
+        self._fade(after, d_rows, d_columns, targets[0])
+        self._flows(d_rows, d_columns, targets)
+        over, told, free = self.flows.shape.over, targets[4], targets[6]
+        if told is not None:
+            torch.neg(over(self.d_out[:, :pulls]), out=told)
+        if free is not None:
+            d_values = self.d_moved[:, pulls:]
+            if pulls:  # into a new one: products into a part of another go one by one
+                given = block.met[:, :pulls, pulls:].mT
+                d_values = torch.baddbmm(d_values, given, self.d_out[:, :pulls])
+            free.copy_(over(d_values))
+
+    def _flows(self, d_rows: Tensor, d_columns: Tensor, targets: Targets) -> None:
+        """Of keys, queries and rates: the gradients of rows and columns times what scaled them."""
+        flows, block, pulls, size = self.flows, self.block, self.pulls, self.size
+        over, inverse = flows.shape.over, block.fade.reciprocal()
+        d_x, *d_q = d_rows.split((pulls, *[size] * len(flows.queries)), 1)
+        d_y, d_z = d_columns.split((pulls, d_columns.shape[1] - pulls), 1)
+        found = [
+            (targets[1], d_x, flows.scale(self.part, block)),
+            (targets[3], d_y, inverse),
+            (targets[5], d_z, inverse),
         ]
-        return [d_alpha, d_x * scale, d_rates, d_y, d_told, d_z, d_values, *d_queries]
+        for target, d_query, at in zip(targets[7:], d_q, flows.moments, strict=True):
+            wide = None if target is None else target.unsqueeze(-2)
+            found.append((wide, d_query, block.fade if at == "after" else block.start))
+        for target, gradient, factor in found:
+            if target is not None:
+                torch.mul(over(gradient), over(factor), out=target)
+        if targets[2] is not None:
+            met = over(d_x).mul(flows.pulled[self.part]).mul_(over(block.start))
+            torch.sum(met, -1, keepdim=True, out=targets[2])
 
-    def _d_fade(self, moments: Sequence[str], rows: Tensor, columns: Tensor) -> Tensor:
-        """Of log F (m·G, C, D), from rows and columns times their gradients."""
-        pulls, size, count = self.block.pulls, self.block.size, self.block.counts[0]
-        d_fade = _positions(columns, size, pulls).neg_()
-        parts = rows.split((pulls, *[size] * len(moments)), 1)
-        for read, at in zip(parts[1:], moments, strict=True):
-            if at == "after":
-                d_fade += read
-            else:
-                d_fade[:, :-1] += read[:, 1:]
-        if pulls:
-            pulled = parts[0].reshape(len(rows), size, count, -1).sum(2)
-            d_fade[:, :-1] += pulled[:, 1:]
-        return d_fade
+    def _fade(
+        self, after: Tensor, d_rows: Tensor, d_columns: Tensor, d_alpha: Tensor | None
+    ) -> None:
+        """Of the retention."""
+        if d_alpha is None:
+            return
+        block, over, alpha = self.block, self.flows.shape.over, self.flows.alpha[self.part]
+        # Of log F_0, which is 0, to log F_C.
+        d_fade = torch.zeros_like(block.fades)
+        d_fade[:, 1:] -= self._positions(block.columns * d_columns)
+        parts = (block.rows * d_rows).split((self.pulls, *[self.size] * len(self.flows.queries)), 1)
+        for read, at in zip(parts[1:], self.flows.moments, strict=True):
+            (d_fade[:, 1:] if at == "after" else d_fade[:, :-1]).add_(read)
+        if self.pulls:
+            d_fade[:, :-1] += over(parts[0]).sum(-2).flatten(0, 2)
+        d_fade[:, -1] += (self.d_after * after).sum(-2).flatten(0, 1)
+        d_logs = torch.bmm(self.flows.lower.mT.expand(len(d_fade), -1, -1), d_fade)
+        torch.div(over(d_logs), alpha.unsqueeze(-2), out=d_alpha.unsqueeze(-2))
 
-
-def _positions(x: Tensor, size: int, pulls: int) -> Tensor:
-    """Summed over the events of a position, (m·G, C, D)."""
-    parts = x.split((pulls, x.shape[1] - pulls), 1)
-    first, second = (part.reshape(len(x), size, -1, x.shape[-1]).sum(2) for part in parts)
-    total: Tensor = first.add_(second)
-    return total
+    def _positions(self, x: Tensor) -> Tensor:
+        """Columns summed over the events of a position, (m·G, C, D)."""
+        parts, over = x.split((self.pulls, x.shape[1] - self.pulls), 1), self.flows.shape.over
+        one, other = (over(part).sum(-2) for part in parts)
+        return one.add_(other).flatten(0, 2)

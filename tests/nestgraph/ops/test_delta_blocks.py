@@ -82,3 +82,12 @@ def test_a_memory_that_nobody_asks_passes_gradients_to_what_it_keeps():
     _, last = linear_memory(*(given[name] for name in names), None, [], chunk=CHUNK)
     grads = torch.autograd.grad(last.sum(), [given[name] for name in names])
     assert all(bool(grad.ne(0).any()) for grad in grads)
+
+
+def test_every_thread_gets_as_much_of_a_block(monkeypatch):
+    shape = delta_blocks.Shape(B, H, CHUNK, 1)
+    flow = torch.zeros(B, H, TIME, 1, D), torch.zeros(B, H, TIME, 1, E)
+    monkeypatch.setattr(delta_blocks, "BLOCK", 2 * ROWS)
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert shape.block_of(*flow) == 2 * threads
