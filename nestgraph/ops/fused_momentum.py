@@ -25,6 +25,7 @@ from nestgraph.ops.factors import Facts
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused import Events, Net
 from nestgraph.ops.fused_backward import LayerGradients, Through
+from nestgraph.ops.gifts import Gift, gift_of
 from nestgraph.ops.layout import innermost, outermost, rows_of
 from nestgraph.ops.transfer import Transfer
 
@@ -70,6 +71,7 @@ def fused_momentum_step(
     running = () if state.running is state.anchor else state.running
     moved: Parts = _Step.apply(  # type: ignore[no-untyped-call]
         form,
+        gift_of(state.anchor),
         keys,
         facts.values,
         facts.own,
@@ -106,6 +108,7 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any,
         form: Form,
+        gift: Gift | None,
         keys: Tensor,
         values: Tensor | None,
         own: Tensor | None,
@@ -114,7 +117,7 @@ class _Step(torch.autograd.Function):
         ends: Tensor,
         *parts: Tensor,
     ) -> Parts:
-        ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.form, ctx.gift, ctx.shape = form, gift, keys.shape[:2]
         stacks, members = [outermost(part) for part in parts], parts[0].shape[2]
         targets = None if values is None else outermost(values)
         events = _events(form, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
@@ -147,7 +150,11 @@ class _Step(torch.autograd.Function):
         d_rows, d_values = Through(form, events, net, below, d_anchors).run()
         d_rows[:, : events.time] += below[0].inputs
         d_rows = d_rows.unflatten(0, shape)
+        anchors = tuple(innermost(x, *shape) for x in d_anchors)
+        if ctx.gift is not None:
+            ctx.gift.give(anchors)
         return (
+            None,
             None,
             d_rows[:, :, : events.time],
             None if d_values is None else innermost(d_values, *shape),
@@ -156,7 +163,8 @@ class _Step(torch.autograd.Function):
             torch.stack([one.starts for one in found]).sum(0).unflatten(1, shape),
             torch.stack([one.ends for one in found]).sum(0).unflatten(1, shape),
             *[innermost(one.speed, *shape) for one in found],
-            *[innermost(x, *shape) for x in (*d_anchors, *d_running)],
+            *anchors,
+            *[innermost(x, *shape) for x in d_running],
         )
 
 

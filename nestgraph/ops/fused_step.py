@@ -15,6 +15,7 @@ from nestgraph.ops import fused
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused import Events, Solve
 from nestgraph.ops.fused_backward import backward
+from nestgraph.ops.gifts import Gift, gift_of
 from nestgraph.ops.layout import innermost, outermost, rows_of
 
 
@@ -48,6 +49,7 @@ def fused_step(
     running = () if state.running is state.anchor else state.running
     moved: tuple[Tensor, ...] = _Step.apply(  # type: ignore[no-untyped-call]
         form,
+        gift_of(state.anchor),
         k_BHTD,
         values_BHMTE,
         self_values_BHTD,
@@ -65,6 +67,7 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any,
         form: Form,
+        gift: Gift | None,
         keys: Tensor,
         values: Tensor | None,
         own: Tensor | None,
@@ -73,7 +76,7 @@ class _Step(torch.autograd.Function):
         erase: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.form, ctx.gift, ctx.shape = form, gift, keys.shape[:2]
         stacks = [outermost(weight) for weight in weights]
         anchors = stacks[: form.layers]
         events = Events(
@@ -103,7 +106,11 @@ class _Step(torch.autograd.Function):
         def unflat(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.view(*shape, *x.shape[1:])
 
+        anchors = tuple(innermost(x, *shape) for x in found.anchors)
+        if ctx.gift is not None:
+            ctx.gift.give(anchors)
         return (
+            None,
             None,
             unflat(found.rows[:, :time]),
             None if found.values is None else innermost(found.values, *shape),
@@ -111,7 +118,8 @@ class _Step(torch.autograd.Function):
             unflat(found.rate),
             unflat(found.retain),
             unflat(found.erase),
-            *[innermost(x, *shape) for x in (*found.anchors, *(found.running or ()))],
+            *anchors,
+            *[innermost(x, *shape) for x in found.running or ()],
         )
 
 
