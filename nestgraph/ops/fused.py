@@ -70,9 +70,11 @@ class Events(NamedTuple):
         """(G, ...) as (M, N, ...), or (n, ...) as (m, N, ...): a view."""
         return x_G.view(-1, self.groups, *x_G.shape[1:])
 
-    def kept(self, weight_GED: Tensor) -> Tensor:
-        """What retention leaves of a matrix at the segment's end, (G, E, D)."""
-        return (self.spread(weight_GED) * self.q[:, -1, 0, None, None]).flatten(0, 1)
+    @property
+    def left(self) -> Tensor:
+        """What retention leaves of a matrix at the segment's end, (G, 1, 1)."""
+        members = len(self.rows) // self.groups
+        return self.q[:, -1, 0].repeat(members)[:, None, None]
 
 
 class Solve(NamedTuple):
@@ -113,7 +115,7 @@ class Net(NamedTuple):
 
     Attributes:
         inputs: a of every layer, (G, R, in).
-        outputs: z = W a, (G, R, out); None at a last layer that saw only differences.
+        outputs: z = W a, (G, R, out); of the last layer (G, T, out), or None unless it erases.
         backs: d of the layer above brought back, before the slope, (G, T, out); not of the last.
         gradients: d of every layer, (G, T, out).
         difference: a(key) - a(value) at the last layer, (G, T, in), if that is what it saw.
@@ -147,11 +149,11 @@ def takes_difference(form: Form, events: Events) -> bool:
 
 def step(form: Form, events: Events) -> tuple[list[Tensor], Net, list[Solve | None]]:
     """New weights of every layer (G, out, in), and what the backward wants to keep."""
-    net, moved, solves = net_of(form, events), [], []
+    net, left, moved, solves = net_of(form, events), events.left, [], []
     for layer, weight in enumerate(events.running):
         trace = trace_of(form, events, net, layer, None)
         solves.append(trace.solve)
-        moved.append(events.kept(weight).baddbmm_(trace.events.mT, trace.keys, alpha=-1))
+        moved.append((weight * left).baddbmm_(trace.events.mT, trace.keys, alpha=-1))
     return moved, net, solves
 
 
@@ -191,25 +193,40 @@ def renewed(
 
 
 def _top(form: Form, events: Events, a: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Gradient at the net's output (G, T, E); its answers, or the difference that it saw."""
+    """Gradient at the net's output (G, T, E); answers to keys to erase, or what it saw instead."""
     time, last = events.time, events.anchors[-1].mT
-    keys, own = events.rows[:, :time], events.rows[:, time:]
+    keys, own = a[:, :time], a[:, time:]
     if takes_difference(form, events):
-        difference = a[:, :time] - a[:, time:]
-        miss = torch.bmm(difference, last)
-        if form.adds_input:
-            miss += keys - own
+        difference = keys - own
+        miss = _with_own(form, events, torch.bmm(difference, last))
         return _scaled(miss, form.scale), None, difference
-    y = torch.bmm(a, last)
-    values = events.values
-    if values is None:
-        values = y[:, time:] + own if form.adds_input else y[:, time:]
+    erases, values = form.erases(form.layers - 1), events.values
+    y = torch.bmm(keys, last) if erases or form.objective == "l2" else None
+    answer = y if erases else None
     if form.objective == "dot":
-        return values * -form.scale, y, None
-    miss = y[:, :time] - values
+        values = _own_values(form, events, own) if values is None else values
+        return values * -form.scale, answer, None
+    assert y is not None
+    if values is None:
+        miss = _with_own(form, events, torch.baddbmm(y, own, last, alpha=-1))
+    else:
+        miss = y - values
+        if form.adds_input:
+            miss += events.rows[:, :time]
+    return _scaled(miss, form.scale), answer, None
+
+
+def _own_values(form: Form, events: Events, a: Tensor) -> Tensor:
+    y = torch.bmm(a, events.anchors[-1].mT)
+    return y.add_(events.rows[:, events.time :]) if form.adds_input else y
+
+
+def _with_own(form: Form, events: Events, miss: Tensor) -> Tensor:
+    """What answers miss of self values, where both contain their question."""
     if form.adds_input:
-        miss += keys
-    return _scaled(miss, form.scale), y, None
+        rows, time = events.rows[: events.groups], events.time
+        events.spread(miss).add_(rows[:, :time] - rows[:, time:])
+    return miss
 
 
 def _scaled(x: Tensor, scale: float) -> Tensor:

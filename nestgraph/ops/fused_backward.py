@@ -26,6 +26,18 @@ class Gradients(NamedTuple):
     erase: Tensor | None  # (N, T)
 
 
+class NewWeight(NamedTuple):
+    """The gradient of a layer's new weights (G, out, in), and whether it may be written to."""
+
+    gradient: Tensor
+    ours: bool
+
+    @property
+    def place(self) -> Tensor:
+        """Where the gradient of the old weights goes, once this one has been read."""
+        return self.gradient if self.ours else torch.empty_like(self.gradient)
+
+
 class LayerGradients(NamedTuple):
     """What the last lines of the step, A' = Q A - Fᵀ ã, ask of one layer."""
 
@@ -43,9 +55,9 @@ def backward(
     events: Events,
     net: Net,
     solves: list[Solve | None],
-    d_moved: list[Tensor],
+    d_moved: list[NewWeight],
 ) -> Gradients:
-    """Gradients of everything a step is given, from those of its new weights (G, out, in)."""
+    """Gradients of everything a step is given, from those of its new weights."""
     traces = [trace_of(form, events, net, layer, solve) for layer, solve in enumerate(solves)]
     layers = [
         _layer(events, trace, events.running[layer], d_moved[layer], shares=layer == 0)
@@ -80,10 +92,10 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 
 def _layer(
-    events: Events, trace: Trace, weight: Tensor, d_new: Tensor, *, shares: bool
+    events: Events, trace: Trace, weight: Tensor, new: NewWeight, *, shares: bool
 ) -> LayerGradients:
     """Back through one layer's F, ã and rates; `shares`: all members have the same inputs."""
-    q = events.q
+    q, d_new = events.q, new.gradient
     a = trace.inputs[: events.groups if shares else None, : events.time]
     d_events = events.spread(torch.bmm(trace.keys, d_new.mT).neg_())
     d_keys = torch.bmm(trace.events, d_new).neg_()
@@ -116,7 +128,7 @@ def _layer(
         d_rate.mul_(trace.shrink).mul_(trace.shrink)
     d_gradient = d_events.mul_(trace.rate.unsqueeze(-1)).flatten(0, 1)
     return LayerGradients(
-        weight=events.kept(d_new),
+        weight=torch.mul(d_new, events.left, out=new.place),
         inputs=d_a,
         gradient=d_gradient,
         met=d_met,
@@ -175,22 +187,40 @@ class Through(NamedTuple):
         """d_rows (N, R, D), and d_values (G, T, E) or None."""
         last, time = self.form.layers - 1, self.events.time
         slopes, extras = [], [layer.met for layer in self.layers]
-        d_gradient = self.layers[0].gradient
+        d_miss = self.layers[0].gradient
         for index in range(last):
-            slope, d_z, d_gradient = self._back(index, d_gradient)
+            slope, d_z, d_miss = self._back(index, d_miss)
             slopes.append(slope)
             extras[index] = _plus(d_z, extras[index])
-        if self.net.difference is None:
-            d_a, d_rows, d_values = self._answer(d_gradient, extras[last])
-        else:
-            d_a, d_rows, d_values = *self._difference(self.net.difference, d_gradient), None
+        d_miss = d_miss if self.form.scale == 1 else d_miss.mul_(self.form.scale)
+        d_keys, d_own = self._top(d_miss, extras[last])
         for index in range(last - 1, -1, -1):
-            d_a[:, :time] += self.layers[index + 1].inputs
-            d_z = d_a.mul_(slopes[index])
-            _plus(d_z[:, :time], extras[index])
+            extra, slope = extras[index], slopes[index]
+            assert extra is not None
+            d_z = torch.empty_like(slope)
+            torch.addcmul(extra, d_keys, slope[:, :time], out=d_z[:, :time])
+            if d_own is not None:
+                torch.mul(d_own, slope[:, time:], out=d_z[:, time:])
             self.d_weights[index].baddbmm_(d_z.mT, self.net.inputs[index])
             d_a = torch.bmm(d_z, self.events.anchors[index])
-        return _plus(self._shared(d_a), d_rows), d_values
+            d_keys, d_own = d_a[:, :time], None if d_own is None else d_a[:, time:]
+            if index:
+                d_keys += self.layers[index].inputs
+        return self._rows(d_miss, d_keys, d_own), d_miss.neg() if self._is_given else None
+
+    @property
+    def _is_given(self) -> bool:
+        return self.events.values is not None
+
+    def _rows(self, d_miss: Tensor, d_keys: Tensor, d_own: Tensor | None) -> Tensor:
+        """Of the net's own rows, which are part of answers where it is residual."""
+        of_keys = self._shared(d_keys)
+        of_own = None if d_own is None else self._shared(d_own)
+        if self.form.adds_input:
+            apart = self._shared(d_miss)
+            of_keys = of_keys if self.form.objective == "dot" else of_keys + apart
+            of_own = None if of_own is None else of_own - apart
+        return of_keys if of_own is None else torch.cat((of_keys, of_own), 1)
 
     def _shared(self, x_G: Tensor) -> Tensor:
         return self.events.spread(x_G).sum(0)
@@ -207,37 +237,33 @@ class Through(NamedTuple):
         d_above = self.layers[index + 1].gradient
         return slope, d_z, d_above.baddbmm_(d_back, self.events.anchors[index + 1].mT)
 
-    def _difference(self, difference: Tensor, d_miss: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Through W (a(key) - a(value)): d of both rows of a, and of the net's own rows."""
-        d_miss = d_miss if self.form.scale == 1 else d_miss.mul_(self.form.scale)
-        self.d_weights[-1].baddbmm_(d_miss.mT, difference)
-        d_a = _opposed(torch.bmm(d_miss, self.events.anchors[-1]))
-        return d_a, _opposed(self._shared(d_miss)) if self.form.adds_input else None
-
-    def _answer(
-        self, d_miss: Tensor, extra: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Through the last layer's answers: d of its inputs, of the net's own rows, of values."""
-        time, scale = self.events.time, self.form.scale
-        given = self.events.values is not None
-        d_key = torch.zeros_like(d_miss) if self.form.objective == "dot" else d_miss * scale
-        d_value = d_miss * -scale
-        d_y = d_key if given else torch.cat((d_key, d_value), 1)
-        d_rows = self._shared(d_y) if self.form.adds_input else None
-        _plus(d_y[:, :time], extra)
-        self.d_weights[-1].baddbmm_(d_y.mT, self.net.inputs[-1])
-        d_a = torch.bmm(d_y, self.events.anchors[-1])
-        return d_a, d_rows, d_value if given else None
+    def _top(self, d_miss: Tensor, extra: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Through the last layer's answers: d of its inputs from keys, and from self values."""
+        time, a, d_weight = self.events.time, self.net.inputs[-1], self.d_weights[-1]
+        weight, difference = self.events.anchors[-1], self.net.difference
+        into = self.layers[-1].inputs if self.form.layers > 1 else None
+        if difference is not None:
+            d_weight.baddbmm_(d_miss.mT, difference)
+            d_keys = torch.bmm(d_miss, weight)
+            return d_keys if into is None else into + d_keys, -d_keys
+        d_own = None
+        if not self._is_given:
+            d_weight.baddbmm_(d_miss.mT, a[:, time:], alpha=-1)
+            d_own = d_miss.new_empty(a[:, time:].shape)
+            d_own.baddbmm_(d_miss, weight, beta=0, alpha=-1)
+        d_y = extra
+        if self.form.objective != "dot":
+            d_y = d_miss if extra is None else extra.add_(d_miss)
+        if d_y is None:
+            return a.new_zeros(a[:, :time].shape) if into is None else into, d_own
+        d_weight.baddbmm_(d_y.mT, a[:, :time])
+        through = torch.bmm(d_y, weight) if into is None else into.baddbmm_(d_y, weight)
+        return through, d_own
 
 
 def _plus(into: Tensor, x: Tensor | None) -> Tensor:
     """into += x, in place."""
     return into if x is None else into.add_(x)
-
-
-def _opposed(x: Tensor) -> Tensor:
-    """x and, below it, -x."""
-    return torch.cat((x, -x), 1)
 
 
 def d_retain_of(q: Tensor, d_qs: list[Tensor]) -> Tensor:

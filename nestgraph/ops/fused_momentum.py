@@ -24,8 +24,8 @@ from nestgraph.ops import fused
 from nestgraph.ops.factors import Facts
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused import Events, Net
-from nestgraph.ops.fused_backward import LayerGradients, Through
-from nestgraph.ops.gifts import Gift, gift_of
+from nestgraph.ops.fused_backward import LayerGradients, NewWeight, Through
+from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 from nestgraph.ops.transfer import Transfer
 
@@ -71,7 +71,7 @@ def fused_momentum_step(
     running = () if state.running is state.anchor else state.running
     moved: Parts = _Step.apply(  # type: ignore[no-untyped-call]
         form,
-        gift_of(state.anchor),
+        (gift_of(state.anchor), gift_of(state.momentum)),
         keys,
         facts.values,
         facts.own,
@@ -108,7 +108,7 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any,
         form: Form,
-        gift: Gift | None,
+        before: tuple[Gift | None, Gift | None],
         keys: Tensor,
         values: Tensor | None,
         own: Tensor | None,
@@ -117,7 +117,8 @@ class _Step(torch.autograd.Function):
         ends: Tensor,
         *parts: Tensor,
     ) -> Parts:
-        ctx.form, ctx.gift, ctx.shape = form, gift, keys.shape[:2]
+        ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.gift, ctx.before = Gift(private=False), before
         stacks, members = [outermost(part) for part in parts], parts[0].shape[2]
         targets = None if values is None else outermost(values)
         events = _events(form, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
@@ -139,10 +140,10 @@ class _Step(torch.autograd.Function):
         events = _events(form, given, stacks, members)
         net = fused.renewed(form, events, saved[:layers], saved[layers : 2 * layers - 1], top)
         weighed = _Weighed.of(starts, ends, members)
-        found = [
-            _back(events, net, weighed, i, stacks[i], outermost(d_new[i]), outermost(d_speed))
-            for i, d_speed in enumerate(d_new[layers:])
-        ]
+        given = ctx.gift.take()
+        new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_new]
+        pairs = zip(new[:layers], new[layers:], strict=True)
+        found = [_back(events, net, weighed, i, stacks[i], *pair) for i, pair in enumerate(pairs)]
         below = [one.layer for one in found]
         d_anchors, d_running = [layer.weight for layer in below], []
         if events.running is not events.anchors:
@@ -150,9 +151,7 @@ class _Step(torch.autograd.Function):
         d_rows, d_values = Through(form, events, net, below, d_anchors).run()
         d_rows[:, : events.time] += below[0].inputs
         d_rows = d_rows.unflatten(0, shape)
-        anchors = tuple(innermost(x, *shape) for x in d_anchors)
-        if ctx.gift is not None:
-            ctx.gift.give(anchors)
+        of_weights, of_speeds = ctx.before
         return (
             None,
             None,
@@ -162,8 +161,8 @@ class _Step(torch.autograd.Function):
             torch.stack([layer.rate for layer in below]).sum(0).unflatten(0, shape),
             torch.stack([one.starts for one in found]).sum(0).unflatten(1, shape),
             torch.stack([one.ends for one in found]).sum(0).unflatten(1, shape),
-            *[innermost(one.speed, *shape) for one in found],
-            *anchors,
+            *give(of_speeds, tuple(innermost(one.speed, *shape) for one in found)),
+            *give(of_weights, tuple(innermost(x, *shape) for x in d_anchors)),
             *[innermost(x, *shape) for x in d_running],
         )
 
@@ -229,8 +228,8 @@ def _back(
     weighed: _Weighed,
     layer: int,
     speed: Tensor,
-    d_weight: Tensor,
-    d_speed: Tensor,
+    d_weight: NewWeight,
+    d_speed: NewWeight,
 ) -> _Back:
     """Through `_moved`, line by line."""
     writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
@@ -238,16 +237,17 @@ def _back(
     to_weight, to_speed = writes * of_weight, writes * of_speed
     by_weight, by_speed = torch.empty_like(writes), torch.empty_like(writes)
     d_a, dots = a.new_empty(a.shape), []
-    d_whole, d_pace = torch.empty_like(speed), torch.empty_like(speed)
+    d_whole, d_pace = d_weight.place, d_speed.place
     for n in _blocks(speed):
-        old, pace, one, other = events.running[layer][n], speed[n], d_weight[n], d_speed[n]
+        old, pace = events.running[layer][n], speed[n]
+        one, other = d_weight.gradient[n], d_speed.gradient[n]
         torch.bmm(a[n], one.mT, out=by_weight[n])
         torch.bmm(a[n], other.mT, out=by_speed[n])
         torch.bmm(to_weight[n], one, out=d_a[n])
         d_a[n].baddbmm_(to_speed[n], other).neg_()
         dots.append(torch.stack([_dot(old, one), _dot(pace, one), _dot(pace, other)]))
+        torch.mul(other, q[n], out=d_pace[n]).addcmul_(one, c[n])
         torch.mul(one, b[n], out=d_whole[n])
-        torch.mul(one, c[n], out=d_pace[n]).addcmul_(other, q[n])
     ends = torch.stack([(writes * by_weight).sum(-1), (writes * by_speed).sum(-1)]).neg_()
     d_writes = events.spread(by_weight.mul_(of_weight).addcmul_(by_speed, of_speed).neg_())
     d_rate = (d_writes * events.spread(net.gradients[layer])).sum(-1).sum(0)

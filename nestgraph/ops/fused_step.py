@@ -14,8 +14,8 @@ from torch.autograd.function import once_differentiable
 from nestgraph.ops import fused
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused import Events, Solve
-from nestgraph.ops.fused_backward import backward
-from nestgraph.ops.gifts import Gift, gift_of
+from nestgraph.ops.fused_backward import NewWeight, backward
+from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 
 
@@ -67,7 +67,7 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any,
         form: Form,
-        gift: Gift | None,
+        before: Gift | None,
         keys: Tensor,
         values: Tensor | None,
         own: Tensor | None,
@@ -76,7 +76,8 @@ class _Step(torch.autograd.Function):
         erase: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.form, ctx.gift, ctx.shape = form, gift, keys.shape[:2]
+        ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.gift, ctx.before = Gift(private=False), before
         stacks = [outermost(weight) for weight in weights]
         anchors = stacks[: form.layers]
         events = Events(
@@ -99,16 +100,15 @@ class _Step(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *d_moved: Tensor) -> tuple[Tensor | None, ...]:
         events, net, solves = _unpacked(ctx.form, list(ctx.saved_tensors))
-        new = [outermost(x) for x in d_moved]
+        given = ctx.gift.take()
+        new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_moved]
         found = backward(ctx.form, events, net, solves, new)
         shape, time = ctx.shape, events.time
 
         def unflat(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.view(*shape, *x.shape[1:])
 
-        anchors = tuple(innermost(x, *shape) for x in found.anchors)
-        if ctx.gift is not None:
-            ctx.gift.give(anchors)
+        anchors = give(ctx.before, tuple(innermost(x, *shape) for x in found.anchors))
         return (
             None,
             None,

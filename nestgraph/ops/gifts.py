@@ -1,20 +1,29 @@
-"""Gradients that one node of the autograd graph makes for another, who then adds to them in place.
+"""Gradients that one node of the autograd graph makes for another, who then writes to them.
 
-The graph adds up what several nodes say of a tensor: each writes a gradient of its own, and all
-are read again for their sum. Of a memory's weights these are large beside a short segment. A node
-that hands its weights on instead is told of what comes behind it, and adds its own part to that; it
-may write to it only if it is what `Gift` says: a tensor made for it, which nobody else holds.
+A memory's weights are large beside a short segment, and its graph is a chain: a question hands the
+weights on to the write behind it, and the write hands new ones to the next question. The graph
+would have each of these nodes write a gradient of its own, and read several again for their sum.
+Here each node takes what came from behind and changes it in place; it may do so only with a tensor
+that was made for it and that nobody else holds, which is what a `Gift` says.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
 
 class Gift:
-    """What the node behind made for the node that holds this."""
+    """What the nodes behind made for the node that holds this.
 
-    def __init__(self) -> None:
+    Args:
+        private: whether nobody outside can ask for these gradients: else they are left as they are.
+    """
+
+    def __init__(self, *, private: bool) -> None:
+        self.private = private
         self._made: tuple[Tensor, ...] = ()
 
     def give(self, made: tuple[Tensor, ...]) -> None:
@@ -22,7 +31,8 @@ class Gift:
 
         While they are held here, the graph adds nothing to them in place: a sum is a new tensor.
         """
-        self._made = made
+        if self.private:
+            self._made += made
 
     def take(self) -> tuple[Tensor, ...]:
         """What was given, once."""
@@ -33,8 +43,14 @@ class Gift:
 def gift_of(handed_on: tuple[Tensor, ...]) -> Gift | None:
     """Where the node that handed these tensors on looks for their gradients."""
     nodes = {x.grad_fn for x in handed_on}
-    gift = getattr(nodes.pop(), "gift", None) if len(nodes) == 1 else None
-    return gift if isinstance(gift, Gift) else None
+    return _gift(nodes.pop()) if len(nodes) == 1 else None
+
+
+def give(gift: Gift | None, made: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The gradients, of which their receiver is told if it is one."""
+    if gift is not None:
+        gift.give(made)
+    return made
 
 
 def is_given(x: Tensor | None, made: tuple[Tensor, ...]) -> bool:
@@ -43,3 +59,15 @@ def is_given(x: Tensor | None, made: tuple[Tensor, ...]) -> bool:
         x.data_ptr() == one.data_ptr() and x.shape == one.shape and x.stride() == one.stride()
         for one in made
     )
+
+
+def keep_private(handed_on: Iterable[Tensor], private: bool) -> None:
+    """Say of tensors whether nobody but the nodes behind them ever sees them."""
+    for x in handed_on:
+        if (gift := _gift(x.grad_fn)) is not None:
+            gift.private = private
+
+
+def _gift(node: Any) -> Gift | None:
+    gift = getattr(node, "gift", None)
+    return gift if isinstance(gift, Gift) else None

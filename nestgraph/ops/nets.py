@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nestgraph.ops.form import Form, State
-from nestgraph.ops.gifts import Gift, is_given
+from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 from nestgraph.ops.net_norms import Slow, normed
 
@@ -36,7 +36,7 @@ def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow = ()) 
     """
     if not form.is_plain_net:
         return _general(form, weights, x, slow)
-    y: Tensor = _Answer.apply(form, x, *weights)[0]  # type: ignore[no-untyped-call]
+    y: Tensor = _Answer.apply(form, None, x, *weights)[0]  # type: ignore[no-untyped-call]
     return y
 
 
@@ -47,7 +47,8 @@ def ask(form: Form, state: State, x: Tensor, slow: Slow = ()) -> tuple[Tensor, S
     """
     if not form.is_plain_net:
         return answer(form, state.anchor, x, slow), state
-    y, *handed_on = _Answer.apply(form, x, *state.anchor)  # type: ignore[no-untyped-call]
+    parts = form, gift_of(state.anchor), x, *state.anchor
+    y, *handed_on = _Answer.apply(*parts)  # type: ignore[no-untyped-call]
     anchor = tuple(handed_on)
     just_ticked = state.running is state.anchor
     running = anchor if just_ticked else state.running
@@ -69,9 +70,11 @@ class _Answer(torch.autograd.Function):
     """The answer, and the weights as they were given."""
 
     @staticmethod
-    def forward(ctx: Any, form: Form, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, form: Form, before: Gift | None, x: Tensor, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.form, ctx.shared, ctx.shape = form, x.dim() == 4, x.shape[:2]
-        ctx.gift = Gift()
+        ctx.gift, ctx.before = Gift(private=True), before
         ctx.set_materialize_grads(False)
         stacks = [outermost(weight) for weight in weights]
         rows = a = _rows(x, weights[0].shape[2])
@@ -93,7 +96,7 @@ class _Answer(torch.autograd.Function):
         form: Form = ctx.form
         given = ctx.gift.take()
         if d_answer is None:
-            return None, None, *d_handed_on
+            return None, None, None, *d_handed_on
         x, *saved = ctx.saved_tensors
         stacks, outputs = saved[: form.layers], saved[form.layers :]
         value, slope = form.nonlinearity.value, form.nonlinearity.times_slope
@@ -107,7 +110,8 @@ class _Answer(torch.autograd.Function):
             if layer:
                 d_z = slope(d_z, outputs[layer - 1], inputs[layer])
         d_x = innermost(d_z.add_(d_y) if form.adds_input else d_z, *ctx.shape)
-        return None, d_x.sum(2) if ctx.shared else d_x, *d_weights
+        made = give(ctx.before, tuple(d_weights))
+        return None, None, d_x.sum(2) if ctx.shared else d_x, *made
 
 
 def _added(before: Tensor | None, left: Tensor, right: Tensor, given: tuple[Tensor, ...]) -> Tensor:
