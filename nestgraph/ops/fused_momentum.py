@@ -21,10 +21,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nestgraph.ops import fused
+from nestgraph.ops.events import Events
 from nestgraph.ops.factors import Facts
 from nestgraph.ops.form import Form, State
-from nestgraph.ops.fused import Events, Net
-from nestgraph.ops.fused_backward import LayerGradients, NewWeight, Through
+from nestgraph.ops.fused import Net
+from nestgraph.ops.fused_backward import Below, NewWeight, Through
 from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 from nestgraph.ops.transfer import Transfer
@@ -138,17 +139,18 @@ class _Step(torch.autograd.Function):
         stacks = saved[2 * layers - 1 :]
         members = len(stacks[0]) // starts[0].numel()
         events = _events(form, given, stacks, members)
-        net = fused.renewed(form, events, saved[:layers], saved[layers : 2 * layers - 1], top)
+        backs = saved[layers : 2 * layers - 1]
+        net, bents = fused.renewed(form, events, saved[:layers], backs, top)
         weighed = _Weighed.of(starts, ends, members)
         given = ctx.gift.take()
         new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_new]
         pairs = zip(new[:layers], new[layers:], strict=True)
         found = [_back(events, net, weighed, i, stacks[i], *pair) for i, pair in enumerate(pairs)]
-        below = [one.layer for one in found]
-        d_anchors, d_running = [layer.weight for layer in below], []
+        below = [one.below for one in found]
+        d_anchors, d_running = [one.weight for one in found], []
         if events.running is not events.anchors:
             d_running, d_anchors = d_anchors, [torch.zeros_like(x) for x in d_anchors]
-        d_rows, d_values = Through(form, events, net, below, d_anchors).run()
+        d_rows, d_values = Through(form, events, net, bents, below, d_anchors).run()
         d_rows[:, : events.time] += below[0].inputs
         d_rows = d_rows.unflatten(0, shape)
         of_weights, of_speeds = ctx.before
@@ -158,7 +160,7 @@ class _Step(torch.autograd.Function):
             d_rows[:, :, : events.time],
             None if d_values is None else innermost(d_values, *shape),
             d_rows[:, :, events.time :] if events.values is None else None,
-            torch.stack([layer.rate for layer in below]).sum(0).unflatten(0, shape),
+            torch.stack([one.rate for one in found]).sum(0).unflatten(0, shape),
             torch.stack([one.starts for one in found]).sum(0).unflatten(1, shape),
             torch.stack([one.ends for one in found]).sum(0).unflatten(1, shape),
             *give(of_speeds, tuple(innermost(one.speed, *shape) for one in found)),
@@ -170,8 +172,10 @@ class _Step(torch.autograd.Function):
 class _Back(NamedTuple):
     """Gradients of one layer's last lines."""
 
-    layer: LayerGradients
+    below: Below
+    weight: Tensor  # (G, out, in)
     speed: Tensor  # (G, out, in)
+    rate: Tensor  # (N, T)
     starts: Tensor  # (3, N)
     ends: Tensor  # (2, N, T)
 
@@ -251,18 +255,16 @@ def _back(
     ends = torch.stack([(writes * by_weight).sum(-1), (writes * by_speed).sum(-1)]).neg_()
     d_writes = events.spread(by_weight.mul_(of_weight).addcmul_(by_speed, of_speed).neg_())
     d_rate = (d_writes * events.spread(net.gradients[layer])).sum(-1).sum(0)
-    below = LayerGradients(
-        weight=d_whole,
+    below = Below(
         inputs=events.spread(d_a).sum(0) if layer == 0 else d_a,
         gradient=(d_writes * events.rate.unsqueeze(-1)).flatten(0, 1),
         met=None,
-        rate=d_rate,
-        erase=None,
-        q=events.q,
     )
     return _Back(
-        layer=below,
+        below=below,
+        weight=d_whole,
         speed=d_pace,
+        rate=d_rate,
         starts=torch.cat(dots, 1).view(3, -1, events.groups).sum(1),
         ends=ends.view(2, -1, *events.rate.shape).sum(1),
     )
