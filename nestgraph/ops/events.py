@@ -64,4 +64,4 @@ class Events(NamedTuple):
     @property
     def left(self) -> Tensor:
         """What retention leaves of a matrix at the segment's end, (G, 1, 1)."""
-        return self.q[:, -1, 0].repeat(self.members)[:, None, None]
+        return self.q[:, -1, 0].expand(self.members, -1).reshape(-1, 1, 1)

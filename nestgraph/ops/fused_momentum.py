@@ -95,11 +95,15 @@ class _Weighed(NamedTuple):
     @classmethod
     def of(cls, starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> _Weighed:
         """For every member."""
-        starts, events = starts_3BH.flatten(1), events_2BHT.flatten(1, 2)
         return cls(
-            starts.repeat(1, members)[..., None, None],
-            events.repeat(1, members, 1).unsqueeze(-1),
+            _spread(starts_3BH.flatten(1), members), _spread(events_2BHT.flatten(1, 2), members)
         )
+
+
+def _spread(x_KN: Tensor, members: int) -> Tensor:
+    """(K, N, ...) for every member: (K, G, ..., 1), with the matrices' axes."""
+    x = x_KN.unsqueeze(1).expand(-1, members, *x_KN.shape[1:]).flatten(1, 2)
+    return x[..., None, None] if x.ndim == 2 else x.unsqueeze(-1)
 
 
 class _Step(torch.autograd.Function):
