@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.failure import BenchmarkError
@@ -147,16 +148,17 @@ def _walk(m: Any, flows: tuple[Tensor, Tensor, Tensor], rates: ops.Rates, chunk:
     q, k, v = flows
     form, time = form_of(q.shape[-1]), q.shape[2]
     weights = tuple(w.mT.unsqueeze(1) for w in m.memory_model_parameters)
+    cuts = [(begin, begin + chunk, (True,)) for begin in range(0, time, chunk)]
+    late = F.pad(q, (0, 0, 1, -1))  # the last token of a chunk asks with the next one
+    queries, keys, values = (ops.pieces(x, 2, cuts) for x in (late, k, v))
+    given = {n: ops.pieces(r, 2, cuts) for n, r in vars(rates).items() if r is not None}
 
     def body(begin: int, end: int, due: object, state: ops.State) -> tuple[Any, Any]:
-        now = slice(begin, end)
-        asks = q[:, :, max(begin - 1, 0) : end - 1]
-        answer = ops.answer(form, state.anchor, asks).squeeze(2).transpose(1, 2)
-        some = ops.Rates(**{n: r[:, :, now] for n, r in vars(rates).items() if r is not None})
-        pending = ops.write(form, state, k[:, :, now], v[:, :, None, now], None, some)
-        return (answer,), (ops.advance(pending, commit=True),)
+        answer, state = ops.ask(form, state, queries[begin])
+        some = ops.Rates(**{name: parts[begin] for name, parts in given.items()})
+        pending = ops.write(form, state, keys[begin], values[begin].unsqueeze(2), None, some)
+        return (answer.squeeze(2).transpose(1, 2),), (ops.advance(pending, commit=True),)
 
-    listed = [(begin, begin + chunk, (True,)) for begin in range(0, time, chunk)]
-    parts, (state,) = ops.walk(body, listed, (ops.first_state(form, weights, len(q)),))
+    parts, (state,) = ops.walk(body, cuts, (ops.first_state(form, weights, len(q)),))
     last = ops.answer(form, state.anchor, q[:, :, -1:]).squeeze(2)
-    return torch.cat((parts[0].transpose(1, 2), last), 2)
+    return torch.cat((parts[0].transpose(1, 2)[:, :, 1:], last), 2)

@@ -48,7 +48,10 @@ def looped_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     slow, query = slow_of(writer, memory), _queries(writer, op, heads_of(memory))
     behind = f", {slow}" if slow else ""
     some = _chosen_answers(chosen, len(memory.texts("members")))
-    if at == "boundary" or op.flag("carried"):
+    if at == "boundary" and not some and _is_plain(memory):
+        answer = writer.fresh(f"{op.name}_answer")
+        writer.line(f"{answer}, {state} = ops.ask({form}, {state}, {query}{behind})")
+    elif at == "boundary" or op.flag("carried"):
         weights = _standing(memory, form, state, at)
         if not slow:
             weights, some = _chosen_weights(weights, chosen, len(memory.texts("members"))), ""
@@ -110,10 +113,15 @@ def _whole_read(writer: FunctionWriter, op: Op, memory: Op, chosen: tuple[object
 
 def _standing(memory: Op, form: str, state: str, at: str) -> str:
     """Weights that no event of the segment has moved yet."""
-    plain = not any(axis in memory.attrs for axis in ("mirror", "reduce", "gradient"))
+    plain = _is_plain(memory)
     if at == "boundary":
         return f"{state}.anchor" if plain else f"ops.weights_at_boundary({form}, {state})"
     return f"{state}.running" if plain else f"ops.weights_before({form}, {state})"
+
+
+def _is_plain(memory: Op) -> bool:
+    """Whether reads ask the very weights that the state holds."""
+    return not any(axis in memory.attrs for axis in ("mirror", "reduce", "gradient"))
 
 
 def form_of(writer: FunctionWriter, memory: Op, write: Op) -> str:

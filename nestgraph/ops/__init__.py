@@ -46,7 +46,7 @@ from nestgraph.ops.members import (
     merge_members,
     standing,
 )
-from nestgraph.ops.nets import answer
+from nestgraph.ops.nets import answer, ask
 from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
 from nestgraph.ops.positions import lookup, position
 from nestgraph.ops.rates import Rates, mean_share
@@ -70,6 +70,7 @@ __all__ = [
     "Written",
     "advance",
     "answer",
+    "ask",
     "asked_fast_net",
     "attend",
     "causal_conv",

@@ -26,12 +26,12 @@ class Activation:
     Attributes:
         value: s(z).
         times_slope: (g, z, s(z)) to g s'(z), in one pass, not differentiable.
-        slope_and_bend: (z, s(z), rows) to s'(z), and to s''(z) for the first rows of (..., R, W).
+        bent: (z, rows) to s(z), s'(z), and s''(z) for the first rows of (..., R, W).
     """
 
     value: Callable[[Tensor], Tensor]
     times_slope: Callable[[Tensor, Tensor, Tensor], Tensor]
-    slope_and_bend: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+    bent: Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
     def back(self, g: Tensor, z: Tensor, h: Tensor) -> Tensor:
         """`times_slope` that learning flows through, to g and to z."""
@@ -45,94 +45,99 @@ class _Back(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, activation: Activation, g: Tensor, z: Tensor, h: Tensor) -> Tensor:
         ctx.activation = activation
-        ctx.save_for_backward(g, z, h)
+        ctx.save_for_backward(g, z)
         return activation.times_slope(g, z, h)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_y: Tensor) -> tuple[None, Tensor, Tensor, None]:
-        g, z, h = ctx.saved_tensors
-        slope, bend = ctx.activation.slope_and_bend(z, h, z.shape[-2])
+        g, z = ctx.saved_tensors
+        _, slope, bend = ctx.activation.bent(z, z.shape[-2])
         return None, d_y * slope, (d_y * g).mul_(bend), None
 
 
-def _silu(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def _silu(z: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
     gate = torch.sigmoid(z)
-    rest = 1 - gate
+    h, rest = z * gate, 1 - gate
     slope = torch.addcmul(gate, h, rest)
     # s'' = (s' + g (1 - h)) (1 - g) with g the sigmoid: the derivative of g + h (1 - g).
     g, few = gate[..., :rows, :], slope[..., :rows, :]
     bend = torch.addcmul(few + g, g, h[..., :rows, :], value=-1)
-    return slope, bend.mul_(rest[..., :rows, :])
+    return h, slope, bend.mul_(rest[..., :rows, :])
 
 
-def _sigmoid(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def _sigmoid(z: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    h = torch.sigmoid(z)
     slope = h * (1 - h)
-    return slope, slope[..., :rows, :] * (1 - 2 * h[..., :rows, :])
+    return h, slope, slope[..., :rows, :] * (1 - 2 * h[..., :rows, :])
 
 
-def _tanh(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def _tanh(z: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    h = torch.tanh(z)
     slope = 1 - h.square()
-    return slope, -2 * h[..., :rows, :] * slope[..., :rows, :]
+    return h, slope, -2 * h[..., :rows, :] * slope[..., :rows, :]
 
 
-def _relu(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    return (z > 0).to(z.dtype), torch.zeros_like(z[..., :rows, :])
+def _relu(z: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.relu(z), (z > 0).to(z.dtype), torch.zeros_like(z[..., :rows, :])
 
 
-_PEAK = 1 / math.sqrt(2 * math.pi)  # the normal density at 0
+_LOG_PEAK = -0.5 * math.log(2 * math.pi)  # of the normal density at 0
 
 
-def _gelu(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    density = torch.exp(-0.5 * z.square()) * _PEAK
-    below = 0.5 * (1 + torch.erf(z * math.sqrt(0.5)))
-    slope = below + z * density
-    return slope, density[..., :rows, :] * (2 - z[..., :rows, :].square())
+def _gelu(z: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    square = z * z
+    density = torch.rsub(square, _LOG_PEAK, alpha=0.5).exp_()
+    below = torch.rsub(torch.mul(z, math.sqrt(0.5)).erf_(), 0.5, alpha=-0.5)
+    slope = torch.addcmul(below, z, density)
+    bend = (2 - square[..., :rows, :]).mul_(density[..., :rows, :])
+    return below.mul_(z), slope, bend
 
 
 _ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
-def _gelu_tanh(z: Tensor, h: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def _gelu_tanh(z: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
     square = z.square()
     height = torch.tanh(_ROOT * z * (1 + _CUBIC * square))
     steep = 1 - height.square()
     inner = _ROOT * (1 + 3 * _CUBIC * square)
-    slope = 0.5 * (1 + height) + 0.5 * z * steep * inner
+    below = 0.5 * (1 + height)
+    slope = below + 0.5 * z * steep * inner
     bend = steep * (inner + z * (3 * _CUBIC * _ROOT * z - height * inner.square()))
-    return slope, bend[..., :rows, :]
+    return z * below, slope, bend[..., :rows, :]
 
 
 ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(
         value=F.silu,
         times_slope=lambda g, z, h: _aten.silu_backward(g, z),
-        slope_and_bend=_silu,
+        bent=_silu,
     ),
     "gelu": Activation(
         value=F.gelu,
         times_slope=lambda g, z, h: _aten.gelu_backward(g, z),
-        slope_and_bend=_gelu,
+        bent=_gelu,
     ),
     "gelu_tanh": Activation(
         value=lambda z: F.gelu(z, approximate="tanh"),
         times_slope=lambda g, z, h: _aten.gelu_backward(g, z, approximate="tanh"),
-        slope_and_bend=_gelu_tanh,
+        bent=_gelu_tanh,
     ),
     "relu": Activation(
         value=torch.relu,
         times_slope=lambda g, z, h: _aten.threshold_backward(g, z, 0),
-        slope_and_bend=_relu,
+        bent=_relu,
     ),
     "sigmoid": Activation(
         value=torch.sigmoid,
         times_slope=lambda g, z, h: _aten.sigmoid_backward(g, h),
-        slope_and_bend=_sigmoid,
+        bent=_sigmoid,
     ),
     "tanh": Activation(
         value=torch.tanh,
         times_slope=lambda g, z, h: _aten.tanh_backward(g, h),
-        slope_and_bend=_tanh,
+        bent=_tanh,
     ),
 }
 

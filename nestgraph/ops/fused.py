@@ -8,11 +8,12 @@ With Q the products of retention between any two moments 0 (the start) .. T of t
 a_t, d_t the input and gradient of a layer at the anchor:
 
     F = rate d + erase Q[:T, 0] (A a)            L = erase (Q[:T, 1:] ∘ a aᵀ)
-    A' = Q[T, 0] A - Fᵀ ã                        ã = (I + L)^-ᵀ (Q[T, 1:] a)
+    A' = Q[T, 0] A - Fᵀ ã                        ã = (I + L)^-ᵀ Q[T, 1:] a
 
 The inverse is applied to the keys, not to F: members share their first layer's keys, so they
-share ã. Where nothing is erased, L = 0. With own answers as values the last layer sees only
-a(key) - a(value): one product for both, unless its answers to the keys are needed to erase.
+share ã. Numbers a token or a pair of tokens are in `fused_shares.py`. Where nothing is erased,
+L = 0. With own answers as values the last layer sees only a(key) - a(value): one product for both,
+unless its answers to the keys are needed to erase.
 The backward (`fused_backward.py`) retraces these lines.
 
 Legend: B batch, H heads, N = B·H, M members (the outermost axis here), G = M·N, T tokens, D key
@@ -31,68 +32,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nestgraph.ops.events import Events
 from nestgraph.ops.form import Form
-from nestgraph.ops.triangular import plain_inverse
-
-
-class Events(NamedTuple):
-    """The arguments of a step.
-
-    Attributes:
-        anchors: each layer's (G, out, in).
-        running: the same list if the last tick was just now.
-        rows: keys and self values, (G, R, D).
-        values: targets (G, T, E), or None with self values.
-        rate: (N, T).
-        erase: (N, T), or None for the memory's own rate.
-        q: (N, T+1, T+1).
-    """
-
-    anchors: list[Tensor]
-    running: list[Tensor]
-    rows: Tensor
-    values: Tensor | None
-    rate: Tensor
-    erase: Tensor | None
-    q: Tensor
-
-    @property
-    def time(self) -> int:
-        """T."""
-        return self.rate.shape[1]
-
-    @property
-    def groups(self) -> int:
-        """N."""
-        return self.rate.shape[0]
-
-    def spread(self, x_G: Tensor) -> Tensor:
-        """(G, ...) as (M, N, ...), or (n, ...) as (m, N, ...): a view."""
-        return x_G.view(-1, self.groups, *x_G.shape[1:])
-
-    def kept(self, weight_GED: Tensor) -> Tensor:
-        """What retention leaves of a matrix at the segment's end, (G, E, D)."""
-        return (self.spread(weight_GED) * self.q[:, -1, 0, None, None]).flatten(0, 1)
-
-
-class Solve(NamedTuple):
-    """The erase of one layer: a aᵀ and (I + L)^-1, both (n, T, T)."""
-
-    grams: Tensor
-    inverse: Tensor
+from nestgraph.ops.fused_shares import Kept, Shares, shares_of
 
 
 class Trace(NamedTuple):
     """One layer of a step.
 
     Attributes:
-        inputs: a of keys and values, (G, R, in).
+        inputs: a of keys, (n, T, in).
         gradient: d, (G, T, out).
-        met: A a, (G, T, out), or None.
-        rate: as the layer uses it, (m, N, T).
-        shrink: what `implicit` multiplied the rate by, (m, N, T), or None.
-        erase: (m or 1, N, T), or None.
-        solve: None where nothing is erased.
+        met: A a, (G, T, out); None where nothing is erased.
         events: F, (G, T, out).
         keys: ã, (G, T, in).
     """
@@ -100,10 +51,6 @@ class Trace(NamedTuple):
     inputs: Tensor
     gradient: Tensor
     met: Tensor | None
-    rate: Tensor
-    shrink: Tensor | None
-    erase: Tensor | None
-    solve: Solve | None
     events: Tensor
     keys: Tensor
 
@@ -113,7 +60,7 @@ class Net(NamedTuple):
 
     Attributes:
         inputs: a of every layer, (G, R, in).
-        outputs: z = W a, (G, R, out); None at a last layer that saw only differences.
+        outputs: z = W a, (G, R, out); of the last layer (G, T, out), or None unless it erases.
         backs: d of the layer above brought back, before the slope, (G, T, out); not of the last.
         gradients: d of every layer, (G, T, out).
         difference: a(key) - a(value) at the last layer, (G, T, in), if that is what it saw.
@@ -139,20 +86,32 @@ def retentions(retain_NT: Tensor, *, signed: bool) -> Tensor:
     return (logs.unsqueeze(-1) - logs.unsqueeze(-2)).exp_().tril_()
 
 
+class Bent(NamedTuple):
+    """Of the activation behind a layer: s', (G, R, out), and s'' of the keys, (G, T, out)."""
+
+    slope: Tensor
+    bend: Tensor
+
+
 def takes_difference(form: Form, events: Events) -> bool:
     """Whether the last layer sees keys and values only as their difference."""
     own = events.values is None and form.objective == "l2"
     return own and not form.erases(form.layers - 1)
 
 
-def step(form: Form, events: Events) -> tuple[list[Tensor], Net, list[Solve | None]]:
+def step(form: Form, events: Events) -> tuple[list[Tensor], Net, Kept]:
     """New weights of every layer (G, out, in), and what the backward wants to keep."""
-    net, moved, solves = net_of(form, events), [], []
+    net, left, moved = net_of(form, events), events.left, []
+    shares = shares_of(form, events, keys_of(events, net))
     for layer, weight in enumerate(events.running):
-        trace = trace_of(form, events, net, layer, None)
-        solves.append(trace.solve)
-        moved.append(events.kept(weight).baddbmm_(trace.events.mT, trace.keys, alpha=-1))
-    return moved, net, solves
+        trace = trace_of(form, events, net, shares, layer)
+        moved.append((weight * left).baddbmm_(trace.events.mT, trace.keys, alpha=-1))
+    return moved, net, shares.kept
+
+
+def keys_of(events: Events, net: Net) -> list[Tensor]:
+    """Keys' inputs of all layers, (n, T, in)."""
+    return [events.alone(a, layer) for layer, a in enumerate(net.inputs)]
 
 
 def net_of(form: Form, events: Events) -> Net:
@@ -175,79 +134,76 @@ def net_of(form: Form, events: Events) -> Net:
 
 def renewed(
     form: Form, events: Events, outputs: list[Tensor | None], backs: list[Tensor], top: Tensor
-) -> Net:
+) -> tuple[Net, list[Bent]]:
     """The net from what was kept of it, without a product; `top` is d of the last layer."""
-    time, activation = events.time, form.nonlinearity
-    inputs, gradients = [events.rows], [top]
+    time, inputs, gradients, bents = events.time, [events.rows], [top], []
     for z, back in zip(outputs, backs, strict=False):
         assert z is not None
-        inputs.append(activation.value(z))
-        d = activation.times_slope(back, z[:, :time], inputs[-1][:, :time])
-        gradients.insert(-1, d)
+        a, slope, bend = form.nonlinearity.bent(z, time)
+        inputs.append(a)
+        gradients.insert(-1, back * slope[:, :time])
+        bents.append(Bent(slope, bend))
     a, difference = inputs[-1], None
     if takes_difference(form, events):
         difference = a[:, :time] - a[:, time:]
-    return Net(inputs, outputs, backs, gradients, difference)
+    return Net(inputs, outputs, backs, gradients, difference), bents
 
 
 def _top(form: Form, events: Events, a: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Gradient at the net's output (G, T, E); its answers, or the difference that it saw."""
+    """Gradient at the net's output (G, T, E); answers to keys to erase, or what it saw instead."""
     time, last = events.time, events.anchors[-1].mT
-    keys, own = events.rows[:, :time], events.rows[:, time:]
+    keys, own = a[:, :time], a[:, time:]
     if takes_difference(form, events):
-        difference = a[:, :time] - a[:, time:]
-        miss = torch.bmm(difference, last)
-        if form.adds_input:
-            miss += keys - own
+        difference = keys - own
+        miss = _with_own(form, events, torch.bmm(difference, last))
         return _scaled(miss, form.scale), None, difference
-    y = torch.bmm(a, last)
-    values = events.values
-    if values is None:
-        values = y[:, time:] + own if form.adds_input else y[:, time:]
+    erases, values = form.erases(form.layers - 1), events.values
+    y = torch.bmm(keys, last) if erases or form.objective == "l2" else None
+    answer = y if erases else None
     if form.objective == "dot":
-        return values * -form.scale, y, None
-    miss = y[:, :time] - values
+        values = _own_values(form, events, own) if values is None else values
+        return values * -form.scale, answer, None
+    assert y is not None
+    if values is None:
+        miss = _with_own(form, events, torch.baddbmm(y, own, last, alpha=-1))
+    else:
+        miss = y - values
+        if form.adds_input:
+            miss += events.rows[:, :time]
+    return _scaled(miss, form.scale), answer, None
+
+
+def _own_values(form: Form, events: Events, a: Tensor) -> Tensor:
+    y = torch.bmm(a, events.anchors[-1].mT)
+    return y.add_(events.rows[:, events.time :]) if form.adds_input else y
+
+
+def _with_own(form: Form, events: Events, miss: Tensor) -> Tensor:
+    """What answers miss of self values, where both contain their question."""
     if form.adds_input:
-        miss += keys
-    return _scaled(miss, form.scale), y, None
+        rows, time = events.rows[: events.groups], events.time
+        events.spread(miss).add_(rows[:, :time] - rows[:, time:])
+    return miss
 
 
 def _scaled(x: Tensor, scale: float) -> Tensor:
     return x if scale == 1 else x.mul_(scale)
 
 
-def trace_of(form: Form, events: Events, net: Net, layer: int, solve: Solve | None) -> Trace:
-    """F and ã of one layer; `solve` spares the solving of it."""
-    a, q = net.inputs[layer][:, : events.time], events.q
-    # All members see the same keys at the first layer: one copy will do.
-    alone = a[: events.groups] if layer == 0 else a
-    erases = form.erases(layer)
-    grams = solve.grams if solve else torch.bmm(alone, alone.mT) if erases else None
-    rate, shrink = _rate(form, events, alone, grams)
-    keys = (events.spread(alone) * q[:, -1, 1:, None]).flatten(0, 1)
-    met, erase = None, None
-    writes = events.spread(net.gradients[layer]) * rate.unsqueeze(-1)
-    if grams is not None:
-        met = _met(events, net, layer)
-        erase = rate if events.erase is None else events.erase.unsqueeze(0)
-        if solve is None:
-            lower = (events.spread(grams) * q[:, :-1, 1:]).mul_(erase.unsqueeze(-1))
-            solve = Solve(grams, plain_inverse(lower.flatten(0, 1)))
-        keys = torch.bmm(solve.inverse.mT, keys)
-        writes.addcmul_(events.spread(met), (erase * q[:, :-1, 0]).unsqueeze(-1))
-    if layer == 0:
-        keys = keys.expand(len(a) // events.groups, *keys.shape).flatten(0, 1)
-    return Trace(
-        inputs=net.inputs[layer],
-        gradient=net.gradients[layer],
-        met=met,
-        rate=rate,
-        shrink=shrink,
-        erase=erase,
-        solve=solve,
-        events=writes.flatten(0, 1),
-        keys=keys,
-    )
+def trace_of(form: Form, events: Events, net: Net, shares: Shares, layer: int) -> Trace:
+    """F and ã of one layer."""
+    alone, met, erase = events.alone(net.inputs[layer], layer), None, shares.erase
+    gradient, rate = net.gradients[layer], events.of_layer(shares.rate, layer)
+    writes = events.spread(gradient) * rate.unsqueeze(-1)
+    if erase is not None and form.erases(layer):
+        met, start = _met(events, net, layer), events.of_layer(erase.start, layer)
+        writes.addcmul_(events.spread(met), start.unsqueeze(-1))
+        keys = torch.bmm(events.of_layer(erase.push, layer).flatten(0, 1).mT, alone)
+    else:
+        keys = (events.spread(alone) * events.q[:, -1, 1:, None]).flatten(0, 1)
+    if layer == 0 and events.members > 1:
+        keys = keys.expand(events.members, *keys.shape).flatten(0, 1)
+    return Trace(alone, gradient, met, writes.flatten(0, 1), keys)
 
 
 def _met(events: Events, net: Net, layer: int) -> Tensor:
@@ -256,15 +212,3 @@ def _met(events: Events, net: Net, layer: int) -> Tensor:
     if events.running is events.anchors and outputs is not None:
         return outputs[:, : events.time]
     return torch.bmm(net.inputs[layer][:, : events.time], events.running[layer].mT)
-
-
-def _rate(
-    form: Form, events: Events, a: Tensor, grams: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """The layer's rate (m, N, T) at inputs a (n, T, in), and what `implicit` shrank it by."""
-    rate = events.rate.unsqueeze(0)
-    if not form.implicit:
-        return rate, None
-    square = (a * a).sum(-1) if grams is None else grams.diagonal(0, -2, -1)
-    shrink = (rate * events.spread(square)).add_(1).reciprocal_()
-    return rate * shrink, shrink

@@ -10,8 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nestgraph.ops import fused_shares
+from nestgraph.ops.events import Events
 from nestgraph.ops.form import Form
-from nestgraph.ops.fused import Events, Net, Solve, Trace, trace_of
+from nestgraph.ops.fused import Bent, Net, Trace, keys_of, trace_of
+from nestgraph.ops.fused_shares import Kept, Reached, Shares, SharesBack, shares_of
 
 
 class Gradients(NamedTuple):
@@ -26,49 +29,86 @@ class Gradients(NamedTuple):
     erase: Tensor | None  # (N, T)
 
 
-class LayerGradients(NamedTuple):
-    """What the last lines of the step, A' = Q A - Fᵀ ã, ask of one layer."""
+class NewWeight(NamedTuple):
+    """The gradient of a layer's new weights (G, out, in), and whether it may be written to."""
 
-    weight: Tensor  # (G, out, in), what reaches A apart from A a
-    inputs: Tensor  # (n, T, in)
-    gradient: Tensor  # (G, T, out)
-    met: Tensor | None  # (G, T, out)
-    rate: Tensor  # (N, T)
-    erase: Tensor | None  # (N, T), where it isn't the rate
-    q: Tensor  # (N, T+1, T+1), or its last row alone: (N, 1, T+1)
+    gradient: Tensor
+    ours: bool
+
+    @property
+    def place(self) -> Tensor:
+        """Where the gradient of the old weights goes, once this one has been read."""
+        return self.gradient if self.ours else torch.empty_like(self.gradient)
+
+
+class Below(NamedTuple):
+    """What the last lines of the step, A' = Q A - Fᵀ ã, ask of one layer's net.
+
+    Attributes:
+        inputs: d of a, (n, T, in).
+        gradient: d of d, (G, T, out).
+        met: d of A a where that is the net's, (G, T, out), or None.
+    """
+
+    inputs: Tensor
+    gradient: Tensor
+    met: Tensor | None
+
+
+class _Last(NamedTuple):
+    """One layer's last line, back: gradients with their signs turned.
+
+    Attributes:
+        events: d of F, (G, T, out).
+        keys: d of ã, (n, T, in).
+        whole: d of Q[T, 0], with its own sign, (N,).
+    """
+
+    events: Tensor
+    keys: Tensor
+    whole: Tensor
 
 
 def backward(
     form: Form,
     events: Events,
     net: Net,
-    solves: list[Solve | None],
-    d_moved: list[Tensor],
+    bents: list[Bent],
+    kept: Kept,
+    d_moved: list[NewWeight],
 ) -> Gradients:
-    """Gradients of everything a step is given, from those of its new weights (G, out, in)."""
-    traces = [trace_of(form, events, net, layer, solve) for layer, solve in enumerate(solves)]
-    layers = [
-        _layer(events, trace, events.running[layer], d_moved[layer], shares=layer == 0)
-        for layer, trace in enumerate(traces)
+    """Gradients of everything a step is given, from those of its new weights."""
+    shares = shares_of(form, events, keys_of(events, net), kept)
+    traces = [trace_of(form, events, net, shares, layer) for layer in range(form.layers)]
+    lasts = [
+        _last(events, trace, weight, new.gradient, shares=layer == 0)
+        for layer, (trace, weight, new) in enumerate(
+            zip(traces, events.running, d_moved, strict=True)
+        )
     ]
-    anchors, running = [layer.weight for layer in layers], None
+    whole = _total([last.whole for last in lasts])
+    shared = fused_shares.back(form, events, shares, _reached(form, events, traces, lasts), whole)
+    turned = _Turned.of(events, shares)
+    below = [
+        _below(events, trace, last, shares, shared, turned, layer)
+        for layer, (trace, last) in enumerate(zip(traces, lasts, strict=True))
+    ]
+    left = events.left
+    anchors = [torch.mul(new.gradient, left, out=new.place) for new in d_moved]
+    running = None
     if events.running is not events.anchors:
         running, anchors = anchors, [torch.zeros_like(weight) for weight in anchors]
-        layers = [
-            _met(events, layer, trace, weight)
-            for layer, trace, weight in zip(layers, traces, events.running, strict=True)
-        ]
-    d_rows, d_values = Through(form, events, net, layers, anchors).run()
-    d_rows[:, : events.time] += layers[0].inputs
-    erases = [layer.erase for layer in layers if layer.erase is not None]
+        below = [_met(events, net, layer, one, running[layer]) for layer, one in enumerate(below)]
+    d_rows, d_values = Through(form, events, net, bents, below, anchors).run()
+    d_rows[:, : events.time] += below[0].inputs
     return Gradients(
         anchors=anchors,
         running=running,
         rows=d_rows,
         values=d_values,
-        rate=_total([layer.rate for layer in layers]),
-        retain=d_retain_of(events.q, [layer.q for layer in layers]),
-        erase=_total(erases) if erases else None,
+        rate=shared.rate,
+        retain=d_retain_of(events.q, [shared.q]),
+        erase=shared.erase,
     )
 
 
@@ -79,87 +119,97 @@ def _total(parts: list[Tensor]) -> Tensor:
     return first
 
 
-def _layer(
-    events: Events, trace: Trace, weight: Tensor, d_new: Tensor, *, shares: bool
-) -> LayerGradients:
-    """Back through one layer's F, ã and rates; `shares`: all members have the same inputs."""
-    q = events.q
-    a = trace.inputs[: events.groups if shares else None, : events.time]
-    d_events = events.spread(torch.bmm(trace.keys, d_new.mT).neg_())
-    d_keys = torch.bmm(trace.events, d_new).neg_()
-    d_keys = events.spread(d_keys).sum(0) if shares else d_keys
-    d_rate = _over(d_events * events.spread(trace.gradient), shares)
-    d_whole = events.spread((weight * d_new).sum((1, 2))).sum(0)
-    d_met, d_erase = None, None
-    if trace.erase is None:
-        d_led = d_keys
-        d_end = events.spread((d_led * a).sum(-1)).sum(0)
-        d_q = torch.cat((d_whole.unsqueeze(-1), d_end), 1).unsqueeze(1)
-    else:
-        assert trace.met is not None
-        d_meet = _over(d_events * events.spread(trace.met), shares)
-        d_met = (d_events * (trace.erase * q[:, :-1, 0]).unsqueeze(-1)).flatten(0, 1)
-        d_q = torch.empty_like(q)
-        d_q[:, -1, 0] = d_whole
-        d_q[:, :-1, 0] = (d_meet * trace.erase).sum(0)
-        d_led, d_grams, d_erase = _solve(events, trace, a, d_keys, d_q)
-        d_erase.addcmul_(d_meet, q[:, :-1, 0])
-        if events.erase is None:
-            d_rate, d_erase = d_rate.add_(d_erase), None
-    d_a = (events.spread(d_led) * q[:, -1, 1:, None]).flatten(0, 1)
-    if trace.erase is not None:
-        d_a.baddbmm_(d_grams, a)
-    if trace.shrink is not None:
-        # r' = r / (1 + r |a|²): its derivatives are shrink² and -r'².
-        d_square = d_rate * trace.rate.square()
-        d_a.addcmul_(a, d_square.flatten(0, 1).unsqueeze(-1), value=-2)
-        d_rate.mul_(trace.shrink).mul_(trace.shrink)
-    d_gradient = d_events.mul_(trace.rate.unsqueeze(-1)).flatten(0, 1)
-    return LayerGradients(
-        weight=events.kept(d_new),
-        inputs=d_a,
-        gradient=d_gradient,
-        met=d_met,
-        rate=d_rate.sum(0),
-        erase=None if d_erase is None else d_erase.sum(0),
-        q=d_q,
+def _last(events: Events, trace: Trace, weight: Tensor, d_new: Tensor, *, shares: bool) -> _Last:
+    """Back through A' = Q A - Fᵀ ã; `shares`: all members have the same keys."""
+    keys = torch.bmm(trace.events, d_new)
+    if shares and events.members > 1:
+        keys = events.spread(keys).sum(0)
+    whole = events.spread((weight * d_new).sum((1, 2))).sum(0)
+    return _Last(torch.bmm(trace.keys, d_new.mT), keys, whole)
+
+
+def _reached(form: Form, events: Events, traces: list[Trace], lasts: list[_Last]) -> Reached:
+    """What all layers ask of rates and erases."""
+    rates, starts, pushes, ends = [], [], [], []
+    for layer, (trace, last) in enumerate(zip(traces, lasts, strict=True)):
+        rates.append(_over(events, last.events, trace.gradient, shares=layer == 0))
+        if trace.met is None:
+            ends.append(events.spread((last.keys * trace.inputs).sum(-1)).sum(0))
+            continue
+        starts.append(_over(events, last.events, trace.met, shares=layer == 0))
+        pushes.append(torch.bmm(trace.inputs, last.keys.mT))
+    return Reached(
+        rate=torch.cat(rates),
+        start=torch.cat(starts) if starts else None,
+        push=events.spread(torch.cat(pushes)) if pushes else None,
+        ends=_total(ends) if ends else None,
     )
 
 
-def _over(x_MNTE: Tensor, shares: bool) -> Tensor:
-    """Summed over channels, and over members that share: (m, N, T)."""
-    return x_MNTE.sum(-1).sum(0, keepdim=True) if shares else x_MNTE.sum(-1)
+def _over(events: Events, x_G: Tensor, y_G: Tensor, *, shares: bool) -> Tensor:
+    """Σ x y over channels, and over members that share: (m, N, T)."""
+    dots = events.spread((x_G * y_G).sum(-1))
+    return dots.sum(0, keepdim=True) if shares else dots
 
 
-def _solve(
-    events: Events, trace: Trace, a: Tensor, d_keys: Tensor, d_q: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Back through ã = (I + L)^-ᵀ (Q[T, 1:] a), as far as Q[T, 1:] a, a aᵀ and erase.
+class _Turned(NamedTuple):
+    """Numbers a token with their signs turned, as `_Last` is.
 
-    Returns:
-        d of Q[T, 1:] a (n, T, in), of a aᵀ and its transpose (n, T, T), of erase (m, N, T).
+    Attributes:
+        rate: (J or 1, N, T, 1).
+        start: (I or 1, N, T, 1), or None.
+        ends: Q[T, 1:], (N, T, 1).
     """
-    assert trace.solve is not None
-    assert trace.erase is not None
-    q, erase = events.q[:, :-1, 1:], trace.erase.unsqueeze(-1)
-    d_led = torch.bmm(trace.solve.inverse, d_keys)
-    d_q[:, -1, 1:] = events.spread((d_led * a).sum(-1)).sum(0)
-    d_lower = torch.bmm(trace.keys[: len(a)], d_led.mT).neg_()
-    by_gram = events.spread(d_lower * trace.solve.grams)
-    d_q[:, :-1, 1:] = (by_gram * erase).sum(0)
-    d_erase = by_gram.mul_(q).sum(-1)
-    d_grams = events.spread(d_lower).mul_(q).mul_(erase).flatten(0, 1)
-    return d_led, d_grams + d_grams.mT, d_erase
+
+    rate: Tensor
+    start: Tensor | None
+    ends: Tensor
+
+    @classmethod
+    def of(cls, events: Events, shares: Shares) -> _Turned:
+        """Of all layers."""
+        start = None if shares.erase is None else -shares.erase.start.unsqueeze(-1)
+        return cls(-shares.rate.unsqueeze(-1), start, -events.q[:, -1, 1:, None])
 
 
-def _met(events: Events, layer: LayerGradients, trace: Trace, weight: Tensor) -> LayerGradients:
+def _below(
+    events: Events,
+    trace: Trace,
+    last: _Last,
+    shares: Shares,
+    shared: SharesBack,
+    turned: _Turned,
+    layer: int,
+) -> Below:
+    """Back through F and ã of one layer, to its net."""
+    d_events, d_met = events.spread(last.events), None
+    if trace.met is None:
+        d_a = (events.spread(last.keys) * turned.ends).flatten(0, 1)
+        if shared.squares is not None:
+            d_a.addcmul_(trace.inputs, _flat(events, shared.squares, layer).unsqueeze(-1))
+    else:
+        assert shares.erase is not None
+        assert shared.grams is not None
+        assert turned.start is not None
+        d_met = (d_events * events.of_layer(turned.start, layer)).flatten(0, 1)
+        d_a = torch.bmm(_flat(events, shared.grams, layer), trace.inputs)
+        d_a.baddbmm_(_flat(events, shares.erase.push, layer), last.keys, alpha=-1)
+    d_gradient = d_events.mul_(events.of_layer(turned.rate, layer)).flatten(0, 1)
+    return Below(d_a, d_gradient, d_met)
+
+
+def _flat(events: Events, x_J: Tensor, layer: int) -> Tensor:
+    return events.of_layer(x_J, layer).flatten(0, 1)
+
+
+def _met(events: Events, net: Net, layer: int, below: Below, d_weight: Tensor) -> Below:
     """Back through A a where A isn't the anchor; adds to the weight's gradient."""
-    if layer.met is None:
-        return layer
-    layer.weight.baddbmm_(layer.met.mT, trace.inputs[:, : events.time])
-    d_a = torch.bmm(layer.met, weight)
-    d_a = d_a if len(d_a) == len(layer.inputs) else events.spread(d_a).sum(0)
-    return layer._replace(inputs=layer.inputs + d_a, met=None)
+    if below.met is None:
+        return below
+    d_weight.baddbmm_(below.met.mT, net.inputs[layer][:, : events.time])
+    d_a = torch.bmm(below.met, events.running[layer])
+    d_a = d_a if len(d_a) == len(below.inputs) else events.spread(d_a).sum(0)
+    return below._replace(inputs=below.inputs + d_a, met=None)
 
 
 class Through(NamedTuple):
@@ -168,76 +218,91 @@ class Through(NamedTuple):
     form: Form
     events: Events
     net: Net
-    layers: list[LayerGradients]
+    bents: list[Bent]
+    layers: list[Below]
     d_weights: list[Tensor]
 
     def run(self) -> tuple[Tensor, Tensor | None]:
         """d_rows (N, R, D), and d_values (G, T, E) or None."""
         last, time = self.form.layers - 1, self.events.time
-        slopes, extras = [], [layer.met for layer in self.layers]
-        d_gradient = self.layers[0].gradient
+        extras = [layer.met for layer in self.layers]
+        d_miss = self.layers[0].gradient
         for index in range(last):
-            slope, d_z, d_gradient = self._back(index, d_gradient)
-            slopes.append(slope)
+            d_z, d_miss = self._back(index, d_miss)
             extras[index] = _plus(d_z, extras[index])
-        if self.net.difference is None:
-            d_a, d_rows, d_values = self._answer(d_gradient, extras[last])
-        else:
-            d_a, d_rows, d_values = *self._difference(self.net.difference, d_gradient), None
+        d_miss = d_miss if self.form.scale == 1 else d_miss.mul_(self.form.scale)
+        d_keys, d_own = self._top(d_miss, extras[last])
+        if not last:
+            d_rows = self._shared(d_keys if d_own is None else torch.cat((d_keys, d_own), 1))
         for index in range(last - 1, -1, -1):
-            d_a[:, :time] += self.layers[index + 1].inputs
-            d_z = d_a.mul_(slopes[index])
-            _plus(d_z[:, :time], extras[index])
+            extra, slope = extras[index], self.bents[index].slope
+            assert extra is not None
+            d_z = torch.empty_like(slope)
+            torch.addcmul(extra, d_keys, slope[:, :time], out=d_z[:, :time])
+            if d_own is not None:
+                torch.mul(d_own, slope[:, time:], out=d_z[:, time:])
             self.d_weights[index].baddbmm_(d_z.mT, self.net.inputs[index])
             d_a = torch.bmm(d_z, self.events.anchors[index])
-        return _plus(self._shared(d_a), d_rows), d_values
+            if not index:
+                d_rows = self._shared(d_a)
+                break
+            d_keys, d_own = d_a[:, :time], None if d_own is None else d_a[:, time:]
+            d_keys += self.layers[index].inputs
+        if self.form.adds_input:
+            self._add_input(d_rows, d_miss)
+        return d_rows, d_miss.neg_() if self._is_given else None
+
+    def _add_input(self, d_rows: Tensor, d_miss: Tensor) -> None:
+        """Through the net's own rows, which are part of its answers."""
+        apart, time = self._shared(d_miss), self.events.time
+        if self.form.objective != "dot":
+            d_rows[:, :time] += apart
+        if not self._is_given:
+            d_rows[:, time:] -= apart
+
+    @property
+    def _is_given(self) -> bool:
+        return self.events.values is not None
 
     def _shared(self, x_G: Tensor) -> Tensor:
         return self.events.spread(x_G).sum(0)
 
-    def _back(self, index: int, d_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Through d = (W above)ᵀ (d above) s'(z): s', d_z of the keys, and d of d above."""
-        net, time, activation = self.net, self.events.time, self.form.nonlinearity
-        z = net.outputs[index]
-        assert z is not None
-        slope, bend = activation.slope_and_bend(z, net.inputs[index + 1], time)
+    def _back(self, index: int, d_gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Through d = (W above)ᵀ (d above) s'(z): d_z of the keys, and d of d above."""
+        net, above, (slope, bend) = self.net, index + 1, self.bents[index]
         d_z = bend.mul_(d_gradient).mul_(net.backs[index])
-        d_back = d_gradient * slope[:, :time]
-        self.d_weights[index + 1].baddbmm_(net.gradients[index + 1].mT, d_back)
-        d_above = self.layers[index + 1].gradient
-        return slope, d_z, d_above.baddbmm_(d_back, self.events.anchors[index + 1].mT)
+        d_back = d_gradient * slope[:, : self.events.time]
+        self.d_weights[above].baddbmm_(net.gradients[above].mT, d_back)
+        d_above = self.layers[above].gradient
+        return d_z, d_above.baddbmm_(d_back, self.events.anchors[above].mT)
 
-    def _difference(self, difference: Tensor, d_miss: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Through W (a(key) - a(value)): d of both rows of a, and of the net's own rows."""
-        d_miss = d_miss if self.form.scale == 1 else d_miss.mul_(self.form.scale)
-        self.d_weights[-1].baddbmm_(d_miss.mT, difference)
-        d_a = _opposed(torch.bmm(d_miss, self.events.anchors[-1]))
-        return d_a, _opposed(self._shared(d_miss)) if self.form.adds_input else None
-
-    def _answer(
-        self, d_miss: Tensor, extra: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Through the last layer's answers: d of its inputs, of the net's own rows, of values."""
-        time, scale = self.events.time, self.form.scale
-        given = self.events.values is not None
-        d_key = torch.zeros_like(d_miss) if self.form.objective == "dot" else d_miss * scale
-        d_value = d_miss * -scale
-        d_y = d_key if given else torch.cat((d_key, d_value), 1)
-        d_rows = self._shared(d_y) if self.form.adds_input else None
-        _plus(d_y[:, :time], extra)
-        self.d_weights[-1].baddbmm_(d_y.mT, self.net.inputs[-1])
-        d_a = torch.bmm(d_y, self.events.anchors[-1])
-        return d_a, d_rows, d_value if given else None
+    def _top(self, d_miss: Tensor, extra: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Through the last layer's answers: d of its inputs from keys, and from self values."""
+        time, a, d_weight = self.events.time, self.net.inputs[-1], self.d_weights[-1]
+        weight, difference = self.events.anchors[-1], self.net.difference
+        into = self.layers[-1].inputs if self.form.layers > 1 else None
+        if difference is not None:
+            d_weight.baddbmm_(d_miss.mT, difference)
+            d_keys = torch.bmm(d_miss, weight)
+            return d_keys if into is None else into + d_keys, -d_keys
+        d_own = None
+        if not self._is_given:
+            d_weight.baddbmm_(d_miss.mT, a[:, time:], alpha=-1)
+            d_own = d_miss.new_empty(a[:, time:].shape)
+            d_own.baddbmm_(d_miss, weight, beta=0, alpha=-1)
+        d_y = extra
+        if self.form.objective != "dot":
+            d_y = d_miss if extra is None else extra.add_(d_miss)
+        if d_y is None:
+            return a.new_zeros(a[:, :time].shape) if into is None else into, d_own
+        d_weight.baddbmm_(d_y.mT, a[:, :time])
+        through = torch.bmm(d_y, weight) if into is None else into.baddbmm_(d_y, weight)
+        return through, d_own
 
 
 def _plus(into: Tensor, x: Tensor | None) -> Tensor:
     """into += x, in place."""
     return into if x is None else into.add_(x)
-
-
-def _opposed(x: Tensor) -> Tensor:
-    """x and, below it, -x."""
-    return torch.cat((x, -x), 1)
 
 
 def d_retain_of(q: Tensor, d_qs: list[Tensor]) -> Tensor:

@@ -21,10 +21,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nestgraph.ops import fused
+from nestgraph.ops.events import Events
 from nestgraph.ops.factors import Facts
 from nestgraph.ops.form import Form, State
-from nestgraph.ops.fused import Events, Net
-from nestgraph.ops.fused_backward import LayerGradients, Through
+from nestgraph.ops.fused import Net
+from nestgraph.ops.fused_backward import Below, NewWeight, Through
+from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 from nestgraph.ops.transfer import Transfer
 
@@ -70,6 +72,7 @@ def fused_momentum_step(
     running = () if state.running is state.anchor else state.running
     moved: Parts = _Step.apply(  # type: ignore[no-untyped-call]
         form,
+        (gift_of(state.anchor), gift_of(state.momentum)),
         keys,
         facts.values,
         facts.own,
@@ -92,11 +95,15 @@ class _Weighed(NamedTuple):
     @classmethod
     def of(cls, starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> _Weighed:
         """For every member."""
-        starts, events = starts_3BH.flatten(1), events_2BHT.flatten(1, 2)
         return cls(
-            starts.repeat(1, members)[..., None, None],
-            events.repeat(1, members, 1).unsqueeze(-1),
+            _spread(starts_3BH.flatten(1), members), _spread(events_2BHT.flatten(1, 2), members)
         )
+
+
+def _spread(x_KN: Tensor, members: int) -> Tensor:
+    """(K, N, ...) for every member: (K, G, ..., 1), with the matrices' axes."""
+    x = x_KN.unsqueeze(1).expand(-1, members, *x_KN.shape[1:]).flatten(1, 2)
+    return x[..., None, None] if x.ndim == 2 else x.unsqueeze(-1)
 
 
 class _Step(torch.autograd.Function):
@@ -106,6 +113,7 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any,
         form: Form,
+        before: tuple[Gift | None, Gift | None],
         keys: Tensor,
         values: Tensor | None,
         own: Tensor | None,
@@ -115,6 +123,7 @@ class _Step(torch.autograd.Function):
         *parts: Tensor,
     ) -> Parts:
         ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.gift, ctx.before = Gift(private=False), before
         stacks, members = [outermost(part) for part in parts], parts[0].shape[2]
         targets = None if values is None else outermost(values)
         events = _events(form, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
@@ -134,37 +143,43 @@ class _Step(torch.autograd.Function):
         stacks = saved[2 * layers - 1 :]
         members = len(stacks[0]) // starts[0].numel()
         events = _events(form, given, stacks, members)
-        net = fused.renewed(form, events, saved[:layers], saved[layers : 2 * layers - 1], top)
+        backs = saved[layers : 2 * layers - 1]
+        net, bents = fused.renewed(form, events, saved[:layers], backs, top)
         weighed = _Weighed.of(starts, ends, members)
-        found = [
-            _back(events, net, weighed, i, stacks[i], outermost(d_new[i]), outermost(d_speed))
-            for i, d_speed in enumerate(d_new[layers:])
-        ]
-        below = [one.layer for one in found]
-        d_anchors, d_running = [layer.weight for layer in below], []
+        given = ctx.gift.take()
+        new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_new]
+        pairs = zip(new[:layers], new[layers:], strict=True)
+        found = [_back(events, net, weighed, i, stacks[i], *pair) for i, pair in enumerate(pairs)]
+        below = [one.below for one in found]
+        d_anchors, d_running = [one.weight for one in found], []
         if events.running is not events.anchors:
             d_running, d_anchors = d_anchors, [torch.zeros_like(x) for x in d_anchors]
-        d_rows, d_values = Through(form, events, net, below, d_anchors).run()
+        d_rows, d_values = Through(form, events, net, bents, below, d_anchors).run()
         d_rows[:, : events.time] += below[0].inputs
         d_rows = d_rows.unflatten(0, shape)
+        of_weights, of_speeds = ctx.before
         return (
+            None,
             None,
             d_rows[:, :, : events.time],
             None if d_values is None else innermost(d_values, *shape),
             d_rows[:, :, events.time :] if events.values is None else None,
-            torch.stack([layer.rate for layer in below]).sum(0).unflatten(0, shape),
+            torch.stack([one.rate for one in found]).sum(0).unflatten(0, shape),
             torch.stack([one.starts for one in found]).sum(0).unflatten(1, shape),
             torch.stack([one.ends for one in found]).sum(0).unflatten(1, shape),
-            *[innermost(one.speed, *shape) for one in found],
-            *[innermost(x, *shape) for x in (*d_anchors, *d_running)],
+            *give(of_speeds, tuple(innermost(one.speed, *shape) for one in found)),
+            *give(of_weights, tuple(innermost(x, *shape) for x in d_anchors)),
+            *[innermost(x, *shape) for x in d_running],
         )
 
 
 class _Back(NamedTuple):
     """Gradients of one layer's last lines."""
 
-    layer: LayerGradients
+    below: Below
+    weight: Tensor  # (G, out, in)
     speed: Tensor  # (G, out, in)
+    rate: Tensor  # (N, T)
     starts: Tensor  # (3, N)
     ends: Tensor  # (2, N, T)
 
@@ -221,8 +236,8 @@ def _back(
     weighed: _Weighed,
     layer: int,
     speed: Tensor,
-    d_weight: Tensor,
-    d_speed: Tensor,
+    d_weight: NewWeight,
+    d_speed: NewWeight,
 ) -> _Back:
     """Through `_moved`, line by line."""
     writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
@@ -230,31 +245,30 @@ def _back(
     to_weight, to_speed = writes * of_weight, writes * of_speed
     by_weight, by_speed = torch.empty_like(writes), torch.empty_like(writes)
     d_a, dots = a.new_empty(a.shape), []
-    d_whole, d_pace = torch.empty_like(speed), torch.empty_like(speed)
+    d_whole, d_pace = d_weight.place, d_speed.place
     for n in _blocks(speed):
-        old, pace, one, other = events.running[layer][n], speed[n], d_weight[n], d_speed[n]
+        old, pace = events.running[layer][n], speed[n]
+        one, other = d_weight.gradient[n], d_speed.gradient[n]
         torch.bmm(a[n], one.mT, out=by_weight[n])
         torch.bmm(a[n], other.mT, out=by_speed[n])
         torch.bmm(to_weight[n], one, out=d_a[n])
         d_a[n].baddbmm_(to_speed[n], other).neg_()
         dots.append(torch.stack([_dot(old, one), _dot(pace, one), _dot(pace, other)]))
+        torch.mul(other, q[n], out=d_pace[n]).addcmul_(one, c[n])
         torch.mul(one, b[n], out=d_whole[n])
-        torch.mul(one, c[n], out=d_pace[n]).addcmul_(other, q[n])
     ends = torch.stack([(writes * by_weight).sum(-1), (writes * by_speed).sum(-1)]).neg_()
     d_writes = events.spread(by_weight.mul_(of_weight).addcmul_(by_speed, of_speed).neg_())
     d_rate = (d_writes * events.spread(net.gradients[layer])).sum(-1).sum(0)
-    below = LayerGradients(
-        weight=d_whole,
+    below = Below(
         inputs=events.spread(d_a).sum(0) if layer == 0 else d_a,
         gradient=(d_writes * events.rate.unsqueeze(-1)).flatten(0, 1),
         met=None,
-        rate=d_rate,
-        erase=None,
-        q=events.q,
     )
     return _Back(
-        layer=below,
+        below=below,
+        weight=d_whole,
         speed=d_pace,
+        rate=d_rate,
         starts=torch.cat(dots, 1).view(3, -1, events.groups).sum(1),
         ends=ends.view(2, -1, *events.rate.shape).sum(1),
     )

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nestgraph.ops import fused
+from nestgraph.ops.events import Events
 from nestgraph.ops.form import Form, State
-from nestgraph.ops.fused import Events, Solve
-from nestgraph.ops.fused_backward import backward
+from nestgraph.ops.fused_backward import NewWeight, backward
+from nestgraph.ops.fused_shares import Kept
+from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 
 
@@ -48,6 +50,7 @@ def fused_step(
     running = () if state.running is state.anchor else state.running
     moved: tuple[Tensor, ...] = _Step.apply(  # type: ignore[no-untyped-call]
         form,
+        gift_of(state.anchor),
         k_BHTD,
         values_BHMTE,
         self_values_BHTD,
@@ -65,6 +68,7 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any,
         form: Form,
+        before: Gift | None,
         keys: Tensor,
         values: Tensor | None,
         own: Tensor | None,
@@ -74,6 +78,7 @@ class _Step(torch.autograd.Function):
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
         ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.gift, ctx.before = Gift(private=False), before
         stacks = [outermost(weight) for weight in weights]
         anchors = stacks[: form.layers]
         events = Events(
@@ -85,25 +90,26 @@ class _Step(torch.autograd.Function):
             erase=None if erase is None else erase.flatten(0, 1),
             q=fused.retentions(retain.flatten(0, 1), signed=form.signed),
         )
-        moved, net, solves = fused.step(form, events)
-        kept = [keys, own, events.values, events.rate, events.erase, events.q, net.gradients[-1]]
-        for solve in solves:
-            kept += solve or (None, None)
-        ctx.save_for_backward(*kept, *net.outputs, *net.backs, *stacks)
+        moved, net, kept = fused.step(form, events)
+        given = keys, own, events.values, events.rate, events.erase, events.q, net.gradients[-1]
+        ctx.save_for_backward(*given, *kept, *net.outputs, *net.backs, *stacks)
         return tuple(innermost(x, *ctx.shape) for x in moved)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_moved: Tensor) -> tuple[Tensor | None, ...]:
-        events, net, solves = _unpacked(ctx.form, list(ctx.saved_tensors))
-        new = [outermost(x) for x in d_moved]
-        found = backward(ctx.form, events, net, solves, new)
+        events, (net, bents), kept = _unpacked(ctx.form, list(ctx.saved_tensors))
+        given = ctx.gift.take()
+        new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_moved]
+        found = backward(ctx.form, events, net, bents, kept, new)
         shape, time = ctx.shape, events.time
 
         def unflat(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.view(*shape, *x.shape[1:])
 
+        anchors = give(ctx.before, tuple(innermost(x, *shape) for x in found.anchors))
         return (
+            None,
             None,
             unflat(found.rows[:, :time]),
             None if found.values is None else innermost(found.values, *shape),
@@ -111,21 +117,23 @@ class _Step(torch.autograd.Function):
             unflat(found.rate),
             unflat(found.retain),
             unflat(found.erase),
-            *[innermost(x, *shape) for x in (*found.anchors, *(found.running or ()))],
+            *anchors,
+            *[innermost(x, *shape) for x in found.running or ()],
         )
 
 
-def _unpacked(form: Form, saved: list[Any]) -> tuple[Events, fused.Net, list[Solve | None]]:
-    """The events, the net and the solves, from what `forward` saved."""
+def _unpacked(
+    form: Form, saved: list[Any]
+) -> tuple[Events, tuple[fused.Net, list[fused.Bent]], Kept]:
+    """The events, the net and the shares, from what `forward` saved."""
 
     def take(count: int) -> list[Any]:
         taken, saved[:count] = saved[:count], []
         return taken
 
     keys, own, values, rate, erase, q, top = take(7)
-    pairs = [take(2) for _ in range(form.layers)]
-    solves = [None if pair[0] is None else Solve(*pair) for pair in pairs]
+    kept = Kept(*take(3))
     outputs, backs, anchors = take(form.layers), take(form.layers - 1), take(form.layers)
     rows = rows_of(keys, own, len(anchors[0]) // len(rate))
     events = Events(anchors, saved or anchors, rows, values, rate, erase, q)
-    return events, fused.renewed(form, events, outputs, backs, top), solves
+    return events, fused.renewed(form, events, outputs, backs, top), kept

@@ -1,7 +1,8 @@
 """The net that a state parametrises, asked as it stands.
 
 One autograd node a question, with members outermost inside: that is how `fused.step` leaves the
-weights, so they are never copied.
+weights, so they are never copied. Who asks before a write hands the weights on through that node,
+which adds its gradients to those of the write (`gifts.py`).
 
 Legend: B batch, H heads, M stacked memories, G = M·B·H, T tokens, D key width, E value width.
 """
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nestgraph.ops.form import Form
+from nestgraph.ops.form import Form, State
+from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
 from nestgraph.ops.net_norms import Slow, normed
 
@@ -34,8 +36,23 @@ def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow = ()) 
     """
     if not form.is_plain_net:
         return _general(form, weights, x, slow)
-    y: Tensor = _Answer.apply(form, x, *weights)  # type: ignore[no-untyped-call]
+    y: Tensor = _Answer.apply(form, None, x, *weights)[0]  # type: ignore[no-untyped-call]
     return y
+
+
+def ask(form: Form, state: State, x: Tensor, slow: Slow = ()) -> tuple[Tensor, State]:
+    """`answer` of the weights of the last tick, and the same state, to be written to next.
+
+    The gradient of these weights is then made in place: one pass less over each.
+    """
+    if not form.is_plain_net:
+        return answer(form, state.anchor, x, slow), state
+    parts = form, gift_of(state.anchor), x, *state.anchor
+    y, *handed_on = _Answer.apply(*parts)  # type: ignore[no-untyped-call]
+    anchor = tuple(handed_on)
+    just_ticked = state.running is state.anchor
+    running = anchor if just_ticked else state.running
+    return y, state._replace(running=running, anchor=anchor)
 
 
 def _general(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow) -> Tensor:
@@ -50,9 +67,15 @@ def _general(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow) -> 
 
 
 class _Answer(torch.autograd.Function):
+    """The answer, and the weights as they were given."""
+
     @staticmethod
-    def forward(ctx: Any, form: Form, x: Tensor, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, form: Form, before: Gift | None, x: Tensor, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.form, ctx.shared, ctx.shape = form, x.dim() == 4, x.shape[:2]
+        ctx.gift, ctx.before = Gift(private=True), before
+        ctx.set_materialize_grads(False)
         stacks = [outermost(weight) for weight in weights]
         rows = a = _rows(x, weights[0].shape[2])
         outputs: list[Tensor] = []
@@ -63,12 +86,17 @@ class _Answer(torch.autograd.Function):
         ctx.save_for_backward(x, *stacks, *outputs)
         last = stacks[-1].mT
         y = torch.baddbmm(rows, a, last) if form.adds_input else torch.bmm(a, last)
-        return innermost(y, *ctx.shape)
+        return innermost(y, *ctx.shape), *weights
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_answer: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, d_answer: Tensor | None, *d_handed_on: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         form: Form = ctx.form
+        given = ctx.gift.take()
+        if d_answer is None:
+            return None, None, None, *d_handed_on
         x, *saved = ctx.saved_tensors
         stacks, outputs = saved[: form.layers], saved[form.layers :]
         value, slope = form.nonlinearity.value, form.nonlinearity.times_slope
@@ -76,12 +104,23 @@ class _Answer(torch.autograd.Function):
         d_y = d_z = outermost(d_answer)
         d_weights: list[Tensor] = []
         for layer in range(form.layers - 1, -1, -1):
-            d_weights.insert(0, innermost(torch.bmm(d_z.mT, inputs[layer]), *ctx.shape))
+            d_weight = _added(d_handed_on[layer], d_z.mT, inputs[layer], given)
+            d_weights.insert(0, innermost(d_weight, *ctx.shape))
             d_z = torch.bmm(d_z, stacks[layer])
             if layer:
                 d_z = slope(d_z, outputs[layer - 1], inputs[layer])
         d_x = innermost(d_z.add_(d_y) if form.adds_input else d_z, *ctx.shape)
-        return None, d_x.sum(2) if ctx.shared else d_x, *d_weights
+        made = give(ctx.before, tuple(d_weights))
+        return None, None, d_x.sum(2) if ctx.shared else d_x, *made
+
+
+def _added(before: Tensor | None, left: Tensor, right: Tensor, given: tuple[Tensor, ...]) -> Tensor:
+    """left @ right (G, E, D), and what else was said of the weight, (B, H, M, E, D)."""
+    if before is None:
+        return torch.bmm(left, right)
+    if is_given(before, given):
+        return outermost(before).baddbmm_(left, right)
+    return torch.baddbmm(outermost(before), left, right)
 
 
 def _rows(x: Tensor, members: int) -> Tensor:

@@ -9,12 +9,14 @@ memory of 2√N, for one more forward (Chen et al., arXiv 1604.06174).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from nestgraph.ops.gifts import keep_private
 
 Segment: TypeAlias = tuple[int, int, tuple[bool, ...]]
 Body: TypeAlias = Callable[..., tuple[tuple[Tensor, ...], tuple[Any, ...]]]
@@ -54,7 +56,17 @@ def _run(
     body: Body, segments: Sequence[Segment], states: tuple[Any, ...]
 ) -> tuple[list[Tensor], tuple[Any, ...]]:
     pieces: list[tuple[Tensor, ...]] = []
-    for begin, end, due in segments:
+    for index, (begin, end, due) in enumerate(segments, 1):
         flows, states = body(begin, end, due, *states)
         pieces.append(flows)
+        # What lies between two segments nobody else sees; the last states are the caller's.
+        keep_private(_tensors(states), index < len(segments))
     return [torch.cat(flow, 1) for flow in zip(*pieces, strict=True)], states
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, tuple):
+        for part in tree:
+            yield from _tensors(part)

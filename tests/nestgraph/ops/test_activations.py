@@ -1,4 +1,4 @@
-"""Slopes and bends by hand against autograd."""
+"""Values, slopes and bends by hand against autograd."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def test_slope_and_bend_are_the_first_two_derivatives(name):
     if slope.requires_grad:  # relu's is constant
         (bend,) = torch.autograd.grad(slope.sum(), z, retain_graph=True)
     with torch.no_grad():
-        ours = activation.slope_and_bend(z, h, 2)
+        value, *ours = activation.bent(z, 2)
         torch.testing.assert_close(activation.times_slope(g, z, h), g * slope)
+    torch.testing.assert_close(value, h.detach())
     torch.testing.assert_close(ours[0], slope.detach())
     torch.testing.assert_close(ours[1], bend.detach()[:2])
     assert torch.autograd.gradcheck(lambda g, z: activation.back(g, z, activation.value(z)), (g, z))
