@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -43,6 +43,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     }
 
 
+def load_values(stream: BinaryIO) -> Any:
+    """What `torch.save` wrote, if that is plain values: none of a stranger's code runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the age of foreign files
+        return torch.load(stream, map_location="cpu", weights_only=True)
+
+
 def _file(path: Path) -> Path:
     if path.is_file():
         return path
@@ -59,9 +66,8 @@ def _read(file: Path) -> dict[str, Any]:
         from safetensors.torch import load_file
 
         return dict(load_file(file))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the age of foreign files
-        content = torch.load(file, map_location="cpu", weights_only=True)
+    with file.open("rb") as stream:
+        content = load_values(stream)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
     return content

@@ -8,15 +8,13 @@ every source file as written, which of them is the spec, the overrides, and the 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch
-
 from nestgraph import __version__
 from nestgraph.errors import InputError
+from nestgraph.tensor_files import load_values
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -94,9 +92,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 
 def _load(file: Path, stream: BinaryIO) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the age of foreign files
-            return torch.load(stream, map_location="cpu", weights_only=True)
+        return load_values(stream)
     except Exception as error:  # what a damaged file makes a reader raise is anyone's guess
         raise InputError(
             "NG712",
