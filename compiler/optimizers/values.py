@@ -96,7 +96,9 @@ def cells(value: Value) -> Cells:
         fresh = torch._foreach_add(value.first, value.second, alpha=value.alpha)
         return Cells(list(fresh), value.scale, owned=True)
     if isinstance(value, Rounded):
-        return Cells([tensor.to(value.kind) for tensor in value.tensors], value.scale, owned=True)
+        # Where the types are the same these are the very tensors, at which others may look.
+        owned = all(tensor.dtype != value.kind for tensor in value.tensors)
+        return Cells([tensor.to(value.kind) for tensor in value.tensors], value.scale, owned=owned)
     assert isinstance(value, Cells), "a number has no cells"
     return value
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from building import spec_of
 from problems import Problem, give, short
 from torch import Tensor
 
@@ -155,3 +156,48 @@ def test_deep_momentum_follows_the_gradients_of_its_two_layers():
             w - after, LR * 0.2 * answer / rms(answer), rtol=1e-9, atol=1e-12
         )
         w = after
+
+
+ORTHOGONAL_AND_SIGNS = """
+nestgraph: 1
+name: both
+blocks:
+  both:
+    inputs: [grad, lr]
+    memories:
+      p:
+        net: vector
+        level: step
+        objective: {kind: task, through: go}
+        rule: {rate: lr}
+        init: given
+    nodes:
+      o: {op: newton_schulz, in: grad, steps: 5, shape_factor: false, precision: float64}
+      cube: {op: affine, in: o, scale: 0.5, then: [{op: power, exponent: 3}]}
+      square: {op: power, in: o, exponent: 2}
+      size: {op: power, in: square, exponent: 0.5, then: [{op: affine, shift: 1}]}
+      part: {op: divide, in: [o, size]}
+      go: {op: sum, in: [cube, part]}
+  plain:
+    inputs: [grad, lr]
+    memories:
+      p:
+        net: vector
+        level: step
+        objective: {kind: task, through: grad}
+        rule: {rate: lr}
+        init: given
+optimizer: [{for: linear_maps, block: both}, {for: rest, block: plain}]
+"""
+
+
+def test_an_orthogonal_flow_that_several_ask_for_is_the_same_for_each():
+    """In the type of the parameters it is no copy, which the first to ask might overwrite."""
+    problem = Problem(spec_of(ORTHOGONAL_AND_SIGNS), lr=LR, shapes={"a": (5, 3)})
+    w, grad = problem.parameters["a"].detach().clone(), draw(5, 3)
+
+    after = take(problem, grad)
+
+    o = orthogonal(grad)
+    wanted = w - LR * ((o / 2) ** 3 + o / (o.abs() + 1))
+    torch.testing.assert_close(after, wanted, rtol=1e-9, atol=1e-9)
