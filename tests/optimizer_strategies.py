@@ -346,6 +346,10 @@ class Sheet:
             memory["keys"] = keys
         if isinstance(net, dict) and memory["init"] == "zero":
             memory["init"] = "fixed"
+        if keys is not None and memory["init"] == "identity" and not _is_dot(memory):
+            # Keys that are their values are answered right but for rounding, whose root or whose
+            # direction is as large as any other.
+            memory["init"] = "fixed"
         self.memories[name] = memory
 
     def _rule(self, net: Any) -> Fields:
@@ -437,3 +441,9 @@ def _words(value: Any) -> set[str]:
     if isinstance(value, list):
         return {word for one in value for word in _words(one)}
     return {value} if isinstance(value, str) else set()
+
+
+def _is_dot(memory: Fields) -> bool:
+    """Whether a memory learns whatever it answers."""
+    objective = memory["objective"]
+    return "dot" in (objective, objective["kind"] if isinstance(objective, dict) else None)

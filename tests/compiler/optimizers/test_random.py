@@ -64,7 +64,7 @@ def check_resume(spec: dict[str, Any], seed: int, stop: int) -> None:
 seeds = strategies.seeds()
 
 
-@settings(max_examples=FEW)
+@settings(max_examples=FEW, derandomize=True)  # fresh ones: `-m slow`
 @given(optimizer_strategies.optimizers(), seeds, st.booleans(), st.booleans())
 def test_a_random_optimizer_makes_the_steps_of_the_interpreter(
     spec: dict[str, Any], seed: int, maximize: bool, foreach: bool
@@ -72,7 +72,7 @@ def test_a_random_optimizer_makes_the_steps_of_the_interpreter(
     check_steps(spec, seed, maximize, foreach)
 
 
-@settings(max_examples=FEW)
+@settings(max_examples=FEW, derandomize=True)  # fresh ones: `-m slow`
 @given(optimizer_strategies.optimizers(), seeds, st.integers(1, STEPS - 1))
 def test_a_random_optimizer_goes_on_from_a_file_to_the_last_bit(
     spec: dict[str, Any], seed: int, stop: int
