@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Attr, Op
-from nestgraph.parameters import head_widths, hidden_width
+from nestgraph.parameters import head_widths, hidden_width, origin
 from nestgraph.system import Coefficient, FlatBlock, Init, Memory
 
 DEFAULTS: dict[str, Attr] = {
@@ -106,9 +106,7 @@ def write_op(memory: Memory, block: FlatBlock) -> Op:
 
 def _init(memory: Memory, block: FlatBlock) -> dict[str, Attr]:
     """How the first state is made: by whose parameters, and as which memory after a reset."""
-    source = memory
-    while source.init.kind == "from":
-        source = block.memories[source.init.memory or ""]
+    source = origin(block, memory)
     found: dict[str, Attr] = {"init": _kind(source.init)}
     if source is not memory:
         found["start"] = source.name

@@ -133,9 +133,9 @@ def _model_parameters(model: Model) -> Iterator[ParameterSpec]:
 def _layer_parameters(layer: Layer, width: int) -> Iterator[ParameterSpec]:
     block = layer.block
     for memory in block.memories.values():
-        origin = start_origin(block, memory)
-        for spec in _memory_parameters(memory, origin):
-            like = "" if origin is memory else f"{layer.path}.{origin.name}.{spec.name}"
+        source = start_origin(block, memory)
+        for spec in _memory_parameters(memory, source):
+            like = "" if source is memory else f"{layer.path}.{source.name}.{spec.name}"
             yield replace(spec, name=f"{layer.path}.{memory.name}.{spec.name}", like=like)
     nodes = [node for node in block.nodes.values() if isinstance(node, Node)]
     shared = {node.tie for node in nodes}
@@ -255,18 +255,20 @@ def _mlp_shapes(net: Net, heads: int, d_k: int, d_v: int) -> Iterator[StateShape
         yield StateShape(name=f"b{layer}", shape=(heads, out), fan_in=0)
 
 
-def start_origin(block: FlatBlock, memory: Memory) -> Memory:
-    """The memory whose first numbers a group on steps has: itself, unless it starts as another.
-
-    What other memories start as is no parameter of theirs.
-    """
-    while memory.is_step_group and memory.init.memory is not None:
+def origin(block: FlatBlock, memory: Memory) -> Memory:
+    """The memory that one starts as at first: itself, or the end of its chain of `init: from`."""
+    while memory.init.memory is not None:
         memory = block.memories[memory.init.memory]
     return memory
 
 
-def _memory_parameters(memory: Memory, origin: Memory) -> Iterator[ParameterSpec]:
-    yield from _start_parameters(memory, origin.init)
+def start_origin(block: FlatBlock, memory: Memory) -> Memory:
+    """The memory whose first numbers the parameters of one have: of a group on steps the origin."""
+    return origin(block, memory) if memory.is_step_group else memory
+
+
+def _memory_parameters(memory: Memory, source: Memory) -> Iterator[ParameterSpec]:
+    yield from _start_parameters(memory, source.init)
     heads, (_, d_v) = memory.heads, head_widths(memory)
     if memory.net.norm != "none":
         yield _ones("norm.gain", (heads, d_v))

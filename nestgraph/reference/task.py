@@ -26,7 +26,7 @@ from nestgraph.reference.block import LayerState
 from nestgraph.reference.nets import Matrices
 from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Learned
-from nestgraph.system import FlatBlock, Memory, Model
+from nestgraph.system import Memory, Model
 
 if TYPE_CHECKING:
     from nestgraph.reference.model import Reference
@@ -279,13 +279,6 @@ def _zeros(layers: Layers, address: Address) -> Matrices:
 
 def _named(path: str, name: str, sums: Matrices) -> dict[str, Tensor]:
     return {f"{OPEN}{path}.{name}.G{i}": matrix.detach() for i, matrix in enumerate(sums)}
-
-
-def origin(block: FlatBlock, memory: Memory) -> Memory:
-    """The memory that one starts as at first: itself, or the end of its chain of `init: from`."""
-    while memory.init.memory is not None:
-        memory = block.memories[memory.init.memory]
-    return memory
 
 
 def _at(state: Learned, weights: Matrices, momentum: Matrices) -> Learned:

@@ -301,15 +301,17 @@ def test_a_group_on_steps_starts_with_the_numbers_of_the_memory_that_it_starts_a
     system = model_of(f"""
         memories:
           S: {{net: linear, keys: x, values: x, level: chunk, init: {init}}}
-          F: {{net: linear, level: slow, objective: task, init: {{kind: from, memory: S}}}}
+          T: {{like: S, init: {{kind: from, memory: S}}}}
+          F: {{net: linear, level: slow, objective: task, init: {{kind: from, memory: T}}}}
           G: {{like: F, init: {{kind: from, memory: F}}}}
           H: {{like: F, init: {init}}}
         nodes:
           s: {{read: S, query: x}}
+          t: {{read: T, query: x}}
           f: {{read: F, query: x}}
           g: {{read: G, query: x}}
           h: {{read: H, query: x}}
-          out: {{op: sum, in: [x, s, f, g, h]}}
+          out: {{op: sum, in: [x, s, t, f, g, h]}}
     """)
     named = Weights(parameter_table(system), seed=3).named()
     start = named["0.b.S.W0"] if "0.b.S.W0" in named else named["0.b.H.W0"]
