@@ -60,15 +60,11 @@ def compile_model(
     import torch
 
     from nestgraph.compiler.lowering.model import CompiledModel
-    from nestgraph.file_starts import file_starts
-    from nestgraph.parameters import parameter_table
     from nestgraph.weights import Weights
 
     program = build_program(system)
     seed = system.training.seed if seed is None else seed
-    given = {} if blank else file_starts(system)
-    table, dtype = parameter_table(system), dtype or torch.float32
-    weights = Weights(table, seed, dtype=dtype, given=given, blank=blank)
+    weights = Weights.of(system, seed, dtype=dtype or torch.float32, blank=blank)
     return CompiledModel(program, weights)
 
 

@@ -1,9 +1,9 @@
 """The parameters of a model as one `nn.Module`, drawn from a seed.
 
 Each tensor's first numbers depend only on the seed and its own name, or that of the one which it
-starts like, so that adding a memory to
-a spec leaves every other parameter as it was, and both executors start alike. They are drawn in
-float64 and then rounded, so that two dtypes start alike too.
+starts like, so that adding a memory to a spec leaves every other parameter as it was, and both
+executors start alike. They are drawn in float64 and then rounded, so that two dtypes start alike
+too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from nestgraph.parameters import ParameterSpec
+from nestgraph.file_starts import file_starts
+from nestgraph.parameters import ParameterSpec, parameter_table
+from nestgraph.system import System
 
 
 class Weights(nn.Module):
@@ -51,6 +54,16 @@ class Weights(nn.Module):
             else:
                 first = (known[spec.name] if spec.name in known else draw(spec, seed)).to(dtype)
             _branch(self, path).register_parameter(leaf, nn.Parameter(first, spec.trained))
+
+    @classmethod
+    def of(cls, system: System, seed: int, *, dtype: torch.dtype, blank: bool) -> Self:
+        """The parameters of a model, drawn or read from the files that its memories start as.
+
+        Raises:
+            SpecError: a file isn't there, or doesn't hold what a memory starts as.
+        """
+        given = {} if blank else file_starts(system)
+        return cls(parameter_table(system), seed, dtype=dtype, given=given, blank=blank)
 
     def named(self) -> dict[str, nn.Parameter]:
         """Every parameter by name, in the order of the table."""

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from nestgraph.errors import SpecError
 from nestgraph.fast import fast_memories
-from nestgraph.file_starts import file_starts
 from nestgraph.output import Output
-from nestgraph.parameters import parameter_table
 from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program, Watch
 from nestgraph.reference.starts import Parameters, States, first
@@ -61,9 +59,7 @@ class Reference(nn.Module):
         assert system.model is not None, "an optimizer is refused"
         self.system = system
         self.model = system.model
-        given = {} if blank else file_starts(system)
-        table = parameter_table(system)
-        self.weights = Weights(table, seed, dtype=dtype, given=given, blank=blank)
+        self.weights = Weights.of(system, seed, dtype=dtype, blank=blank)
         blocks = {id(layer.block): layer.block for layer in self.model.layers}
         programs = {key: Program(block, system.clocks) for key, block in blocks.items()}
         self._layers = tuple((layer, programs[id(layer.block)]) for layer in self.model.layers)
