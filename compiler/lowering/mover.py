@@ -37,7 +37,6 @@ class _Mover:
     pace: Pace
     source: Address | None
 
-    @property
     def scale(self) -> float | None:
         """What its gradient is multiplied by in a move that is nothing but that; else None."""
         op = self.op
@@ -77,11 +76,9 @@ class Mover:
         self.moving = [a for a, one in self._memories.items() if one.pace.period]
         cut = ticks.horizon
         self._gathering = [a for a in self.moving if cut and self._memories[a].pace.period > cut]
-        self._plain = {
-            a
-            for a in self.moving
-            if a not in self._gathering and self._memories[a].scale is not None
-        }
+        self._scales = {a: one.scale() for a, one in self._memories.items()}
+        waits = set(self._gathering)
+        self._plain = {a for a in self.moving if a not in waits and self._scales[a] is not None}
 
     def on_level(self, period: int) -> list[Address]:
         """The memories that move every `period` tokens."""
@@ -142,7 +139,7 @@ class Mover:
                 _state(layers, address).weights,
                 new.weights,
                 slopes[address],
-                self._memories[address].scale,
+                self._scales[address],
             )
         return _with(layers, states)
 
@@ -324,16 +321,12 @@ class Mover:
     def _added(self, before: Tensor | None, now: ops.Slope) -> ops.Slope:
         if before is None:
             return now
-        assert isinstance(now, Tensor), "a memory that gathers has its products taken"
-        return now.add_(before) if self._apart and now.ndim > 3 else before + now
+        (taken,) = _tensors((now,))
+        return taken.add_(before) if self._apart and taken.ndim > 3 else before + taken
 
     def left(self, gathered: Mapping[Address, Slopes], due: Mapping[Address, Slopes]) -> Sums:
         """What stays for later windows, once those that are due have taken theirs."""
-        return {
-            ".".join(a): tuple(slope for slope in gathered[a] if isinstance(slope, Tensor))
-            for a in self._gathering
-            if a not in due
-        }
+        return {".".join(a): _tensors(gathered[a]) for a in self._gathering if a not in due}
 
 
 def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
@@ -363,6 +356,13 @@ def _with(layers: Layers, states: Mapping[Address, ops.Fast]) -> Layers:
     for (path, name), state in states.items():
         changed.setdefault(path, dict(layers[path]))[name] = state
     return {**layers, **changed}
+
+
+def _tensors(slopes: Slopes) -> Parts:
+    """The gradients of a memory that gathers them, whose products were taken."""
+    taken = tuple(slope for slope in slopes if isinstance(slope, Tensor))
+    assert len(taken) == len(slopes), "products are left to a move at every window alone"
+    return taken
 
 
 def _products(pasts: Pasts | None, address: Address, weights: Parts) -> list[ops.Products | None]:
