@@ -107,7 +107,7 @@ def backward(
         rows=d_rows,
         values=d_values,
         rate=shared.rate,
-        retain=d_retain_of(events.q, [shared.q]),
+        retain=d_retain_of(events.q, shared.q),
         erase=shared.erase,
     )
 
@@ -305,16 +305,14 @@ def _plus(into: Tensor, x: Tensor | None) -> Tensor:
     return into if x is None else into.add_(x)
 
 
-def d_retain_of(q: Tensor, d_qs: list[Tensor]) -> Tensor:
+def d_retain_of(q: Tensor, d_q: Tensor) -> Tensor:
     """d_retain (N, T): every product that spans moment s holds retention s once.
 
     With Q[t, j] = Q[t, s] α_s Q[s-1, j]: the sum over t >= s > j of d_Q[t, j] Q[t, s] Q[s-1, j].
-    No division, so it holds for zero and negative retention too.
+    No division, so it holds for zero and negative retention too. Of d_Q the last row may be all.
     """
-    spans, ends = [], [d_q for d_q in d_qs if d_q.shape[1] == 1]
-    wholes = [d_q for d_q in d_qs if d_q.shape[1] > 1]
-    if wholes:
-        spans.append(torch.bmm(q[:, 1:, 1:].mT, _total(wholes)[:, 1:, :-1]))
-    if ends:
-        spans.append(q[:, -1, 1:, None] * _total(ends)[..., :-1])
-    return _total(spans).mul_(q[:, :-1, :-1]).sum(-1)
+    if d_q.shape[1] > 1:
+        spans = torch.bmm(q[:, 1:, 1:].mT, d_q[:, 1:, :-1])
+    else:
+        spans = q[:, -1, 1:, None] * d_q[..., :-1]
+    return spans.mul_(q[:, :-1, :-1]).sum(-1)
