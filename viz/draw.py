@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from nestgraph.errors import NO_SOURCES
+from nestgraph.export import ENDINGS
 from nestgraph.spec import Spec
 from nestgraph.system import System
 from nestgraph.viz.clock import Raster
@@ -238,7 +239,6 @@ _DIFF_WRITERS: Mapping[str, Callable[[Comparison], str | bytes]] = {
     "html": _diff_html,
 }
 FORMATS = tuple(_WRITERS)
-_DATA = ("json", "graphml")  # what a graph is exported to, which is no picture
 
 
 def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str:
@@ -247,7 +247,7 @@ def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str
     if form not in known:
         what = f"`{form}`" if form else f"the ending of {target}"
         said = f"{what} is no format to draw in; give one of {', '.join(known)}"
-        data = "; `nestgraph export` writes it" if form in _DATA else ""
+        data = "; `nestgraph export` writes it" if f".{form}" in ENDINGS else ""
         raise DrawError(f"{said}{data}")
     return form
 

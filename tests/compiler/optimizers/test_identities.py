@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from building import spec_of
+from building import SGD, spec_of
 from problems import Problem, give, short
 from torch import Tensor
 
@@ -158,19 +158,13 @@ def test_deep_momentum_follows_the_gradients_of_its_two_layers():
         w = after
 
 
-ORTHOGONAL_AND_SIGNS = """
-nestgraph: 1
-name: both
-blocks:
+BOTH = """blocks:
   both:
     inputs: [grad, lr]
     memories:
       p:
-        net: vector
-        level: step
-        objective: {kind: task, through: go}
-        rule: {rate: lr}
-        init: given
+        {net: vector, level: step, objective: {kind: task, through: go}, rule: {rate: lr},
+         init: given}
     nodes:
       o: {op: newton_schulz, in: grad, steps: 5, shape_factor: false, precision: float64}
       cube: {op: affine, in: o, scale: 0.5, then: [{op: power, exponent: 3}]}
@@ -178,22 +172,15 @@ blocks:
       size: {op: power, in: square, exponent: 0.5, then: [{op: affine, shift: 1}]}
       part: {op: divide, in: [o, size]}
       go: {op: sum, in: [cube, part]}
-  plain:
-    inputs: [grad, lr]
-    memories:
-      p:
-        net: vector
-        level: step
-        objective: {kind: task, through: grad}
-        rule: {rate: lr}
-        init: given
-optimizer: [{for: linear_maps, block: both}, {for: rest, block: plain}]
 """
+FOR_ALL = "{for: all, block: sgd}"
+FOR_MATRICES = "{for: linear_maps, block: both}, {for: rest, block: sgd}"
 
 
 def test_an_orthogonal_flow_that_several_ask_for_is_the_same_for_each():
     """In the type of the parameters it is no copy, which the first to ask might overwrite."""
-    problem = Problem(spec_of(ORTHOGONAL_AND_SIGNS), lr=LR, shapes={"a": (5, 3)})
+    text = SGD.replace("blocks:\n", BOTH).replace(FOR_ALL, FOR_MATRICES)
+    problem = Problem(spec_of(text), lr=LR, shapes={"a": (5, 3)})
     w, grad = problem.parameters["a"].detach().clone(), draw(5, 3)
 
     after = take(problem, grad)
