@@ -8,24 +8,44 @@ then trains several times faster on a single thread, which waits for nobody.
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import torch
 
 IDLE = 0.7  # of a core that others may take before it shows
+LOOK = 0.2  # seconds; the kernel counts in hundredths
+COUNTS = Path("/proc/stat")
 
 
 def crowd() -> str | None:
     """A line to print before a long run, if there is reason to; None on a quiet machine."""
-    if not hasattr(os, "getloadavg"):
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    if not COUNTS.is_file() or advice(os.getloadavg()[0], cores, threads) is None:
         return None
-    return advice(os.getloadavg()[0], os.cpu_count() or 1, torch.get_num_threads())
+    # What was busy in the last minute may be done: an installation, most often.
+    return advice(_busy() * cores, cores, threads)
+
+
+def _busy() -> float:
+    """The share of all cores' time that is taken just now, by others: this process sleeps."""
+    idle, total = _counts()
+    time.sleep(LOOK)
+    idle_then, total_then = _counts()
+    return 1 - (idle_then - idle) / max(1, total_then - total)
+
+
+def _counts() -> tuple[int, int]:
+    """Hundredths of seconds that all cores were idle, and all of them."""
+    numbers = [int(n) for n in COUNTS.read_text().split("\n", 1)[0].split()[1:9]]
+    return numbers[3] + numbers[4], sum(numbers)  # idle, and waiting for a disk
 
 
 def advice(load: float, cores: int, threads: int) -> str | None:
     """What to say of threads that others leave too few cores; None where there are enough.
 
     Args:
-        load: processes that wanted a core in the last minute.
+        load: cores that others take.
         cores: of the machine.
         threads: of PyTorch.
     """
