@@ -32,6 +32,7 @@ class LoopPlan:
 
     periods: tuple[int, ...]  # ticks in tokens; empty when nothing inside commits
     longest: int  # tokens at once
+    whole: bool  # these may be several periods
     memories: tuple[str, ...]
     ops: int
 
@@ -149,6 +150,7 @@ def _loop(function: Function, loop: Op) -> LoopPlan:
     return LoopPlan(
         periods=tuple(int(str(period)) for period in periods),
         longest=loop.integer("longest"),
+        whole=loop.flag("whole"),
         memories=tuple(name for op in stacks for name in op.texts("members") or (op.name,)),
         ops=len(body),
     )
@@ -196,6 +198,7 @@ def _text(plan: FunctionPlan) -> Iterator[str]:
     for loop in plan.loops:
         ticks = " and ".join(f"every {period} tokens" for period in loop.periods) or "never"
         step = "one token" if loop.longest == 1 else f"up to {loop.longest} tokens"
+        step += " in whole periods" if loop.whole else ""
         head = f"  loop over {', '.join(loop.memories)}"
         yield f"{head}: {loop.ops} ops, {step} at a time, ticks {ticks}"
     yield from (f"  fused {fusion}" for fusion in plan.fused)

@@ -148,15 +148,22 @@ def _walk(m: Any, flows: tuple[Tensor, Tensor, Tensor], rates: ops.Rates, chunk:
     q, k, v = flows
     form, time = form_of(q.shape[-1]), q.shape[2]
     weights = tuple(w.mT.unsqueeze(1) for w in m.memory_model_parameters)
-    cuts = [(begin, begin + chunk, (True,)) for begin in range(0, time, chunk)]
+    span = max(64, q.shape[-1] // 2)  # tokens that the compiler takes at once
+    several = span >= 4 * chunk
+    cuts = list(ops.segments(0, time, (chunk,), span, whole=several))
     late = F.pad(q, (0, 0, 1, -1))  # the last token of a chunk asks with the next one
     queries, keys, values = (ops.pieces(x, 2, cuts) for x in (late, k, v))
     given = {n: ops.pieces(r, 2, cuts) for n, r in vars(rates).items() if r is not None}
 
     def body(begin: int, end: int, due: object, state: ops.State) -> tuple[Any, Any]:
-        answer, state = ops.ask(form, state, queries[begin])
-        some = ops.Rates(**{name: parts[begin] for name, parts in given.items()})
-        pending = ops.write(form, state, keys[begin], values[begin].unsqueeze(2), None, some)
+        rates = ops.Rates(**{name: parts[begin] for name, parts in given.items()})
+        facts = keys[begin], values[begin].unsqueeze(2), None, rates
+        if several:
+            pending = ops.write(form, state, *facts, period=chunk)
+            answer = ops.read(form, pending, queries[begin], "boundary")
+        else:
+            answer, state = ops.ask(form, state, queries[begin])
+            pending = ops.write(form, state, *facts)
         return (answer.squeeze(2).transpose(1, 2),), (ops.advance(pending, commit=True),)
 
     parts, (state,) = ops.walk(body, cuts, (ops.first_state(form, weights, len(q)),))

@@ -33,6 +33,8 @@ def looped_write(writer: FunctionWriter, write: Op) -> None:
     if "erase_key" in roles:
         erase_key = writer.heads(write.inputs[roles.index("erase_key")], heads)
         call.append(f"erase_key_BHTD={erase_key}")
+    if _is_whole(writer):
+        call.append(f"period={memory.integer('period')}")
     writer.assign(write, f"ops.write({', '.join(call)})")
 
 
@@ -48,7 +50,11 @@ def looped_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     slow, query = slow_of(writer, memory), _queries(writer, op, heads_of(memory))
     behind = f", {slow}" if slow else ""
     some = _chosen_answers(chosen, len(memory.texts("members")))
-    if at == "boundary" and not some and _is_plain(memory):
+    if at == "boundary" and _is_whole(writer):
+        answer = (
+            f"ops.read({form}, {writer.region.values[write.name]}, {query}, {at!r}{behind}){some}"
+        )
+    elif at == "boundary" and not some and _is_plain(memory):
         answer = writer.fresh(f"{op.name}_answer")
         writer.line(f"{answer}, {state} = ops.ask({form}, {state}, {query}{behind})")
     elif at == "boundary" or op.flag("carried"):
@@ -62,6 +68,12 @@ def looped_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
             behind, some = f"{behind}, some={_run(chosen)}", ""
         answer = f"ops.read({form}, {pending}, {query}, {at!r}{behind}){some}"
     writer.assign(op, f"ops.merge_members({answer})")
+
+
+def _is_whole(writer: FunctionWriter) -> bool:
+    """Whether the loop takes several periods at once."""
+    loop = writer.region.loop
+    return loop is not None and loop.flag("whole")
 
 
 def advance_lines(writer: FunctionWriter, write: Op, periods: tuple[object, ...]) -> list[str]:

@@ -199,7 +199,9 @@ class FunctionWriter:
         name = self.fresh(f"segment{body.loop.loop}")
         periods, longest = body.loop.attrs["periods"], body.loop.attrs["longest"]
         segments = self.fresh("segments")
-        self.line(f"{segments} = list(ops.segments(start, x.shape[1], {periods!r}, {longest}))")
+        cut = f"start, x.shape[1], {periods!r}, {longest}"
+        cut += ", whole=True" if body.loop.flag("whole") else ""
+        self.line(f"{segments} = list(ops.segments({cut}))")
         for text in body.cuts:
             self.line(text.format(segments=segments))
         self.line(f"def {name}({', '.join(['begin', 'end', 'due', *states])}):")

@@ -7,7 +7,8 @@ become one when nothing but plain ops lies between them; loops that wait for eac
 on the union grid of their ticks. What is in no loop runs once over the whole sequence.
 
 Adds a `loop` op before each loop (`periods`: its ticks; `longest`: the most tokens that it
-takes at once) and a `loop` attribute on the ops inside.
+takes at once; `whole`: these may be several periods, see `whole_periods.py`) and a `loop`
+attribute on the ops inside.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.passes.select import CHUNK, LOOPED, SCANS, WRITTEN_OUT, is_written_out
 from nestgraph.compiler.passes.stack import stack_of
+from nestgraph.compiler.passes.whole_periods import whole_span, writes_first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,16 +187,24 @@ def _ordered(function: Function, loops: list[_Loop], order: Graph) -> Iterator[O
             yield by_name[name]
             continue
         index = int(name.removeprefix("loop "))
-        yield from _loop_ops(
-            index, loops[index], [by_name[n] for n in inside if n in loops[index].body]
-        )
+        loop = loops[index]
+        body = [by_name[n] for n in inside if n in loop.body]
+        span = whole_span(function, body, loop.periods, loop.longest, order)
+        if span is not None:
+            body = writes_first(body, order, place)
+        yield from _loop_ops(index, loop, body, span)
 
 
-def _loop_ops(index: int, loop: _Loop, body: list[Op]) -> Iterator[Op]:
+def _loop_ops(index: int, loop: _Loop, body: list[Op], span: int | None) -> Iterator[Op]:
     periods = tuple(sorted(loop.periods))
     yield Op(
         name=f"loop{index}",
         kind="loop",
-        attrs={"periods": periods, "longest": loop.longest, "loop": index},
+        attrs={
+            "periods": periods,
+            "longest": loop.longest if span is None else span,
+            "loop": index,
+            **({} if span is None else {"whole": True}),
+        },
     )
     yield from (op.with_attrs(loop=index) for op in body)

@@ -130,6 +130,18 @@ def is_written_out(memory: Op) -> bool:
     )
 
 
+def is_summed(memory: Op) -> bool:
+    """Whether its state is what it started from and its events, added up as they are.
+
+    Then what happened since a tick is known without the matrices of that tick.
+    """
+    if memory.text("kernel") != "anchored_chunk":
+        return False
+    axes = (*_LOOPED_AXES, "erase_key", "per", "gradient", "restart", "retain_first")
+    plain = memory.text("erase") == "none" and memory.integer("events", 1) == 1
+    return plain and not any(memory.attrs.get(axis) for axis in axes)
+
+
 def kind(memory: Op, role: str) -> str:
     """How many numbers one of a memory's coefficients has: one a head, value, key or cell."""
     return dict(text.split(":", 1) for text in memory.texts("per")).get(role, "head")

@@ -23,8 +23,6 @@ FLOPs a token, head and member for a net with N weights: 2N an answer; 8N a writ
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
@@ -36,11 +34,9 @@ from nestgraph.ops.net_norms import Slow, normed
 from nestgraph.ops.nets import answer
 from nestgraph.ops.rates import Rates
 from nestgraph.ops.states import detached, seen
-from nestgraph.ops.written import Written, window_of
+from nestgraph.ops.written import At, Written, window_of
 
 __all__ = ["Form", "State", "Written", "advance", "answer", "read", "whole", "write"]
-
-At = Literal["after", "before"]
 
 
 def write(
@@ -53,6 +49,7 @@ def write(
     *,
     slow: Slow = (),
     erase_key_BHTD: Tensor | None = None,
+    period: int = 0,
 ) -> Written:
     """Take in the events of a segment.
 
@@ -66,6 +63,9 @@ def write(
         rates: coefficients.
         slow: gain and shift of the net's norm.
         erase_key_BHTD: what is erased, where that isn't the write key.
+        period: positions between two ticks. A segment is shorter, or begins at a tick and takes
+            several whole periods, whose gradients are taken at each tick's state. For forms that
+            add up events as they are (`summed.is_summed`); 0 is a segment without ticks.
 
     Returns:
         The events, to be read from and to advance over.
@@ -87,6 +87,7 @@ def write(
         rates=rates,
         slow=slow,
         erase_key_BHTD=erase_key_BHTD,
+        period=period,
     )
 
 
@@ -108,7 +109,8 @@ def read(
         form: what the memories are.
         written: the segment's events.
         q_BHTD: queries shared by the members, or (B, H, M, T, D).
-        at: whether a token's answer knows the event of its own position.
+        at: whether a token's answer knows the event of its own position, or what there was at
+            the last tick; that is asked here where a segment has a `period`.
         slow: gain and shift of the net's norm.
         some: the first member that is asked, and the first behind it that isn't; else all are.
 
@@ -119,14 +121,15 @@ def read(
         if can_fuse(form) and not written.is_worked_out:
             return read(form, written.part(*some), q_BHTD, at, slow)
         return read(form, written, q_BHTD, at, slow)[:, :, slice(*some)]
+    if at == "boundary" and not written.is_at_tick:
+        return answer(form, written.state.anchor, q_BHTD, slow)
     x = y = q_BHTD.unsqueeze(2) if q_BHTD.dim() == 4 else q_BHTD
-    before = at == "before"
     ones = x.new_ones(1, 1, 1, x.shape[-2], 1)
     for index in range(form.layers):
         y = form.nonlinearity.value(y) if index else y
-        y = written.through(index, y, before=before)
+        y = written.through(index, y, at)
         if form.bias:
-            y = y + written.through(form.layers + index, ones, before=before)
+            y = y + written.through(form.layers + index, ones, at)
     y = normed(form, y, slow)
     return x + y if form.adds_input else y
 
@@ -148,11 +151,10 @@ def advance(written: Written, *, commit: bool) -> State:
     """
     form, anchor = written.form, written.anchor
     speeds: tuple[Tensor, ...] = ()
-    if can_fuse(form) and not written.is_worked_out:
+    alone = written.period == 0 and not written.is_worked_out
+    if can_fuse(form) and alone:
         running = written.fused()
-    elif (
-        can_fuse_momentum(form) and written.rates.momentum is not None and not written.is_worked_out
-    ):
+    elif can_fuse_momentum(form) and written.rates.momentum is not None and alone:
         running, speeds = written.fused_momentum()
     else:
         moved = [layer.advance() for layer in written.layers]

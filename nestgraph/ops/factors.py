@@ -7,7 +7,7 @@ all members share a tensor, else M.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -46,55 +46,88 @@ class Facts:
     delta: Tensor | None = None
 
 
-def layer_factors(
-    form: Form,
-    anchor: tuple[Tensor, ...],
-    facts: Facts,
-    slow: Slow = (),
-    kept_BHJ: Tensor | None = None,
-    asked: tuple[Tensor, ...] | None = None,
-) -> list[Factors]:
+class Net(Protocol):
+    """The net where gradients are taken; rows are (B, H, M or 1, J, width)."""
+
+    def enter(self, keys: Tensor) -> Tensor:
+        """Keys through the first layer."""
+
+    def ahead(self, layer: int, a: Tensor) -> Tensor:
+        """Inputs of a layer through it."""
+
+    def back(self, layer: int, d: Tensor) -> Tensor:
+        """Gradients of a layer's output back through its matrix."""
+
+    def answer(self, own: Tensor) -> Tensor:
+        """What it says of own queries (B, H, J, D), which are targets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The net as its weights are.
+
+    Attributes:
+        form: what the memories are.
+        weights: each layer's (B, H, M, out, in), then the biases (B, H, M, out, 1).
+        slow: gain and shift of the norm.
+        kept_BHJ: with `retain_first`, what is left of the weights at each event.
+        asked: the weights that answer own values, where they aren't these.
+    """
+
+    form: Form
+    weights: tuple[Tensor, ...]
+    slow: Slow = ()
+    kept_BHJ: Tensor | None = None
+    asked: tuple[Tensor, ...] | None = None
+
+    def enter(self, keys: Tensor) -> Tensor:
+        """See `Net`."""
+        return self.ahead(0, keys)
+
+    def ahead(self, layer: int, a: Tensor) -> Tensor:
+        """See `Net`."""
+        z = a @ self.weights[layer].mT
+        if self.form.bias:
+            z = z + self.weights[self.form.layers + layer].mT
+        return self._faded(z)
+
+    def back(self, layer: int, d: Tensor) -> Tensor:
+        """See `Net`."""
+        return self._faded(d @ self.weights[layer])
+
+    def answer(self, own: Tensor) -> Tensor:
+        """See `Net`."""
+        return answer(self.form, self.asked or self.weights, own, self.slow)
+
+    def _faded(self, y_BHMJE: Tensor) -> Tensor:
+        kept = self.kept_BHJ
+        return y_BHMJE if kept is None else y_BHMJE * kept[:, :, None, :, None]
+
+
+def layer_factors(form: Form, net: Net, facts: Facts, slow: Slow = ()) -> list[Factors]:
     """Forward and backward of the net for every key: all matrices, then all biases.
 
     Args:
         form: what the memories are.
-        anchor: each layer's weights (B, H, M, out, in), then the biases (B, H, M, out, 1).
+        net: where gradients are taken.
         facts: keys and targets.
         slow: gain and shift of the norm.
-        kept_BHJ: with `retain_first`, what is left of the anchor at each event.
-        asked: the weights that answer own values, where they aren't the anchor.
     """
-    kept = None if kept_BHJ is None else kept_BHJ[:, :, None, :, None]
     x = facts.keys.unsqueeze(2)
-    inputs, outputs = [x], [_output(form, anchor, 0, x, kept)]
+    inputs, outputs = [x], [net.enter(x)]
     for layer in range(1, form.layers):
         inputs.append(form.nonlinearity.value(outputs[-1]))
-        outputs.append(_output(form, anchor, layer, inputs[-1], kept))
-    values = facts.values
-    if facts.own is not None:
-        values = answer(form, asked or anchor, facts.own, slow)
+        outputs.append(net.ahead(layer, inputs[-1]))
+    values = facts.values if facts.own is None else net.answer(facts.own)
     assert values is not None, "a write needs values or self values"
     y = normed(form, outputs[-1], slow)
     top = slope_of(form, x + y if form.adds_input else y, values, facts.delta)
     slopes = [back(form, top, outputs[-1], slow)]
     for layer in range(form.layers - 1, 0, -1):
-        under = _fade(slopes[-1] @ anchor[layer], kept)
+        under = net.back(layer, slopes[-1])
         slopes.append(form.nonlinearity.back(under, outputs[layer - 1], inputs[layer]))
     found = [Factors(*pair) for pair in zip(inputs, reversed(slopes), strict=True)]
     if form.bias:
         ones = x.new_ones(1, 1, 1, x.shape[-2], 1)
         found += [Factors(ones, pair.slopes) for pair in found]
     return found
-
-
-def _output(
-    form: Form, anchor: tuple[Tensor, ...], layer: int, a: Tensor, kept: Tensor | None
-) -> Tensor:
-    z = a @ anchor[layer].mT
-    if form.bias:
-        z = z + anchor[form.layers + layer].mT
-    return _fade(z, kept)
-
-
-def _fade(y_BHMJE: Tensor, kept: Tensor | None) -> Tensor:
-    return y_BHMJE if kept is None else y_BHMJE * kept

@@ -15,6 +15,7 @@ from nestgraph.ops.events import Events
 from nestgraph.ops.form import Form
 from nestgraph.ops.fused import Bent, Net, Trace, keys_of, trace_of
 from nestgraph.ops.fused_shares import Kept, Reached, Shares, SharesBack, shares_of
+from nestgraph.ops.segment_end import NewMatrix
 
 
 class Gradients(NamedTuple):
@@ -27,18 +28,6 @@ class Gradients(NamedTuple):
     rate: Tensor  # (N, T)
     retain: Tensor  # (N, T)
     erase: Tensor | None  # (N, T)
-
-
-class NewWeight(NamedTuple):
-    """The gradient of a layer's new weights (G, out, in), and whether it may be written to."""
-
-    gradient: Tensor
-    ours: bool
-
-    @property
-    def place(self) -> Tensor:
-        """Where the gradient of the old weights goes, once this one has been read."""
-        return self.gradient if self.ours else torch.empty_like(self.gradient)
 
 
 class Below(NamedTuple):
@@ -75,7 +64,7 @@ def backward(
     net: Net,
     bents: list[Bent],
     kept: Kept,
-    d_moved: list[NewWeight],
+    d_moved: list[NewMatrix],
 ) -> Gradients:
     """Gradients of everything a step is given, from those of its new weights."""
     shares = shares_of(form, events, keys_of(events, net), kept)

@@ -1,8 +1,7 @@
 """`fused.step` for memories with momentum and without erase, as one node of the autograd graph.
 
-With b, c and D of `transfer.py` and q, Q of momentum alone, all for the segment's last position:
-
-    A' = b A + c S - Σ_j D_j w_j a_jᵀ        S' = q S - Σ_j Q_j w_j a_jᵀ,    w = rate d
+For a segment within one period that nothing reads on the way; what several periods hold, or one
+that is read, is in `periods.py`. The net is that of `fused.py`, and `segment_end.py` moves it.
 
 Legend: B batch, H heads, N = B·H, M members (the outermost axis here), G = M·N, T tokens.
 FLOPs a member and token for a net of layers with W weights each: 8LW - 2W forward, twice that
@@ -20,20 +19,18 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nestgraph.ops import fused
+from nestgraph.ops import fused, segment_end
 from nestgraph.ops.events import Events
 from nestgraph.ops.factors import Facts
 from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused import Net
-from nestgraph.ops.fused_backward import Below, NewWeight, Through
+from nestgraph.ops.fused_backward import Below, Through
 from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
+from nestgraph.ops.segment_end import Left, NewMatrix
 from nestgraph.ops.transfer import Transfer
 
 Parts = tuple[Tensor, ...]
-
-BLOCK = 2**18  # numbers of the matrices that are taken through a step together: a mebibyte
-LARGE = 2**13  # numbers of a matrix from which a call for each is quicker than a product in memory
 
 
 def can_fuse_momentum(form: Form) -> bool:
@@ -86,18 +83,11 @@ def fused_momentum_step(
     return moved[: form.layers], moved[form.layers :]
 
 
-class _Weighed(NamedTuple):
-    """What is left at the segment's end: of A and S, and of every event in both."""
-
-    starts: Tensor  # b, c, q: (3, G, 1, 1)
-    events: Tensor  # D, Q: (2, G, T, 1)
-
-    @classmethod
-    def of(cls, starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> _Weighed:
-        """For every member."""
-        return cls(
-            _spread(starts_3BH.flatten(1), members), _spread(events_2BHT.flatten(1, 2), members)
-        )
+def _left(starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> Left:
+    """For every member."""
+    return Left(
+        _spread(starts_3BH.flatten(1), members), _spread(events_2BHT.flatten(1, 2), members)
+    )
 
 
 def _spread(x_KN: Tensor, members: int) -> Tensor:
@@ -127,10 +117,10 @@ class _Step(torch.autograd.Function):
         stacks, members = [outermost(part) for part in parts], parts[0].shape[2]
         targets = None if values is None else outermost(values)
         events = _events(form, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
-        net, weighed = fused.net_of(form, events), _Weighed.of(starts, ends, members)
+        net, left = fused.net_of(form, events), _left(starts, ends, members)
         kept = [keys, targets, own, events.rate, starts, ends, net.gradients[-1]]
         ctx.save_for_backward(*kept, *net.outputs, *net.backs, *stacks)
-        moved = [_moved(events, net, weighed, i, stacks[i]) for i in range(form.layers)]
+        moved = [_moved(events, net, left, i, stacks[i]) for i in range(form.layers)]
         new = [weight for weight, _ in moved] + [speed for _, speed in moved]
         return tuple(innermost(x, *ctx.shape) for x in new)
 
@@ -145,11 +135,11 @@ class _Step(torch.autograd.Function):
         events = _events(form, given, stacks, members)
         backs = saved[layers : 2 * layers - 1]
         net, bents = fused.renewed(form, events, saved[:layers], backs, top)
-        weighed = _Weighed.of(starts, ends, members)
+        left = _left(starts, ends, members)
         given = ctx.gift.take()
-        new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_new]
+        new = [NewMatrix(outermost(x), ours=is_given(x, given)) for x in d_new]
         pairs = zip(new[:layers], new[layers:], strict=True)
-        found = [_back(events, net, weighed, i, stacks[i], *pair) for i, pair in enumerate(pairs)]
+        found = [_back(events, net, left, i, stacks[i], list(pair)) for i, pair in enumerate(pairs)]
         below = [one.below for one in found]
         d_anchors, d_running = [one.weight for one in found], []
         if events.running is not events.anchors:
@@ -199,7 +189,7 @@ def _events(
         values=values,
         rate=rate,
         erase=None,
-        q=rate.new_empty(0),  # retention is in `_Weighed`
+        q=rate.new_empty(0),  # retention is in `Left`
     )
 
 
@@ -208,75 +198,34 @@ def _writes(events: Events, net: Net, layer: int) -> Tensor:
     return (events.spread(net.gradients[layer]) * events.rate.unsqueeze(-1)).flatten(0, 1)
 
 
-def _blocks(x_GED: Tensor) -> list[slice]:
-    """Matrices that stay in the processor's cache through all passes over them."""
-    count = max(1, BLOCK // x_GED[0].numel())
-    return [slice(first, first + count) for first in range(0, len(x_GED), count)]
-
-
 def _moved(
-    events: Events, net: Net, weighed: _Weighed, layer: int, speed: Tensor
+    events: Events, net: Net, left: Left, layer: int, speed: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A' and S' of one layer."""
-    writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
-    (b, c, q), (of_weight, of_speed) = weighed.starts, weighed.events
-    to_weight, to_speed = (writes * of_weight).mT, (writes * of_speed).mT
-    weight, moved = torch.empty_like(speed), torch.empty_like(speed)
-    for n in _blocks(speed):
-        torch.mul(events.running[layer][n], b[n], out=weight[n])
-        weight[n].addcmul_(speed[n], c[n]).baddbmm_(to_weight[n], a[n], alpha=-1)
-        torch.mul(speed[n], q[n], out=moved[n])
-        moved[n].baddbmm_(to_speed[n], a[n], alpha=-1)
-    return weight, moved
+    a, parts = net.inputs[layer][:, : events.time], [events.running[layer], speed]
+    weight, pace = segment_end.moved(parts, a, _writes(events, net, layer), left)
+    return weight, pace
 
 
 def _back(
-    events: Events,
-    net: Net,
-    weighed: _Weighed,
-    layer: int,
-    speed: Tensor,
-    d_weight: NewWeight,
-    d_speed: NewWeight,
+    events: Events, net: Net, left: Left, layer: int, speed: Tensor, new: list[NewMatrix]
 ) -> _Back:
-    """Through `_moved`, line by line."""
-    writes, a = _writes(events, net, layer), net.inputs[layer][:, : events.time]
-    (b, c, q), (of_weight, of_speed) = weighed.starts, weighed.events
-    to_weight, to_speed = writes * of_weight, writes * of_speed
-    by_weight, by_speed = torch.empty_like(writes), torch.empty_like(writes)
-    d_a, dots = a.new_empty(a.shape), []
-    d_whole, d_pace = d_weight.place, d_speed.place
-    for n in _blocks(speed):
-        old, pace = events.running[layer][n], speed[n]
-        one, other = d_weight.gradient[n], d_speed.gradient[n]
-        torch.bmm(a[n], one.mT, out=by_weight[n])
-        torch.bmm(a[n], other.mT, out=by_speed[n])
-        torch.bmm(to_weight[n], one, out=d_a[n])
-        d_a[n].baddbmm_(to_speed[n], other).neg_()
-        dots.append(torch.stack([_dot(old, one), _dot(pace, one), _dot(pace, other)]))
-        torch.mul(other, q[n], out=d_pace[n]).addcmul_(one, c[n])
-        torch.mul(one, b[n], out=d_whole[n])
-    ends = torch.stack([(writes * by_weight).sum(-1), (writes * by_speed).sum(-1)]).neg_()
-    d_writes = events.spread(by_weight.mul_(of_weight).addcmul_(by_speed, of_speed).neg_())
+    """Through `_moved`."""
+    a, parts = net.inputs[layer][:, : events.time], [events.running[layer], speed]
+    found = segment_end.back(parts, a, _writes(events, net, layer), left, new)
+    d_writes, d_a = events.spread(found.writes), found.inputs
     d_rate = (d_writes * events.spread(net.gradients[layer])).sum(-1).sum(0)
     below = Below(
         inputs=events.spread(d_a).sum(0) if layer == 0 else d_a,
         gradient=(d_writes * events.rate.unsqueeze(-1)).flatten(0, 1),
         met=None,
     )
+    weight, pace = found.parts
     return _Back(
         below=below,
-        weight=d_whole,
-        speed=d_pace,
+        weight=weight,
+        speed=pace,
         rate=d_rate,
-        starts=torch.cat(dots, 1).view(3, -1, events.groups).sum(1),
-        ends=ends.view(2, -1, *events.rate.shape).sum(1),
+        starts=found.starts.view(3, -1, events.groups).sum(1),
+        ends=found.ends.view(2, -1, *events.rate.shape).sum(1),
     )
-
-
-def _dot(x_GED: Tensor, y_GED: Tensor) -> Tensor:
-    """Σ x y of every matrix, (G,)."""
-    if x_GED[0].numel() < LARGE:
-        return (x_GED * y_GED).sum((1, 2))
-    pairs = zip(x_GED.flatten(1), y_GED.flatten(1), strict=True)
-    return torch.stack([torch.dot(x, y) for x, y in pairs])

@@ -14,10 +14,11 @@ from torch.autograd.function import once_differentiable
 from nestgraph.ops import fused
 from nestgraph.ops.events import Events
 from nestgraph.ops.form import Form, State
-from nestgraph.ops.fused_backward import NewWeight, backward
+from nestgraph.ops.fused_backward import backward
 from nestgraph.ops.fused_shares import Kept
 from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
+from nestgraph.ops.segment_end import NewMatrix
 
 
 def can_fuse(form: Form) -> bool:
@@ -100,7 +101,7 @@ class _Step(torch.autograd.Function):
     def backward(ctx: Any, *d_moved: Tensor) -> tuple[Tensor | None, ...]:
         events, (net, bents), kept = _unpacked(ctx.form, list(ctx.saved_tensors))
         given = ctx.gift.take()
-        new = [NewWeight(outermost(x), ours=is_given(x, given)) for x in d_moved]
+        new = [NewMatrix(outermost(x), ours=is_given(x, given)) for x in d_moved]
         found = backward(ctx.form, events, net, bents, kept, new)
         shape, time = ctx.shape, events.time
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def segments(
-    start: int, length: int, periods: tuple[int, ...], longest: int
+    start: int, length: int, periods: tuple[int, ...], longest: int, *, whole: bool = False
 ) -> Iterator[tuple[int, int, tuple[bool, ...]]]:
     """Cut `length` positions, the first of them at absolute index `start`, at every tick.
 
@@ -20,6 +20,8 @@ def segments(
         length: positions of this piece.
         periods: the ticks' periods in tokens; a memory commits behind every `period` positions.
         longest: the most positions in one segment.
+        whole: whether one that begins at a tick may hold several whole periods; there is one
+            clock then.
 
     Yields:
         (begin, end, due): positions begin..end-1 of the piece, and for each period whether
@@ -30,6 +32,9 @@ def segments(
         now = start + begin
         to_ticks = [period - now % period for period in periods]
         end = min([length, begin + longest, *(begin + gap for gap in to_ticks)])
+        if whole and now % periods[0] == 0 and end - begin == periods[0]:
+            count = min(longest, length - begin) // periods[0]
+            end = begin + count * periods[0]
         yield begin, end, tuple((start + end) % period == 0 for period in periods)
         begin = end
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from nestgraph.ops import recurrence
 from nestgraph.ops.directed import Directed, directed_layer
 from nestgraph.ops.explicit import Explicit, explicit_layer, shifted, through
-from nestgraph.ops.factors import Factors, Facts, layer_factors
+from nestgraph.ops.factors import Factors, Facts, Standing, layer_factors
 from nestgraph.ops.form import Form, State, Window
 from nestgraph.ops.fused_momentum import fused_momentum_step
 from nestgraph.ops.fused_step import can_fuse, fused_step
@@ -23,9 +24,13 @@ from nestgraph.ops.members import members
 from nestgraph.ops.mirrored_reads import mirrored_read
 from nestgraph.ops.mirrors import mirror, mirrored
 from nestgraph.ops.net_norms import Slow
+from nestgraph.ops.periods import summed_layers
 from nestgraph.ops.rates import Rates, by_event, erase_rate, spread, write_rate
 from nestgraph.ops.recurrence import Pairs
+from nestgraph.ops.summed import Moment, Summed, after, at_ticks, earlier_than, is_summed
 from nestgraph.ops.transfer import Transfer, speeds_of, transfer
+
+At = Literal["after", "before", "boundary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,7 @@ class Written:
         rates: its coefficients.
         slow: gain and shift of the net's norm.
         erase_key_BHTD: where the erase has a key of its own.
+        period: positions between two ticks; 0 if none lie within the segment.
     """
 
     form: Form
@@ -49,6 +55,7 @@ class Written:
     rates: Rates
     slow: Slow
     erase_key_BHTD: Tensor | None
+    period: int = 0
 
     @property
     def time(self) -> int:
@@ -87,13 +94,33 @@ class Written:
         return _with_past(self.state.window, new, rate)
 
     @cached_property
-    def layers(self) -> tuple[recurrence.Layer | Directed | Explicit, ...]:
+    def layers(self) -> tuple[recurrence.Layer | Directed | Explicit | Summed, ...]:
         """For each matrix, and each bias, its way through the segment."""
         facts, rate = self.facts
+        if is_summed(self.form):
+            state, period = self.state, min(self.period or self.time, self.time)
+            state = state._replace(anchor=state.running) if self.is_at_tick else state
+            given = self.form, state, facts, self.rates, self.slow
+            return summed_layers(*given, self.transfer, period)
         at, kept = self._where()
-        asked = mirrored(self.form, self.state.anchor)
-        factors = layer_factors(self.form, at, facts, self.slow, kept, asked)
+        net = Standing(
+            form=self.form,
+            weights=at,
+            slow=self.slow,
+            kept_BHJ=kept,
+            asked=mirrored(self.form, self.state.anchor),
+        )
+        factors = layer_factors(self.form, net, facts, self.slow)
         return tuple(self._layer(index, pair, rate) for index, pair in enumerate(factors))
+
+    @property
+    def is_at_tick(self) -> bool:
+        """Whether the weights before the segment are those of a tick, and a sum that knows ticks.
+
+        A state that was copied holds them twice; but several periods begin at a tick only.
+        """
+        same = self.state.running is self.state.anchor or self.time > self.period > 0
+        return same and is_summed(self.form)
 
     @property
     def is_worked_out(self) -> bool:
@@ -152,10 +179,15 @@ class Written:
         states = anchor + moved
         return mirror(self.form, states) if self.form.mirror != "none" else states
 
-    def through(self, index: int, x_BHNTD: Tensor, *, before: bool) -> Tensor:
+    def through(self, index: int, x_BHNTD: Tensor, at: At) -> Tensor:
         """Vectors through one layer as reads see it, (B, H, M, T, E)."""
-        form = self.form
+        form, before = self.form, at == "before"
         layer = self.layers[index]
+        if isinstance(layer, Summed):
+            return layer.read(
+                x_BHNTD, self._moment(at), late=self.period if at == "boundary" else 0
+            )
+        assert at != "boundary", "which is asked at the anchor"
         if form.mirror != "none" and index < form.layers:
             plain = not form.reduces and form.gradient == "full"
             if plain and isinstance(layer, recurrence.Layer) and layer.speed is None:
@@ -169,6 +201,11 @@ class Written:
         if form.gradient != "full":
             y = y + x_BHNTD.detach() @ (anchor - anchor.detach()).mT
         return y
+
+    def _moment(self, at: At) -> Moment | None:
+        if at == "boundary":
+            return at_ticks(self.period) if self.time > self.period else None
+        return earlier_than if at == "before" else after
 
     def _where(self) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """The weights at which gradients are taken, and what is left of them at each event."""

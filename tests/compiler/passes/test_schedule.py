@@ -1,5 +1,6 @@
 """What recurs runs in loops, one a clock; what does not runs once."""
 
+import pytest
 from building import model_of
 
 from nestgraph.compiler import plan, print_ir
@@ -65,6 +66,46 @@ def test_a_level_that_never_commits_is_cut_by_the_longest_segment_only() -> None
 
     assert loop.periods == ()
     assert loop.longest == 64
+
+
+WHOLE = """
+memories:
+  M: {net: {kind: mlp, layers: 2}, heads: 2, keys: k, values: x, level: chunk, rule: {rate: 0.1}}
+nodes:
+  k: {op: l2_norm, in: x, heads: 2}
+  y: {read: M, query: %s, at: %s}
+  out: {op: sum, in: [x, y]}
+"""
+
+
+@pytest.mark.parametrize("at", ["after", "boundary"])
+def test_a_memory_that_adds_up_its_events_takes_whole_periods_at_once(at: str) -> None:
+    (loop,) = planned(WHOLE % ("k", at)).loops
+
+    assert (loop.whole, loop.periods, loop.longest) == (True, (4,), 64)
+
+
+def test_the_write_of_whole_periods_comes_before_reads_at_the_boundary() -> None:
+    names = [
+        line.split(" = ")[0].strip()
+        for line in print_ir(model_of(WHOLE % ("x", "boundary"))).splitlines()
+    ]
+
+    assert names.index("%M#1.write") < names.index("%y")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("values: x", "values: {self: y}"),
+        ("rule: {rate: 0.1}", "rule: {rate: 0.1, erase: {}}"),
+        ("values: x", "values: x, gradient: first_order"),
+    ],
+)
+def test_other_memories_take_one_period_at_a_time(change: tuple[str, str]) -> None:
+    (loop,) = planned((WHOLE % ("x", "boundary")).replace(*change)).loops
+
+    assert not loop.whole
 
 
 def test_a_carried_read_makes_the_loop_a_scan_over_tokens() -> None:

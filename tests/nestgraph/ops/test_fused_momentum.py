@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import Form, Rates, State, advance, fused_momentum, read, write
+from nestgraph.ops import Form, Rates, State, advance, read, segment_end, write
 from nestgraph.ops.fused_momentum import can_fuse_momentum
 
 B, H, M, T, D = 2, 2, 2, 3, 2
@@ -65,8 +65,8 @@ def test_gradients_are_exact(form: Form, own: bool, ticked: bool) -> None:
 def test_one_step_is_what_the_general_lines_give(
     monkeypatch: pytest.MonkeyPatch, form: Form, own: bool, ticked: bool, large: int
 ) -> None:
-    monkeypatch.setattr(fused_momentum, "LARGE", large)
-    monkeypatch.setattr(fused_momentum, "BLOCK", 1 if large == 0 else 2**18)
+    monkeypatch.setattr(segment_end, "LARGE", large)
+    monkeypatch.setattr(segment_end, "BLOCK", 1 if large == 0 else 2**18)
     given = arguments(form, own=own, ticked=ticked)
     both = []
     for read_first in (False, True):

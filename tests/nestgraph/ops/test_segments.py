@@ -40,3 +40,12 @@ def test_the_pieces_of_a_flow_lie_where_their_segments_do():
     parts = pieces(x, 1, cuts)
     assert all(torch.equal(parts[begin], x[:, begin:end]) for begin, end, _ in cuts)
     assert len(parts) == len(cuts)
+
+
+def test_whole_periods_may_lie_in_one_segment_that_begins_at_a_tick():
+    cuts = [cut[:2] for cut in segments(2, 31, (4,), 13, whole=True)]
+    assert cuts == [(0, 2), (2, 14), (14, 26), (26, 30), (30, 31)]
+
+
+def test_a_period_longer_than_a_segment_is_cut_as_ever():
+    assert list(segments(0, 9, (6,), 4, whole=True)) == list(segments(0, 9, (6,), 4))
