@@ -49,6 +49,14 @@ def quintic(x: Tensor, steps: int) -> Tensor:
     return x.mT if tall else x
 
 
+def _norm(x: Tensor) -> Tensor:
+    """Frobenius norms (..., 1, 1), whose derivatives are zero at zero: of PyTorch's, the second
+    isn't a number there, and a weight that nothing depends on yet has a gradient of zero."""
+    zero = (x == 0).all(-1, keepdim=True).all(-2, keepdim=True)
+    norm = torch.linalg.matrix_norm(x.masked_fill(zero, 1.0), keepdim=True)
+    return norm.masked_fill(zero, 0.0)
+
+
 class _NewtonSchulz(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: int) -> Tensor:
@@ -65,7 +73,7 @@ class _NewtonSchulz(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # gradients of this gradient are wanted: it must know x
-            y = quintic(x / (torch.linalg.matrix_norm(x, keepdim=True) + FLOOR), ctx.steps)
+            y = quintic(x / (_norm(x) + FLOOR), ctx.steps)
             (d_x,) = torch.autograd.grad(y, x, grad, create_graph=True)
             return d_x, None
         flat, d_y = x.reshape(-1, *x.shape[-2:]), grad.reshape(-1, *x.shape[-2:])

@@ -24,10 +24,16 @@ def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.mT if tall else matrix
     a, b, c = QUINTIC
-    # The norm of autograd's own: a root of squares has no slope at a momentum of zero.
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + TINY)
+    x = x / (_norm(x) + TINY)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     orthogonal: Tensor = x.mT if tall else x
     return orthogonal
+
+
+def _norm(matrix: Tensor) -> Tensor:
+    """‖S‖, (..., 1, 1). It has no slope at zero, and PyTorch's no second one: both are zero."""
+    still = (matrix == 0).all(-1, keepdim=True).all(-2, keepdim=True)
+    norm = torch.linalg.matrix_norm(torch.where(still, 1.0, matrix), keepdim=True)
+    return torch.where(still, 0.0, norm)

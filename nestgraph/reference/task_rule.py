@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 
 from nestgraph.parameters import TRAINED, state_shapes
+from nestgraph.reference.direction import direction
 from nestgraph.reference.nets import Function, Matrices, forward, outer
 from nestgraph.reference.state import Learned
-from nestgraph.system import Coefficient, Memory, Rule
-
-QUINTIC = (3.4445, -4.7750, 2.0315)
-TINY = 1e-7
+from nestgraph.system import Coefficient, Memory
 
 
 def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Tensor]) -> Learned:
@@ -41,7 +39,7 @@ def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Te
         push = -factor(rule.rate, slope) * slope
         if old.momentum:
             push = factor(rule.momentum, slope) * old.momentum[part] + push
-        step = factor(rule.step, slope) * _direction(rule, push)
+        step = factor(rule.step, slope) * direction(rule, push)
         there = factor(rule.retain, slope) * start + step
         if part < len(old.grams):
             own = rule.erase.rate
@@ -90,17 +88,3 @@ def _share(memory: Memory, flows: Mapping[str, Tensor], like: Tensor) -> Tensor:
         share = flows[rule.reduce]
         return share.reshape(*share.shape, *[1] * (like.ndim - 2))
     return like.new_tensor(1.0 if rule.reduce == "sum" else 1 / memory.level.period)
-
-
-def _direction(rule: Rule, push: Tensor) -> Tensor:
-    """D(S): S, or its orthogonalised form; biases stay as they are."""
-    if rule.direction == "gradient" or push.ndim < 4:
-        return push
-    tall = push.shape[-2] > push.shape[-1]
-    x = push.mT if tall else push
-    a, b, c = QUINTIC
-    x = x / (x.square().sum((-2, -1), keepdim=True).sqrt() + TINY)
-    for _ in range(rule.direction_steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x

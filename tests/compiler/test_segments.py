@@ -280,6 +280,7 @@ RULES = {
     "momentum": "rule: {rate: 0.2, momentum: 0.6}",
     "retention": "rule: {rate: 0.2, retain: [0.9, 0.7]}",
     "muon": "rule: {rate: 0.2, momentum: 0.5, step: 0.1, direction: newton_schulz}",
+    "muon of nothing": "rule: {rate: 0.0, momentum: 0.5, direction: newton_schulz}",
     "mean": "rule: {rate: 0.9, reduce: mean}",
     "flows": "rule: {rate: eta, retain: alpha, momentum: beta, step: eta, reduce: beta}",
     "zero": "rule: {rate: 0.3}, init: zero",

@@ -61,6 +61,19 @@ def test_a_zero_matrix_stays_zero_and_learns_by_the_floor_of_its_norm(assert_ali
     assert_alike(torch.autograd.grad(y, x, grad), [grad * 3.4445**2 / 1e-7])
 
 
+def test_gradients_of_gradients_are_numbers_beside_and_at_a_zero_matrix(assert_alike):
+    both = torch.randn(2, 3, 3, dtype=torch.float64)
+    both[0] = 0
+    grad, mixer = torch.randn(2, 2, 3, 3, dtype=torch.float64)
+    bends = []
+    for x in (both, both[1:]):
+        x = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(newton_schulz(x, 2), x, grad[-len(x) :], create_graph=True)
+        bends += torch.autograd.grad(slope, x, mixer[-len(x) :])
+    assert bends[0].isfinite().all()
+    assert_alike([bends[0][1:]], [bends[1]])
+
+
 def test_views_are_read_as_they_lie(assert_alike):
     x = torch.randn(4, 3, 2, 5, dtype=torch.float64).permute(2, 0, 3, 1)
     assert_alike([newton_schulz(x, 3)], [by_definition(x, 3)])
