@@ -71,12 +71,16 @@ def emit_python(system: System) -> str:
     return python_source(build_program(system))
 
 
-def verify(system: System) -> Verification:
+def verify(system: System, *, tokens: int | None = None) -> Verification:
     """The compiled model held against the reference interpreter.
+
+    Args:
+        system: the spec, checked.
+        tokens: length of the sequences; if None, enough for its ticks (`verification.py`).
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
     """
     from nestgraph.compiler.verification import verify as compare
 
-    return compare(system)
+    return compare(system, tokens=tokens)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nestgraph.compiler.build import compile_model
-from nestgraph.fast import ticks_of
+from nestgraph.compiler.build import build_program, compile_model
+from nestgraph.compiler.planning import Plan, plan_of
 from nestgraph.reference import Reference
-from nestgraph.system import Model, System
+from nestgraph.system import System
 
 TOKENS, MOST_TOKENS = 20, 270  # of the sequences that are compared
 TOLERANCE = 1e-8  # ‖a - b‖ <= TOLERANCE · max(‖b‖, 1): float64 rounding over a short sequence
@@ -61,7 +61,8 @@ def verify(
     Args:
         system: checked, with its widths known.
         tokens: length of the random sequences; if None, enough for two ticks of the fastest level
-            that the task moves, but no more than that takes in a moment.
+            that the task moves, for one of each loop's fastest and for a run of whole periods
+            with a part of the next, but at most 270.
         batch: how many of them.
         seed: of the parameters and the tokens.
         spread: standard deviation of noise on all parameters, so that none stays at 0 or 1.
@@ -74,7 +75,7 @@ def verify(
     source = torch.Generator().manual_seed(seed)
     _disturb((compiled.weights, reference.weights), spread, seed)
     assert system.model is not None
-    tokens = _length(system.model) if tokens is None else tokens
+    tokens = _length(plan_of(build_program(system))) if tokens is None else tokens
     inputs = torch.randint(system.model.vocab, (batch, tokens), generator=source)
     ours, theirs = compiled(inputs), reference(inputs)
     pull = torch.randn(theirs.logits.shape, generator=source, dtype=torch.float64)
@@ -87,9 +88,14 @@ def verify(
     return Verification(name=system.name, tokens=tokens, comparisons=comparisons)
 
 
-def _length(model: Model) -> int:
-    fastest = min(ticks_of(model).levels, default=0)
-    return max(TOKENS, min(2 * fastest + TOKENS // 2, MOST_TOKENS))
+def _length(plan: Plan) -> int:
+    """Enough that every kernel does what it does on long sequences, unless that takes too long."""
+    some = TOKENS // 2
+    wanted = [TOKENS, 2 * min((s.period for s in plan.segments), default=0) + some]
+    for loop in (loop for function in plan.functions for loop in function.loops):
+        tick = min(loop.periods, default=0)
+        wanted.append((loop.longest + tick if loop.whole else tick) + some)
+    return min(max(wanted), MOST_TOKENS)
 
 
 def _disturb(modules: tuple[torch.nn.Module, ...], spread: float, seed: int) -> None:

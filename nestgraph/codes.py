@@ -131,7 +131,7 @@ _RUNS = {
     "NG761": "A state can't be read, or isn't whole.",
     "NG762": "A state is another model's.",
     "NG763": "A network of Hugging Face can't be opened, or put on clocks.",
-    "NG801": "A name is no pass of the compiler.",
+    "NG801": "A name is no pass of the compiler, or `--tokens` has nothing to compare.",
     "NG802": "`--set` isn't `path=value`.",
     "NG803": "`show` is asked for a node that isn't there.",
     "NG804": "`train` is given no spec, or changes without one.",

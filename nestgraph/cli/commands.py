@@ -278,12 +278,16 @@ def compile_(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare with the reference interpreter.")
     ] = False,
+    tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many to compare on; else enough for its ticks."),
+    ] = None,
     changes: Changes = None,
 ) -> None:
     """Print the plan: which kernel computes each memory and why, what was fused, the schedule."""
     from nestgraph.cli.compiling import compile_spec
 
-    compile_spec(spec, changes or [], print_ir, print_ir_after, emit == "python", verify)
+    compile_spec(spec, changes or [], print_ir, print_ir_after, emit == "python", verify, tokens)
 
 
 @app.command()

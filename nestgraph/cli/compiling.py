@@ -19,12 +19,15 @@ def compile_spec(
     print_ir_after: str | None,
     emit: bool,
     verify: bool,
+    tokens: int | None,
 ) -> None:
     """Prints what was asked for, in this order; the plan when nothing was."""
     from nestgraph import compiler
 
     if print_ir_after is not None:
         _known_pass(print_ir_after, (*compiler.PASS_NAMES, "all"))
+    if tokens is not None and not verify:
+        raise InputError("NG801", "`--tokens` says how many to compare on", "add --verify")
     with open_spec(path, changes) as spec:
         parts = []
         if print_ir_after is not None:
@@ -33,7 +36,7 @@ def compile_spec(
             parts.append(compiler.print_ir(spec.system))
         if emit:
             parts.append(compiler.emit_python(spec.system))
-        comparison = compiler.verify(spec.system) if verify else None
+        comparison = compiler.verify(spec.system, tokens=tokens) if verify else None
         if comparison is not None:
             parts.append(str(comparison))
         typer.echo("\n\n".join(parts or [str(compiler.plan(spec.system))]))

@@ -53,7 +53,7 @@ def _norm(x: Tensor) -> Tensor:
     """Frobenius norms (..., 1, 1), whose derivatives are zero at zero: of PyTorch's, the second
     isn't a number there, and a weight that nothing depends on yet has a gradient of zero."""
     zero = (x == 0).all(-1, keepdim=True).all(-2, keepdim=True)
-    norm = torch.linalg.matrix_norm(x.masked_fill(zero, 1.0), keepdim=True)
+    norm: Tensor = torch.linalg.matrix_norm(x.masked_fill(zero, 1.0), keepdim=True)
     return norm.masked_fill(zero, 0.0)
 
 

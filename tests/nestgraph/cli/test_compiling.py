@@ -38,6 +38,17 @@ def test_a_comparison_with_the_reference_agrees(run, write) -> None:
     assert "largest error" in result.stdout
 
 
+def test_a_comparison_takes_as_many_tokens_as_it_is_told(run, write) -> None:
+    assert "over 7 tokens" in run("compile", write(), "--verify", "--tokens", "7").stdout
+    assert "over 20 tokens" in run("compile", write(), "--verify").stdout
+
+
+def test_tokens_without_a_comparison_are_refused(run, write) -> None:
+    result = run("compile", write(), "--tokens", "7")
+    assert result.exit_code == 2
+    assert "add --verify" in result.stderr
+
+
 def test_a_comparison_that_disagrees_fails(run, write, monkeypatch) -> None:
     monkeypatch.setattr(verification, "TOLERANCE", -1.0)
     result = run("compile", write(), "--verify")
