@@ -26,6 +26,7 @@ __all__ = [
     "emit_python",
     "plan",
     "print_ir",
+    "tokens_to_compare",
     "verify",
 ]
 
@@ -71,12 +72,23 @@ def emit_python(system: System) -> str:
     return python_source(build_program(system))
 
 
+def tokens_to_compare(system: System) -> int:
+    """How many tokens `verify` takes that is told no number.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    from nestgraph.compiler.verification import tokens_to_compare as count
+
+    return count(system)
+
+
 def verify(system: System, *, tokens: int | None = None) -> Verification:
     """The compiled model held against the reference interpreter.
 
     Args:
         system: the spec, checked.
-        tokens: length of the sequences; if None, enough for its ticks (`verification.py`).
+        tokens: length of the sequences; if None, `tokens_to_compare`.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.

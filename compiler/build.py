@@ -11,7 +11,7 @@ from nestgraph.compiler.pipeline import AfterPass, Pass, Pipeline, chain, nothin
 from nestgraph.compiler.twice import once_only
 from nestgraph.compiler.verifier import verify_program
 from nestgraph.errors import SpecError
-from nestgraph.support import unsupported
+from nestgraph.support import model_of, unsupported
 from nestgraph.system import System
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def build_program(system: System, *, after: AfterPass = nothing) -> Program:
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
+        InputError: it is an optimizer.
     """
+    model_of(system)
     refused = unsupported(system)
     if refused:
         raise SpecError(refused)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.compiler.build import build_program, compile_model
-from nestgraph.compiler.planning import Plan, plan_of
+from nestgraph.compiler.planning import plan_of
 from nestgraph.reference import Reference
 from nestgraph.system import System
 
@@ -60,9 +60,7 @@ def verify(
 
     Args:
         system: checked, with its widths known.
-        tokens: length of the random sequences; if None, enough for two ticks of the fastest level
-            that the task moves, for one of each loop's fastest and for a run of whole periods
-            with a part of the next, but at most 270.
+        tokens: length of the random sequences; if None, `tokens_to_compare`.
         batch: how many of them.
         seed: of the parameters and the tokens.
         spread: standard deviation of noise on all parameters, so that none stays at 0 or 1.
@@ -75,7 +73,7 @@ def verify(
     source = torch.Generator().manual_seed(seed)
     _disturb((compiled.weights, reference.weights), spread, seed)
     assert system.model is not None
-    tokens = _length(plan_of(build_program(system))) if tokens is None else tokens
+    tokens = tokens_to_compare(system) if tokens is None else tokens
     inputs = torch.randint(system.model.vocab, (batch, tokens), generator=source)
     ours, theirs = compiled(inputs), reference(inputs)
     pull = torch.randn(theirs.logits.shape, generator=source, dtype=torch.float64)
@@ -88,8 +86,16 @@ def verify(
     return Verification(name=system.name, tokens=tokens, comparisons=comparisons)
 
 
-def _length(plan: Plan) -> int:
-    """Enough that every kernel does what it does on long sequences, unless that takes too long."""
+def tokens_to_compare(system: System) -> int:
+    """Enough that every kernel does what it does on long sequences, but at most 270.
+
+    Two ticks of the fastest level that the task moves, one of each loop's fastest, and a run of
+    whole periods with a part of the next.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    plan = plan_of(build_program(system))
     some = TOKENS // 2
     wanted = [TOKENS, 2 * min((s.period for s in plan.segments), default=0) + some]
     for loop in (loop for function in plan.functions for loop in function.loops):

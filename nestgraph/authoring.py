@@ -19,12 +19,15 @@ def target(name: str) -> Path:
     """The file of a new spec: `mine`, `mine.yaml` or `folder/mine`.
 
     Raises:
-        InputError: when that is no name for a spec, or the file is there.
+        InputError: when that is no name for a spec or a shipped one's, or the file is there.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path(f"{name}.yaml")
     if not re.match(NAME, path.stem):
         hint = "use letters, digits and `.`, `_`, `+`, `-`, with a letter or digit first"
         raise InputError("NG808", f"`{path.stem}` can't be the name of a spec", hint)
+    if path.stem in (*zoo.names(), *zoo.optimizers()):
+        message = f"`{path.stem}` is the name of a shipped spec, which this one would hide"
+        raise InputError("NG808", message, f"choose another, such as `my-{path.stem}`")
     if path.exists() or path.is_symlink():
         hint = "choose another name, or delete it"
         raise InputError("NG808", f"`{path}` is there, and `new` overwrites nothing", hint)

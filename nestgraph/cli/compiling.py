@@ -36,8 +36,11 @@ def compile_spec(
             parts.append(compiler.print_ir(spec.system))
         if emit:
             parts.append(compiler.emit_python(spec.system))
-        comparison = compiler.verify(spec.system, tokens=tokens) if verify else None
-        if comparison is not None:
+        comparison = None
+        if verify:
+            tokens = tokens or compiler.tokens_to_compare(spec.system)
+            typer.echo(f"Tokens to compare: {tokens}; the interpreter takes one by one", err=True)
+            comparison = compiler.verify(spec.system, tokens=tokens)
             parts.append(str(comparison))
         typer.echo("\n\n".join(parts or [str(compiler.plan(spec.system))]))
     if comparison is not None and not comparison.agrees:

@@ -16,7 +16,7 @@ from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program, Watch
 from nestgraph.reference.starts import Parameters, States, first
 from nestgraph.reference.state import pack, unpack
-from nestgraph.support import unsupported
+from nestgraph.support import model_of, unsupported
 from nestgraph.system import Layer, Node, System
 from nestgraph.weights import Weights
 
@@ -52,13 +52,13 @@ class Reference(nn.Module):
         Raises:
             SpecError: the system asks for something that can't be run yet, or a file that isn't
                 there.
+            InputError: it is an optimizer.
         """
         super().__init__()
+        self.model = model_of(system)
         if refused := unsupported(system):
             raise SpecError(refused)
-        assert system.model is not None, "an optimizer is refused"
         self.system = system
-        self.model = system.model
         self.weights = Weights.of(system, seed, dtype=dtype, blank=blank)
         blocks = {id(layer.block): layer.block for layer in self.model.layers}
         programs = {key: Program(block, system.clocks) for key, block in blocks.items()}

@@ -32,6 +32,7 @@ from nestgraph.training.sizes import Sizes
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
+from nestgraph.support import model_of
 
 # Rich would read brackets of a sample as styles, and colour numbers.
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -115,11 +116,7 @@ class _Job:
 
 
 def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None, *, blank: bool) -> _Job:
-    training, model = spec.system.training, spec.system.model
-    if model is None:
-        raise InputError(
-            "NG723", f"`{spec.path}` is an optimizer, not a model", "name a spec that has a `model`"
-        )
+    training, model = spec.system.training, model_of(spec.system)
     done = _steps_in(file, content)
     if done >= training.steps:
         raise InputError(

@@ -28,6 +28,7 @@ from nestgraph.data import Corpus, load_corpus
 from nestgraph.errors import InputError
 from nestgraph.fast import fast_memories
 from nestgraph.spec import Spec
+from nestgraph.support import model_of
 from nestgraph.training import checkpoint, compile, folder, states
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.crowd import crowd
@@ -323,11 +324,7 @@ class _Job:
 
 def _require(spec: Spec, corpus: Corpus, batches: StreamBatches) -> None:
     """Makes sure that there is something to read, and that every level ticks in it."""
-    model = spec.system.model
-    if model is None:
-        raise InputError(
-            "NG723", f"`{spec.path}` is an optimizer, not a model", "name a spec that has a `model`"
-        )
+    model = model_of(spec.system)
     if not len(batches):
         raise InputError(
             "NG702",

@@ -75,6 +75,12 @@ def test_a_refusal_shows_the_line_that_asks_for_more(tmp_path) -> None:
         assert "^" in str(caught.value)
 
 
+@pytest.mark.parametrize("asked", [ng.plan, ng.compile, ng.reference])
+def test_an_optimizer_is_no_model(asked) -> None:
+    with pytest.raises(ng.SpecError, match="`adamw` is an optimizer, not a model"):
+        asked("adamw")
+
+
 def test_a_missing_run_is_a_spec_error(tmp_path: Path) -> None:
     with pytest.raises(ng.SpecError, match="there is no run"):
         ng.load_run(tmp_path / "nowhere")

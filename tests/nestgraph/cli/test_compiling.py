@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+import pytest
+
 from nestgraph.compiler import PASS_NAMES, verification
 
 
@@ -39,8 +41,10 @@ def test_a_comparison_with_the_reference_agrees(run, write) -> None:
 
 
 def test_a_comparison_takes_as_many_tokens_as_it_is_told(run, write) -> None:
-    assert "over 7 tokens" in run("compile", write(), "--verify", "--tokens", "7").stdout
-    assert "over 20 tokens" in run("compile", write(), "--verify").stdout
+    told, untold = (run("compile", write(), "--verify", *some) for some in (("--tokens", "7"), ()))
+    assert "over 7 tokens" in told.stdout
+    assert "Tokens to compare: 7" in told.stderr  # before the slow part begins
+    assert "over 20 tokens" in untold.stdout
 
 
 def test_tokens_without_a_comparison_are_refused(run, write) -> None:
@@ -54,6 +58,13 @@ def test_a_comparison_that_disagrees_fails(run, write, monkeypatch) -> None:
     result = run("compile", write(), "--verify")
     assert result.exit_code == 1
     assert "differs" in result.stdout
+
+
+@pytest.mark.parametrize("asked", [(), ("--print-ir",), ("--emit", "python"), ("--verify",)])
+def test_an_optimizer_is_refused(run, asked) -> None:
+    result = run("compile", "adamw", *asked)
+    assert result.exit_code == 2
+    assert "NG723 `adamw` is an optimizer, not a model" in result.stderr
 
 
 def test_what_no_executor_runs_yet_is_refused_at_its_place(run, write) -> None:

@@ -83,6 +83,14 @@ def test_what_can_be_no_name_is_refused(run, name) -> None:
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize("name", ["hope-tiny", "adamw", "hope.yaml"])
+def test_the_name_of_a_shipped_spec_would_hide_it_and_is_refused(run, name) -> None:
+    result = run("new", name)
+    assert result.exit_code == 2, result.output
+    assert f"such as `my-{name.removesuffix('.yaml')}`" in result.stderr
+    assert not list(Path().iterdir())
+
+
 def test_a_folder_that_is_not_there_is_a_sentence(run) -> None:
     result = run("new", "nowhere/mine")
     assert result.exit_code == 2
