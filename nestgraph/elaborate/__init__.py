@@ -142,7 +142,7 @@ class Elaboration:
         return Training(**fields, min_lr=low, betas=betas, spans=places)
 
 
-def _some(key: str) -> list[object]:
+def _some(key: str) -> tuple[object, ...]:
     """Values of a section that is missing."""
     return samples(bounded(schema.SpecFile.model_fields[key]), key)
 

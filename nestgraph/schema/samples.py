@@ -7,13 +7,16 @@ chance. Names are left open (`Known`): which there are depends on the block.
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise, zip_longest
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from nestgraph.cures import Known
+from nestgraph.schema.adapters import adapter
 from nestgraph.schema.follow import bounded
 
 MOST = 10
@@ -24,8 +27,9 @@ MEMORY_FIELDS = ("read", "like", "memory")
 LEVEL_FIELDS = ("level", "reset", "since", "horizon")
 
 
-def samples(annotation: Any, field: str, depth: int = 0) -> list[Any]:
-    """Some values that an annotation allows.
+@cache
+def samples(annotation: Any, field: str, depth: int = 0) -> tuple[Any, ...]:
+    """Some values that an annotation allows; a spec with mistakes asks again and again.
 
     Args:
         annotation: of a field of the schema.
@@ -35,19 +39,20 @@ def samples(annotation: Any, field: str, depth: int = 0) -> list[Any]:
     origin = get_origin(annotation)
     if origin is Annotated:
         inner = get_args(annotation)[0]
-        return [one for one in samples(inner, field, depth) if allowed(annotation, one)][:MOST]
+        fit = [one for one in samples(inner, field, depth) if allowed(annotation, one)]
+        return tuple(fit[:MOST])
     if origin in (Union, types.UnionType):
         kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
         return _mixed([samples(kind, field, depth) for kind in kinds])
     if origin is Literal:
-        return list(get_args(annotation))
+        return get_args(annotation)
     if origin is list:
         return _lists(samples(get_args(annotation)[0], field, depth))
     if origin is dict:
-        return [{}]
+        return ({},)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _models(annotation, depth) if depth < DEEPEST else []
-    return _plain(annotation, field)
+        return _models(annotation, depth) if depth < DEEPEST else ()
+    return tuple(_plain(annotation, field))
 
 
 def _plain(annotation: Any, field: str) -> list[Any]:
@@ -70,39 +75,40 @@ def _plain(annotation: Any, field: str) -> list[Any]:
     return [Known("flow", index) for index in range(MOST)]
 
 
-def _lists(items: list[Any]) -> list[Any]:
+def _lists(items: tuple[Any, ...]) -> tuple[Any, ...]:
     longer = [[one, other] for one, other in pairwise(items)]
     return _mixed([[[one] for one in items], longer])
 
 
-def _models(kind: type[BaseModel], depth: int) -> list[Any]:
+def _models(kind: type[BaseModel], depth: int) -> tuple[Any, ...]:
     """A mapping with the fields that must be there, each sample with others of their values."""
     if not kind.__pydantic_fields_complete__:
         kind.model_rebuild()
-    needed: dict[str, list[Any]] = {}
+    needed: dict[str, tuple[Any, ...]] = {}
     for name, field in kind.model_fields.items():
         if field.is_required():
             found = samples(bounded(field), field.alias or name, depth + 1)
             if not found:
-                return []
+                return ()
             needed[field.alias or name] = found
     count = max((len(found) for found in needed.values()), default=1)
-    return [
+    return tuple(
         {key: found[index % len(found)] for key, found in needed.items()}
         for index in range(min(count, MOST))
-    ]
+    )
 
 
-def _mixed(groups: list[list[Any]]) -> list[Any]:
+def _mixed(groups: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
     """The first of each group, then the second of each, and so on."""
     rounds = zip_longest(*groups, fillvalue=PydanticUndefined)
-    return [one for every in rounds for one in every if one is not PydanticUndefined][:MOST]
+    found = [one for every in rounds for one in every if one is not PydanticUndefined]
+    return tuple(found[:MOST])
 
 
 def allowed(annotation: Any, value: Any) -> bool:
     """Whether a value is one that an annotation allows."""
     try:
-        TypeAdapter(annotation).validate_python(_named(value))
+        adapter(annotation).validate_python(_named(value))
     except ValidationError:
         return False
     return True

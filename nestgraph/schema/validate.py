@@ -8,26 +8,20 @@ meant, and the rest is checked again, so that its names can be checked in the sa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from nestgraph.cures import Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
+from nestgraph.schema.adapters import adapter
 from nestgraph.schema.follow import Trail, bounded, follow, known_keys
 from nestgraph.schema.samples import allowed, samples
 from nestgraph.schema.wording import Error, expectation, stand_in, words
 from nestgraph.tree import BROKEN, Entry, Scalar, Table, Tree, at, plain, shown
 
 Path = tuple[str | int, ...]
-
-
-@cache
-def adapter(annotation: Any) -> TypeAdapter[Any]:
-    """The validator of an annotation, built once."""
-    return TypeAdapter(annotation)
 
 
 def mended(table: Table, known: Iterable[str], where: str, findings: Findings) -> Table:

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nestgraph import schema
+from nestgraph import schema, zoo
 from nestgraph.cures import Known
+from nestgraph.errors import SpecError
 from nestgraph.schema import memory, stand_ins
 from nestgraph.schema.file import Embed, Model
 from nestgraph.schema.follow import bounded
 from nestgraph.schema.nodes import op_node
 from nestgraph.schema.samples import samples
+from nestgraph.spec import Spec
 
 
 def fields() -> Iterator[tuple[str, str, Any]]:
@@ -47,6 +49,22 @@ def test_a_size_may_be_one_that_small_numbers_divide():
     (width,) = (field for kind, name, field in fields() if (kind, name) == ("Embed", "width"))
 
     assert {1, 2, 840} <= set(samples(width, "width"))
+
+
+def test_a_spec_with_many_mistakes_builds_each_validator_once(monkeypatch: pytest.MonkeyPatch):
+    """It is read some 200 times; validators built anew each time would make a minute of that."""
+    shipped = zoo.path("muon")
+    assert shipped is not None
+    text = shipped.read_text().replace("    nodes:\n", "")
+
+    def mistakes() -> int:
+        with pytest.raises(SpecError, match="unknown key `op`") as caught:
+            Spec.from_sources({"t.yaml": text}, "t.yaml", {})
+        return len(caught.value.diagnostics)
+
+    first = mistakes()
+    monkeypatch.delattr(TypeAdapter, "__init__")  # from here on nothing builds one
+    assert mistakes() == first > 20
 
 
 def test_stand_ins_are_what_the_schema_allows():
