@@ -11,7 +11,8 @@ from nestgraph.compiler.pipeline import AfterPass, Pass, Pipeline, chain, nothin
 from nestgraph.compiler.twice import once_only
 from nestgraph.compiler.verifier import verify_program
 from nestgraph.errors import SpecError
-from nestgraph.support import model_of, unsupported
+from nestgraph.models import model_of
+from nestgraph.support import unsupported
 from nestgraph.system import System
 
 if TYPE_CHECKING:

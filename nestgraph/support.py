@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nestgraph.errors import Diagnostic, InputError, Span, in_file_order
+from nestgraph.errors import Diagnostic, Span, in_file_order
 from nestgraph.optimizer_support import refused
 from nestgraph.shapes.flows import spot
-from nestgraph.system import Memory, Model, System
+from nestgraph.system import Memory, System
 
 # fmt: off
 # What executors run in a model; the language's other ops belong to optimizers (NG336).
@@ -30,18 +30,6 @@ Refusal = tuple[str, str, str]  # code, field of the memory, what isn't run yet
 def unsupported(system: System) -> tuple[Diagnostic, ...]:
     """Every field that asks for what no executor runs yet, at its place."""
     return in_file_order((*_optimizer_spec(system), *_training(system), *_blocks(system)))
-
-
-def model_of(system: System) -> Model:
-    """The model of a spec that has one.
-
-    Raises:
-        InputError: it is an optimizer.
-    """
-    if system.model is None:
-        hint = "name a spec that has a `model`, whose `training.optimizer` it can be"
-        raise InputError("NG723", f"`{system.name}` is an optimizer, not a model", hint)
-    return system.model
 
 
 def _not_yet(code: str, what: str, span: Span | None) -> Diagnostic:

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from nestgraph.errors import SpecError
 from nestgraph.fast import fast_memories
+from nestgraph.models import model_of
 from nestgraph.output import Output
 from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program, Watch
 from nestgraph.reference.starts import Parameters, States, first
 from nestgraph.reference.state import pack, unpack
-from nestgraph.support import model_of, unsupported
+from nestgraph.support import unsupported
 from nestgraph.system import Layer, Node, System
 from nestgraph.weights import Weights
 

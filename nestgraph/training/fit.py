@@ -32,7 +32,7 @@ from nestgraph.training.sizes import Sizes
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
-from nestgraph.support import model_of
+from nestgraph.models import model_of
 
 # Rich would read brackets of a sample as styles, and colour numbers.
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}

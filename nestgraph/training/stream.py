@@ -27,8 +27,8 @@ from nestgraph.compiler.lowering.trees import detached
 from nestgraph.data import Corpus, load_corpus
 from nestgraph.errors import InputError
 from nestgraph.fast import fast_memories
+from nestgraph.models import model_of
 from nestgraph.spec import Spec
-from nestgraph.support import model_of
 from nestgraph.training import checkpoint, compile, folder, states
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.crowd import crowd
