@@ -25,7 +25,7 @@ def target(name: str) -> Path:
     if not re.match(NAME, path.stem):
         hint = "use letters, digits and `.`, `_`, `+`, `-`, with a letter or digit first"
         raise InputError("NG808", f"`{path.stem}` can't be the name of a spec", hint)
-    if path.stem in (*zoo.names(), *zoo.optimizers()):
+    if zoo.path(path.stem) is not None:
         message = f"`{path.stem}` is the name of a shipped spec, which this one would hide"
         raise InputError("NG808", message, f"choose another, such as `my-{path.stem}`")
     if path.exists() or path.is_symlink():

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from nestgraph.data import VOCAB, Corpus, load_corpus
 from nestgraph.errors import InputError
+from nestgraph.models import model_of
 from nestgraph.training import checkpoint, compile, folder, report
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
@@ -32,7 +33,6 @@ from nestgraph.training.sizes import Sizes
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
-from nestgraph.models import model_of
 
 # Rich would read brackets of a sample as styles, and colour numbers.
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
