@@ -125,6 +125,8 @@ _RUNS = {
     "NG732": "The gradient was no number for too many steps in a row.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",
     "NG742": "A trained model gives scores that are no numbers.",
+    "NG748": "An argument of a command is no UTF-8.",
+    "NG749": "A seed is no whole number of 63 bits.",
     "NG751": "An optimizer is given a learning rate, a period or a gradient that it can't use.",
     "NG752": "The state of an optimizer is another one's.",
     "NG753": "Nothing has noted what a layer was fed.",

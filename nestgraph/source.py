@@ -81,6 +81,10 @@ def parse(text: str, file: str, findings: Findings) -> Tree | None:
             findings.add("NG110", TOO_DEEP, _mark_span(error, text, file), SHALLOWER)
             return None
         findings.add("NG101", _sentence(error), _mark_span(error, text, file), _cure(error))
+    except UnicodeEncodeError as error:  # texts from elsewhere; files are decoded strictly
+        span = position_span(text, file, error.start)
+        half = ascii(text[error.start])[1:-1]
+        findings.add("NG101", f"`{half}` is half a character, or a byte that is no UTF-8", span)
     except yaml.reader.ReaderError as error:
         span = position_span(text, file, error.position)
         found = f"character {error.character:#x}" if isinstance(error.character, int) else "byte"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nestgraph.file_starts import file_starts
 from nestgraph.parameters import ParameterSpec, parameter_table
+from nestgraph.seeds import checked_seed
 from nestgraph.system import System
 
 
@@ -61,7 +62,9 @@ class Weights(nn.Module):
 
         Raises:
             SpecError: a file isn't there, or doesn't hold what a memory starts as.
+            InputError: `seed` is no whole number of 63 bits.
         """
+        seed = checked_seed(seed)
         given = {} if blank else file_starts(system)
         return cls(parameter_table(system), seed, dtype=dtype, given=given, blank=blank)
 

@@ -31,6 +31,7 @@ from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.findings import listed
 from nestgraph.fitting import HINTS, NO_GROUP, misfit, told
 from nestgraph.groups import Rule, Traits, choose
+from nestgraph.seeds import checked_seed
 from nestgraph.system import Memory, System
 
 Group = dict[str, Any]
@@ -92,12 +93,12 @@ class NestedOptimizer(Optimizer):
 
         Raises:
             SpecError: a parameter doesn't fit its group.
-            InputError: no group takes a parameter, `lr` or a period is out of range, or a group
-                says what none can (`betas`, say: they are the spec's).
+            InputError: no group takes a parameter, `lr`, `seed` or a period is out of range, or a
+                group says what none can (`betas`, say: they are the spec's).
         """
         if not float(lr) >= 0.0:
             raise InputError("NG751", f"`lr` (={lr}) must be at least 0")
-        self.seed = seed
+        self.seed = checked_seed(seed)
         self.capture = Capture()
         self._held: dict[Tensor, Held] = {}
         self._count = 0

@@ -9,6 +9,7 @@ import typer
 
 from nestgraph import __version__
 from nestgraph.cli.failures import PoliteGroup
+from nestgraph.seeds import LARGEST
 
 app = typer.Typer(
     name="nestgraph",
@@ -424,7 +425,7 @@ def generate(
     temperature: Annotated[
         float, typer.Option(min=0, help="0 takes the likeliest token; more is more varied.")
     ] = 0.8,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Of the draws.")] = 0,
     state: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What it remembers, to go on from.")
     ] = None,

@@ -9,20 +9,28 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from nestgraph.errors import SpecError
+from nestgraph.errors import InputError, SpecError
 
 USER_ERROR = 2
 INTERRUPTED = 130
 READER_GONE = 141
+TAKES_BYTES = {"generate"}  # for its prompt; it looks at its other arguments itself
 
 
 class PoliteGroup(TyperGroup):
     """The group of all commands; turns the errors that users cause into text."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in TAKES_BYTES:
+            require_text(rest)
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -37,6 +45,27 @@ class PoliteGroup(TyperGroup):
         except OSError as error:
             return end(sentence(error), USER_ERROR)
         return result
+
+
+def require_text(arguments: Iterable[object]) -> None:
+    """Makes sure that the shell gave text: Python keeps other bytes as halves of characters.
+
+    Raises:
+        InputError: naming the first argument that isn't.
+    """
+    for argument in map(str, arguments):
+        if not is_text(argument):
+            shown = argument.encode("utf-8", "backslashreplace").decode().replace("\\udc", "\\x")
+            raise InputError("NG748", f"the argument `{shown}` is not UTF-8", "write it as UTF-8")
+
+
+def is_text(argument: str) -> bool:
+    """Whether all of it can be written as UTF-8."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def end(message: str, status: int) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from nestgraph.cli.failures import require_text
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def generate_text(
 
     Args:
         run: a run folder or a checkpoint.
-        prompt: the text to go on from.
+        prompt: the text to go on from; its tokens are its bytes, as the shell gave them.
         tokens: how many to add.
         temperature: 0 takes the likeliest.
         seed: of the draws.
@@ -40,6 +42,7 @@ def generate_text(
     Raises:
         InputError: for a state that isn't this model's, before anything is written.
     """
+    require_text(path for path in (run, state) if path is not None)
     import torch
 
     from nestgraph.training import load_run, states
@@ -50,7 +53,8 @@ def generate_text(
     module.eval()
     begun = state is not None and (state.exists() or not learn)
     before = states.load_state(state, module) if begun and state is not None else None
-    start = torch.tensor(list(prompt.encode()), dtype=torch.long)
+    given = os.fsencode(prompt)
+    start = torch.tensor(list(given), dtype=torch.long)
     generator = torch.Generator(module.device).manual_seed(seed)
     stream = module.stream(start, temperature=temperature, generator=generator, state=before)
     last: list[Sample] = []
@@ -60,8 +64,7 @@ def generate_text(
             last[:] = [sample]
             yield int(sample.tokens[0])
 
-    typer.echo(prompt, nl=False)
-    for piece in as_text(added()):
+    for piece in as_text(itertools.chain(given, added())):
         typer.echo(piece, nl=False)
     typer.echo()
     if learn and state is not None:
@@ -71,10 +74,13 @@ def generate_text(
 
 
 def as_text(values: Iterable[int]) -> Iterator[str]:
-    """Bytes as text that can't harm a terminal, each piece as soon as its characters are whole."""
-    from nestgraph.training.report import printable
+    """Tokens as text that can't harm a terminal, each piece as soon as its characters are whole.
+
+    A token that is no byte, of a vocabulary above 256, shows as a sign.
+    """
+    from nestgraph.training.report import BEYOND, printable
 
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for value in values:
-        yield printable(decoder.decode(bytes([value])).encode())
+        yield printable(decoder.decode(bytes([min(value, BEYOND)])).encode())
     yield printable(decoder.decode(b"", final=True).encode())

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import SpecError
+from nestgraph.seeds import checked_seed
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -35,11 +36,12 @@ def compile(spec: Spec, *, seed: int | None = None, blank: bool = False) -> Nest
     Raises:
         SpecError: when the spec asks for something that can't be compiled yet, or for a file
             that isn't there.
+        InputError: when `seed` is no whole number of 63 bits.
     """
     from nestgraph.compiler import compile_model
     from nestgraph.training.module import NestModule
 
-    first = spec.system.training.seed if seed is None else seed
+    first = spec.system.training.seed if seed is None else checked_seed(seed)
     try:
         model = compile_model(spec.system, seed=first, blank=blank)
     except SpecError as error:  # the compiler knows places, but not the texts they are in

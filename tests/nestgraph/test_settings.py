@@ -171,3 +171,11 @@ def test_the_text_of_an_override_is_shown_under_its_error():
     place = next(index for index, line in enumerate(lines) if "NG113" in line)
     assert lines[place + 1] == "    1 | vars.ww=9"
     assert lines[place + 2] == "             ^^"
+
+
+@pytest.mark.parametrize("number", [0xDCFE, 0xD800])
+def test_half_a_character_is_refused_at_its_place(number: int):
+    half = chr(number)
+    assert complaint("doc", f"a{half}b").startswith("--set doc=a")
+    with pytest.raises(SpecError, match=r":1:6: NG101 `\\ud[0-9a-f]{3}` is half a character"):
+        Spec.from_sources({FILE: GOOD}, FILE, {"doc": f"a{half}b"})

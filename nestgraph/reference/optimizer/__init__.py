@@ -14,6 +14,7 @@ from torch import Tensor
 from nestgraph.errors import InputError, SpecError
 from nestgraph.groups import Traits, choose, labels, rules
 from nestgraph.reference.optimizer.parameter import Parameter
+from nestgraph.seeds import checked_seed
 from nestgraph.support import unsupported
 from nestgraph.system import System
 
@@ -47,8 +48,9 @@ class OptimizerReference:
 
         Raises:
             SpecError: the system asks for something that can't be run.
-            InputError: no group takes a parameter.
+            InputError: no group takes a parameter, or `seed` is no whole number of 63 bits.
         """
+        seed = checked_seed(seed)
         if refused := unsupported(system):
             raise SpecError(refused)
         self.system = system

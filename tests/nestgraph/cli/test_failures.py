@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from nestgraph.cli.commands import app as application
 from nestgraph.cli.failures import PoliteGroup, sentence
 from nestgraph.errors import Diagnostic, InputError, Span, SpecError
 
@@ -150,3 +152,29 @@ def test_an_unknown_command_gets_a_suggestion_and_status_2() -> None:
     )
     assert result.returncode == 2
     assert "check" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "hope-tiny", "--set", "doc=\udcfe"],
+        ["check", "\udcfe.yaml"],
+        ["show", "hope-tiny", "caf\udcc3"],
+        ["export", "hope-tiny", "-o", "\udcff.json"],
+        ["new", "\udcff"],
+        ["explain", "\udcff"],
+        ["compile", "hope-tiny", "--tokens", "\udcff"],
+        ["train", "hope-tiny", "--data", "\udcff"],
+        ["report", "\udcff"],
+        ["generate", "\udcff", "abc"],
+        ["generate", "gone", "abc", "--state", "\udcff"],
+    ],
+)
+def test_arguments_that_are_no_utf_8_are_a_sentence(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(application, arguments)
+    assert result.exit_code == 2
+    assert re.search(r"NG748 the argument `.*\\x[a-f0-9]{2}.*` is not UTF-8", result.stderr)
+    assert not list(tmp_path.iterdir())

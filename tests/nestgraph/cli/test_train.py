@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from nestgraph.cli.commands import app
 from nestgraph.cli.generate import as_text
+from nestgraph.training import load_run
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--set", "training.context=16", "--set", "training.batch=2", "--set", "training.warmup=1")
@@ -143,3 +145,37 @@ def test_the_prompt_must_hold_something(run, write, text) -> None:
     result = CliRunner().invoke(app, ["generate", "run", ""])
     assert result.exit_code == 2
     assert "prompt is empty" in result.stderr
+
+
+def test_tokens_that_are_no_byte_show_as_signs(run, write, text) -> None:
+    spec = write("vocab: 256", "vocab: 300")
+    result = run("train", spec, *SMALL, "--data", text, "--max-steps", 2, "--out", "run")
+    assert result.exit_code == 0, result.output
+    for seed in range(3):
+        options = ("--tokens", 60, "--temperature", 5, "--seed", seed)
+        result = run("generate", "run", "a", *options)
+        assert result.exit_code == 0, result.output
+        assert "\N{REPLACEMENT CHARACTER}" in result.stdout
+    assert "".join(as_text([97, 256, 299, 98])) == "a" + "\N{REPLACEMENT CHARACTER}" * 2 + "b"
+
+
+def test_a_prompt_is_its_bytes_whether_they_are_text_or_not(run, write, text) -> None:
+    trained(run, write, text)
+    for given in (b"\xff", b"caf\xc3", b"caf\xc3\xa9"):
+        result = run("generate", "run", os.fsdecode(given), "--tokens", 4, "--temperature", 0)
+        assert result.exit_code == 0, result.output
+        module = load_run("run")
+        tokens = torch.tensor(list(given))
+        added = module.generate(tokens, 4, temperature=0)[0].tolist()
+        assert result.stdout == "".join(as_text([*given, *added])) + "\n"
+
+
+def test_a_seed_out_of_range_is_a_sentence(run, write, text) -> None:
+    trained(run, write, text)
+    for seed in (2**63, 2**64, -1):
+        result = run("generate", "run", "a", "--seed", seed, "--tokens", 2)
+        assert result.exit_code == 2, result.output
+        assert "--seed" in result.stderr
+        assert "equal to" in result.stderr
+    top = run("generate", "run", "a", "--seed", 2**63 - 1, "--tokens", 2)
+    assert top.exit_code == 0, top.output
