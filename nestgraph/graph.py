@@ -41,11 +41,12 @@ def build_graph(system: System, roll: bool = False) -> SpecGraph:
 
     Args:
         system: an elaborated spec.
-        roll: show equal repeats in a row once; their nodes say `repeat=N`.
+        roll: show equal repeats once; their nodes say `repeat=N`, and `in_turn` where others
+            stand between the repeats.
 
     Returns:
-        The graph; `graph.graph["levels"]` holds the rows of `nestgraph.levels`, and
-        `graph.graph["system"]` the system.
+        The graph; `graph.graph["levels"]` holds the rows of `nestgraph.levels`,
+        `graph.graph["system"]` the system, and `graph.graph["rolled"]` the layers by path.
     """
     from nestgraph.spec_graph import SpecGraph  # networkx: only for those who ask for a graph
 
@@ -53,7 +54,9 @@ def build_graph(system: System, roll: bool = False) -> SpecGraph:
     graph.graph.update(name=system.name, doc=system.doc, levels=levels(system), system=system)
     if system.model is not None:
         roller = roll_up if roll else unrolled
-        _add_model(graph, system, system.model, roller(system.model.layers))
+        rolled = roller(system.model.layers)
+        graph.graph["rolled"] = {one.layer.path: one for one in rolled}
+        _add_model(graph, system, system.model, rolled)
         _add_training(graph, system.model, system.training)
     else:
         _add_optimizer(graph, system, system.optimizer or ())
@@ -90,6 +93,7 @@ def _add_layer(
     """Adds a layer that is fed by `flow`, and answers its output."""
     path, block = rolled.layer.path, rolled.layer.block
     shared = {"layer": path, "block": block.name, "repeat": rolled.repeat}
+    shared |= {"in_turn": True} if rolled.runs else {}
     at = Instance(path=path, block=block, position=TOKEN, clocks=system.clocks, shared=shared)
     for name in block.inputs:
         add_node(graph, at.id(name), "input", TOKEN, name=name, width=width, **shared)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from nestgraph.moving import moving
 from nestgraph.system import STEP, Clock, FlatBlock, Memory, System
-from nestgraph.trainer import trainer_of
 
 RECOMPUTED = Clock(name="attention", unit="tokens", period=0)
 """The clock of attention: infinitely fast, its state is recomputed at every token."""
@@ -104,12 +104,13 @@ def levels(system: System) -> tuple[LevelRow, ...]:
 def nested_levels(system: System) -> tuple[LevelRow, ...]:
     """The levels of a model and of the optimizer that trains it, as one hierarchy.
 
-    The same as `levels` where there is no such optimizer.
+    What the optimizer keeps for a parameter stands on the level on which that moves. The same as
+    `levels` where there is no such optimizer.
     """
-    trainer = trainer_of(system)
+    trainer = moving(system)
     if trainer is None:
         return levels(system)
-    moved = ((clock, f"{OPTIMIZER}/{name}") for clock, name in _held(trainer))
+    moved = ((clock, f"{OPTIMIZER}/{name}") for clock, name in _held(trainer.system))
     return _ranked(_held(system), moved)
 
 

@@ -1,11 +1,13 @@
 """Equal repeats in a stack, told once.
 
 `mamba, swiglu, attention, swiglu` three times over becomes four layers that each stand for
-three. Repeats share one block object, so most comparisons are of identities.
+three, in one run that is told three times: they take turns, and none repeats by itself. Repeats
+share one block object, so most comparisons are of identities.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +17,38 @@ _LONGEST_UNIT = 32  # layers that may repeat as a group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Layers that repeat as a whole.
+
+    Attributes:
+        first: path of the first of them.
+        length: how many layers of the stack they are.
+        times: how often they follow each other.
+    """
+
+    first: str
+    length: int
+    times: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rolled:
-    """A layer, and how many layers of the stack it stands for."""
+    """A layer, and how many layers of the stack it stands for.
+
+    Attributes:
+        layer: the first of them.
+        repeat: their number.
+        runs: the runs that it is part of, the outer ones first.
+    """
 
     layer: Layer
     repeat: int = 1
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def in_a_row(self) -> int:
+        """How many of them follow each other with nothing in between."""
+        return self.repeat // math.prod(run.times for run in self.runs)
 
 
 def unrolled(layers: Sequence[Layer]) -> tuple[Rolled, ...]:
@@ -48,16 +77,20 @@ def _kinds(layers: Sequence[Layer]) -> list[int]:
     return kinds
 
 
-def _roll(layers: Sequence[Layer], kinds: Sequence[int], times: int = 1) -> list[Rolled]:
+def _roll(
+    layers: Sequence[Layer], kinds: Sequence[int], around: tuple[Run, ...] = ()
+) -> list[Rolled]:
     rolled: list[Rolled] = []
+    times = math.prod(run.times for run in around)
     start = 0
     while start < len(layers):
         unit, count = _best_unit(kinds, start)
         stop = start + unit
         if unit == 1:
-            rolled.append(Rolled(layer=layers[start], repeat=count * times))
+            rolled.append(Rolled(layer=layers[start], repeat=count * times, runs=around))
         else:
-            rolled += _roll(layers[start:stop], kinds[start:stop], count * times)
+            run = Run(first=layers[start].path, length=unit, times=count)
+            rolled += _roll(layers[start:stop], kinds[start:stop], (*around, run))
         start += unit * count
     return rolled
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from nestgraph.describe import local
 from nestgraph.levels import LevelRow, instances
+from nestgraph.rolling import Rolled, Run
 from nestgraph.system import Region, System
 from nestgraph.viz.boxes import given_text, role_of
 from nestgraph.viz.measure import badge
-from nestgraph.viz.outline import Link, Outline, Part
+from nestgraph.viz.outline import RUN, Link, Outline, Part
 from nestgraph.viz.tones import tones
 from nestgraph.viz.view import Cell
 
@@ -44,6 +45,8 @@ class _Blocks:
         self.regions: dict[str, tuple[Region, ...]] = {
             path: block.regions for path, block in instances(system)
         }
+        self.rolled: Mapping[str, Rolled] = graph.graph.get("rolled", {})
+        self.runs: dict[str, Run] = {}
         self.blocks = {path: block.name for path, block in instances(system)}
         starts = {source for source, _, edge in graph.edges(data=True) if edge["role"] == "from"}
         self.names = [
@@ -73,7 +76,7 @@ class _Blocks:
         tree: dict[Place, Any] = {}
         for home, members in chains.items():
             around = tree
-            for frame in self._frames(home):
+            for frame in (*self._runs(home), *self._frames(home)):
                 around = around.setdefault(frame, {})
             around[home, ""] = self._part(home, members)
         return Outline(
@@ -91,6 +94,10 @@ class _Blocks:
             yield self._frame(*place, tuple(self._parts(content)))
 
     def _frame(self, layer: str, prefix: str, parts: tuple[Part, ...]) -> Part:
+        if layer in self.runs:
+            run = self.runs[layer]
+            title = f"{run.length} layers in turn"
+            return Part(id=layer, kind=RUN, title=title, badge=badge(run.times), parts=parts)
         if not prefix:
             node = next(node for _, node in self.graph.nodes(data=True) if _in(node, layer))
             more = f", for {node['group']}" if "group" in node else ""
@@ -98,12 +105,20 @@ class _Blocks:
                 id=layer,
                 kind="block",
                 title=f"{self.blocks[layer]}{more}",
-                badge=badge(node["repeat"]),
+                badge=badge(self.rolled[layer].in_a_row if layer in self.rolled else 1),
                 parts=parts,
             )
         block = next(one.block for one in self.regions[layer] if one.prefix == prefix)
         title = f"{local(prefix)}: {block}"
         return Part(id=f"{layer}/{prefix}", kind="block", title=title, parts=parts)
+
+    def _runs(self, home: str) -> Iterator[Place]:
+        """The frames of layers that repeat as a whole, the outer ones first."""
+        rolled = self.rolled.get(self.graph.nodes[home].get("layer", ""))
+        for depth, run in enumerate(rolled.runs if rolled is not None else ()):
+            name = f"{run.first}/in turn" + "'" * depth
+            self.runs[name] = run
+            yield name, ""
 
     def _frames(self, home: str) -> Iterator[Place]:
         """The frames around a node, the outer ones first."""

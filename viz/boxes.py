@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nestgraph.describe import local
-from nestgraph.viz.sources import memory_id
+from nestgraph.viz.sources import PARAMETERS, SCHEDULE, memory_id
 from nestgraph.viz.view import Box, Cell, Facts
 
 if TYPE_CHECKING:
     import networkx as nx
 
-LOSS, OPTIMIZER, PARAMETERS = "loss", "optimizer", "parameters"
+LOSS, OPTIMIZER = "loss", "optimizer"
 
 _CELLS = {"flow": "query", "write": "stored", "rate": "rates", "task": "step"}
 _WEIGHTS = ("linear", "conv", "rms_norm", "layer_norm", "bias", "gain", "decay", "lookup")
@@ -65,9 +65,10 @@ def memory_box(attributes: Mapping[str, Any], cells: tuple[Cell, ...], framed: b
 
 
 def origin(attributes: Mapping[str, Any]) -> str:
-    """The blocks that a memory stands in: `cms_level in hope`."""
+    """The blocks that a memory stands in: `cms_level in hope`; `mamba, in turn` with others."""
     inner, outer = attributes["region"], attributes["block"]
     where = outer if inner == outer else f"{inner} in {outer}"
+    where += ", in turn" if attributes.get("in_turn") else ""
     return f"{where}, for {attributes['group']}" if "group" in attributes else where
 
 
@@ -127,6 +128,11 @@ def training_boxes(graph: nx.MultiDiGraph[str]) -> Iterator[Box]:
     facts = (("rule", optimizer["name"]), ("rate", f"{optimizer['lr']:g}"))
     yield Box(id=OPTIMIZER, kind=OPTIMIZER, title="optimizer", facts=facts)
     yield Box(id=PARAMETERS, kind=PARAMETERS, title="parameters", facts=tuple(_weights(graph)))
+
+
+def schedule_box() -> Box:
+    """What gives an optimizer its learning rate."""
+    return Box(id=SCHEDULE, kind=SCHEDULE, title="schedule", facts=(("gives", "lr"),))
 
 
 def _weights(graph: nx.MultiDiGraph[str]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nestgraph.levels import LevelRow
 from nestgraph.viz import boxes
 from nestgraph.viz.engine import DrawError
-from nestgraph.viz.sources import STREAM, Sources, memory_id, sources
+from nestgraph.viz.sources import PARAMETERS, SCHEDULE, STREAM, Sources, memory_id, sources
 from nestgraph.viz.view import Band, Box, Cell, Group, View, Wire
 
 if TYPE_CHECKING:
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 _MOST_BOXES = 2_000
 
 
-def build_view(graph: nx.MultiDiGraph[str]) -> View:
+def build_view(graph: nx.MultiDiGraph[str], *, fed: str = STREAM) -> View:
     """The view of a graph that was built with `roll=True`.
+
+    Args:
+        graph: of a model or an optimizer.
+        fed: where wires begin that tell what the layer of a parameter was fed; an optimizer alone
+            knows it from the same stream as the gradient.
 
     Raises:
         DrawError: if there are more memories than a picture can hold.
@@ -31,20 +36,26 @@ def build_view(graph: nx.MultiDiGraph[str]) -> View:
         )
     groups = tuple(_groups(graph, writes))
     frames = {box.id: group for group in groups if group.framed for box in group.boxes}
-    wires = _Wires(graph, writes, sources(graph), frames)
+    found = sources(graph, fed)
+    wires = tuple(dict.fromkeys(_Wires(graph, writes, found, frames).all()))
     rows: tuple[LevelRow, ...] = graph.graph["levels"]
+    if any(wire.source == SCHEDULE for wire in wires):
+        box = boxes.schedule_box()
+        groups = (Group(id=box.id, boxes=(box,)), *groups)
     return View(
         name=graph.graph["name"],
         doc=graph.graph["doc"],
         bands=tuple(Band(row=row, groups=tuple(_held(graph, row, groups))) for row in rows),
         stream=_stream_text(graph),
-        wires=tuple(dict.fromkeys(wires.all())),
+        wires=wires,
     )
 
 
 def _held(graph: nx.MultiDiGraph[str], row: LevelRow, groups: Sequence[Group]) -> Iterator[Group]:
     """The groups of one level; the outermost also holds what trains the system."""
     held = frozenset(row.memories)
+    if row.trains:
+        yield from (group for group in groups if group.id == SCHEDULE)
     yield from (group for group in groups if group.boxes[0].id in held)
     if row.trains and "embed" in graph:
         yield from (Group(id=box.id, boxes=(box,)) for box in boxes.training_boxes(graph))
@@ -57,7 +68,7 @@ def _stream_text(graph: nx.MultiDiGraph[str]) -> str:
     names = dict.fromkeys(
         attributes["name"]
         for _, attributes in graph.nodes(data=True)
-        if attributes["kind"] == "input"
+        if attributes["kind"] == "input" and attributes["name"] != "lr"
     )
     return f"from the task, for each parameter: {', '.join(names)}"
 
@@ -180,7 +191,7 @@ class _Wires:
             for source in self.found["head"]:
                 yield Wire(source=source, target=boxes.LOSS, kind="flow")
             yield Wire(source=boxes.LOSS, target=boxes.OPTIMIZER, kind="task")
-            yield Wire(source=boxes.OPTIMIZER, target=boxes.PARAMETERS, kind="task")
+            yield Wire(source=boxes.OPTIMIZER, target=PARAMETERS, kind="task")
 
     def _questions(self) -> Iterator[Wire]:
         for memory, flows in boxes.queries(self.graph).items():
@@ -206,7 +217,7 @@ class _Wires:
                 start = memory_id(self.graph.nodes[source])
                 yield Wire(source=start, target=memory, kind="init")
             elif edge["kind"] == "init" and "head" in self.graph:
-                yield Wire(source=boxes.PARAMETERS, target=target, kind="init")
+                yield Wire(source=PARAMETERS, target=target, kind="init")
             elif edge["kind"] == "task" and edge["role"] == "loss":
                 if "head" in self.graph:
                     yield Wire(source=boxes.LOSS, target=target, kind="task")

@@ -17,7 +17,7 @@ from nestgraph.renames import under_names_of
 from nestgraph.system import System
 from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.boxes import OPTIMIZER
-from nestgraph.viz.outline import Link, Outline, Part
+from nestgraph.viz.outline import RUN, Link, Outline, Part
 from nestgraph.viz.training_outline import trained_name
 from nestgraph.viz.view import Facts
 from nestgraph.viz.views import Wish, outline_of
@@ -96,6 +96,8 @@ class Difference:
         for part in parts:
             if self.names[part.id] not in self.known:
                 inner = tuple(self._gone(part.parts))
+                if part.kind == RUN and not inner:  # its layers are here, only not in this run
+                    continue
                 yield replace(part, id=GONE + part.id, parts=inner, members=(), status="removed")
 
     def _links(self) -> Iterator[Link]:

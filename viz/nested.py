@@ -1,7 +1,8 @@
 """The levels of a model and of its optimizer in one picture: one nested system.
 
-The optimizer's memories take their places among the levels; the loss is their stream, and what
-they move are the parameters.
+The optimizer's memories take their places among the levels, each where the parameters move that
+it is kept for. The loss is their stream, the schedule gives their rates, and what they move are
+the parameters and the model's memories on steps.
 """
 
 from __future__ import annotations
@@ -10,28 +11,47 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nestgraph.graph import build_graph
-from nestgraph.levels import LevelRow, nested_levels
-from nestgraph.system import System
-from nestgraph.viz.boxes import LOSS, OPTIMIZER, PARAMETERS
+from nestgraph.levels import LevelRow, instances, nested_levels
+from nestgraph.moving import Moving, memories_on_steps, moving
+from nestgraph.parameters import ParameterSpec
+from nestgraph.system import System, Training
+from nestgraph.viz.boxes import LOSS, OPTIMIZER
 from nestgraph.viz.build import build_view
-from nestgraph.viz.sources import STREAM
-from nestgraph.viz.view import Band, Group, View, Wire
+from nestgraph.viz.sources import PARAMETERS, SCHEDULE, STREAM
+from nestgraph.viz.view import Band, Facts, Group, View, Wire
+
+_FED = "fed"
+_SHARED = {STREAM: LOSS, _FED: STREAM, SCHEDULE: SCHEDULE}
+"""What an optimizer's view calls parts of the model's."""
 
 
-def nested_view(system: System, optimizer: System) -> View:
+def nested_view(system: System) -> View:
     """The view of a model, with the memories of the optimizer that trains it.
 
     Args:
-        system: a model.
-        optimizer: what trains it, opened.
+        system: a model whose optimizer has been read.
     """
+    trained = moving(system)
+    assert trained is not None
     model = build_view(build_graph(system, roll=True))
-    trainer = _renamed(build_view(build_graph(optimizer, roll=True)))
-    rows = nested_levels(replace(system, training=replace(system.training, system=optimizer)))
+    graph = build_graph(trained.system, roll=True)
+    trainer = _renamed(build_view(graph, fed=_FED), system.training)
+    moves = tuple(_moves(system, trained, model, trainer))
+    bands = (
+        Band(row=row, groups=tuple(_groups(row, model, trainer))) for row in nested_levels(system)
+    )
     return replace(
         model,
-        bands=tuple(Band(row=row, groups=tuple(_groups(row, model, trainer))) for row in rows),
-        wires=(*_of_model(model), *trainer.wires, *_moves(trainer)),
+        bands=tuple(bands),
+        wires=(*_of_model(model, {wire.target for wire in moves}), *trainer.wires, *moves),
+    )
+
+
+def schedule_facts(training: Training) -> Facts:
+    """The learning rate over a training, in two lines."""
+    return (
+        ("", f"{training.lr:g} to {training.min_lr:g}"),
+        ("", f"{training.warmup} steps to warm up"),
     )
 
 
@@ -46,23 +66,44 @@ def _ticks(row: LevelRow) -> tuple[str, int]:
     return row.clock.unit, row.clock.period
 
 
-def _of_model(view: View) -> Iterator[Wire]:
-    return (wire for wire in view.wires if OPTIMIZER not in (wire.source, wire.target))
+def _of_model(view: View, moved: set[str]) -> Iterator[Wire]:
+    """The wires of the model, less those that tell in short what the optimizer does."""
+    for wire in view.wires:
+        short = wire.kind == "task" and wire.source == LOSS and wire.target in moved
+        if not short and OPTIMIZER not in (wire.source, wire.target):
+            yield wire
 
 
-def _moves(trainer: View) -> Iterator[Wire]:
-    """From what learns by the task to the parameters that it stands for."""
-    for group in trainer.groups:
-        for box in group.boxes:
+def _moves(system: System, trained: Moving, model: View, trainer: View) -> Iterator[Wire]:
+    """From what learns by the task to what it moves, which differs from group to group."""
+    shown = {box.id for group in model.groups for box in group.boxes}
+    on_steps = {prefix: box for box, prefix in memories_on_steps(system)}
+    names = [f"{OPTIMIZER}/{path}/" for path, _ in instances(trained.system)]
+    for name, held in zip(names, trained.moved, strict=True):
+        targets = dict.fromkeys(_target(parameter, on_steps) for parameter in held)
+        for box in (box for group in trainer.groups for box in group.boxes):
             learns = any(key == "objective" and text.startswith("task") for key, text in box.facts)
-            if learns:
-                yield Wire(source=box.id, target=PARAMETERS, kind="task")
+            if learns and box.id.startswith(name):
+                for target in targets:
+                    if target in shown:  # equal layers are drawn once
+                        yield Wire(source=box.id, target=target, kind="task")
 
 
-def _renamed(view: View) -> View:
+def _target(parameter: ParameterSpec, on_steps: dict[str, str]) -> str:
+    """The box of a parameter: the memory on steps that it is, or the one for all others."""
+    owner = parameter.name
+    while owner:
+        owner = owner.rpartition(".")[0]
+        if f"{owner}." in on_steps:
+            return on_steps[f"{owner}."]
+    return PARAMETERS
+
+
+def _renamed(view: View, training: Training) -> View:
     """The view with ids that no model has, fed by the loss."""
     bands = tuple(
-        replace(band, groups=tuple(map(_renamed_group, band.groups))) for band in view.bands
+        replace(band, groups=tuple(_renamed_group(group, training) for group in band.groups))
+        for band in view.bands
     )
     wires = tuple(
         replace(wire, source=_name(wire.source), target=_name(wire.target)) for wire in view.wires
@@ -70,10 +111,12 @@ def _renamed(view: View) -> View:
     return replace(view, bands=bands, wires=wires)
 
 
-def _renamed_group(group: Group) -> Group:
+def _renamed_group(group: Group, training: Training) -> Group:
+    if group.id == SCHEDULE:
+        return replace(group, boxes=(replace(group.boxes[0], facts=schedule_facts(training)),))
     boxes = tuple(replace(box, id=_name(box.id)) for box in group.boxes)
     return replace(group, id=_name(group.id), boxes=boxes)
 
 
 def _name(name: str) -> str:
-    return LOSS if name == STREAM else f"{OPTIMIZER}/{name}"
+    return _SHARED.get(name, f"{OPTIMIZER}/{name}")

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from nestgraph.viz.view import Cell, Facts
 
+RUN = "run"
+"""The kind of a frame around layers that repeat as a whole; it is no block, so no depth."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
@@ -89,8 +92,9 @@ def closed(outline: Outline, depth: int) -> Outline:
     def shut(part: Part, at: int) -> Part:
         if not part.parts:
             return part
-        if at < depth:
-            return replace(part, parts=tuple(shut(inner, at + 1) for inner in part.parts))
+        if at < depth or part.kind == RUN:
+            below = at if part.kind == RUN else at + 1
+            return replace(part, parts=tuple(shut(inner, below) for inner in part.parts))
         inside = [inner for inner in part.all() if inner is not part]
         homes.update((inner.id, part.id) for inner in inside)
         return replace(part, kind="closed", parts=(), facts=tuple(_summary(inside)))

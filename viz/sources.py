@@ -1,20 +1,26 @@
 """Who feeds whom between memories, with the ops between them left out.
 
-Going up from a flow through ops one meets reads of memories, or the stream that enters the
-model. A residual path goes round a memory: a source is left out where another source of the
-same flow already asks it, directly or not.
+Going up from a flow through ops one meets reads of memories, the stream that enters the model,
+or parameters and schedules, which no flow makes. A residual path goes round a memory: a source is
+left out where another source of the same flow already asks it, directly or not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import networkx as nx
 
 STREAM = "stream"
 """Stands for what enters from outside: embedded tokens, or the gradient of the task."""
+
+SCHEDULE = "schedule"
+"""Stands for what gives an optimizer its learning rate."""
+
+PARAMETERS = "parameters"
+"""Stands for what is trained and asks nothing: constants, and first states."""
 
 Sources = Mapping[str, tuple[str, ...]]
 
@@ -24,8 +30,13 @@ def memory_id(attributes: Mapping[str, object]) -> str:
     return f"{attributes['layer']}/{attributes['memory']}"
 
 
-def sources(graph: nx.MultiDiGraph[str]) -> Sources:
-    """For every node that makes a flow, the memories and `STREAM` that it comes from."""
+def sources(graph: nx.MultiDiGraph[str], fed: str = STREAM) -> Sources:
+    """For every node that makes a flow, the memories, `STREAM` and others that it comes from.
+
+    Args:
+        graph: of a model or an optimizer.
+        fed: what stands for the input of a parameter's layer.
+    """
     import networkx as nx
 
     flows: nx.DiGraph[str] = nx.DiGraph()
@@ -46,8 +57,17 @@ def sources(graph: nx.MultiDiGraph[str]) -> Sources:
             heard.update(above, *(before.get(source, ()) for source in above))
             found[name] = (memory,)
         else:
-            found[name] = nearest(above, before) or (STREAM,)
+            found[name] = nearest(above, before) if flows.pred[name] else _root(attributes, fed)
     return {name: nearest(found[name], before) for name in found}
+
+
+def _root(attributes: Mapping[str, Any], fed: str) -> tuple[str, ...]:
+    """Where a flow begins that no other makes; a constant that isn't trained begins nowhere."""
+    if attributes["kind"] == "op" and attributes["op"] == "constant":
+        return (PARAMETERS,) if attributes["fields"]["trained"] else ()
+    if attributes["kind"] == "input":
+        return ({"lr": SCHEDULE, "input": fed}.get(attributes["name"], STREAM),)
+    return (STREAM,)
 
 
 def nearest(names: Iterable[str], before: Mapping[str, set[str]]) -> tuple[str, ...]:

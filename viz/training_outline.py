@@ -14,6 +14,7 @@ from nestgraph.system import System, Training
 from nestgraph.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.boxes import LOSS, OPTIMIZER
+from nestgraph.viz.nested import schedule_facts
 from nestgraph.viz.outline import Link, Outline, Part
 from nestgraph.viz.view import Facts
 
@@ -64,10 +65,7 @@ def _named(part: Part, training: Training) -> Part:
     parts = tuple(_named(inner, training) for inner in part.parts)
     facts = part.facts
     if part.kind == "input" and part.title == "lr":
-        facts = (
-            ("", f"{training.lr:g} to {training.min_lr:g}"),
-            ("", f"{training.warmup} steps to warm up"),
-        )
+        facts = schedule_facts(training)
     return replace(part, id=trained_name(part.id), parts=parts, facts=facts, members=())
 
 

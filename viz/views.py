@@ -101,13 +101,12 @@ def level_view(system: System) -> View:
 
 
 def _nested(system: System) -> View:
-    trainer = trainer_of(system)
-    if trainer is None:
+    if trainer_of(system) is None:
         raise DrawError(
             f"{system.name} is an optimizer itself, so that there is nothing to nest; draw its "
             "levels"
         )
-    return nested_view(system, trainer)
+    return nested_view(system)
 
 
 def around(view: View, focus: str) -> View:

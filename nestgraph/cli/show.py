@@ -15,10 +15,10 @@ from nestgraph.costs import Cost, level_costs, total
 from nestgraph.fields import Field, training_fields
 from nestgraph.flops import BACKWARD
 from nestgraph.levels import LevelRow
+from nestgraph.moving import moving
 from nestgraph.parameters import parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import System
-from nestgraph.trainer import trainer_of
 from nestgraph.wording import count, size
 
 LEVELS = ("rank", "level", "moves", "frequency", "holds", "parameters", "state", "FLOPs a token")
@@ -54,9 +54,9 @@ def overview(spec: Spec, costs: bool = False) -> str:
         f"{system.name}  {system.doc}\n{spec.path}",
         section("Levels, the outermost first", _levels(system)),
     ]
-    if (trainer := trainer_of(system)) is not None:
-        title = f"Optimizer: {trainer.name}, whose context is the gradients of the task"
-        parts.append(section(title, columns(trainer_rows(trainer), indent=2)))
+    if (trainer := moving(system)) is not None:
+        title = f"Optimizer: {trainer.system.name}, whose context is the gradients of the task"
+        parts.append(section(title, columns(trainer_rows(trainer.system), indent=2)))
     if system.model is not None:
         parts += [section("Kernels", _kernels(system)), _parameters(system), _formulas(system)]
     if costs and system.model is not None:

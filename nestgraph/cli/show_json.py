@@ -13,10 +13,10 @@ from nestgraph.costs import Cost, costs, level_costs, total
 from nestgraph.errors import Span
 from nestgraph.fields import Field, fields, kind, training_fields
 from nestgraph.levels import frequency
+from nestgraph.moving import moving
 from nestgraph.parameters import ParameterSpec, parameter_table
 from nestgraph.spec import Spec
 from nestgraph.system import Read, System
-from nestgraph.trainer import trainer_of
 
 Json = dict[str, Any]
 
@@ -73,9 +73,10 @@ def _level(row: Any, cost: Cost) -> Json:
 
 def _optimizer(system: System) -> Json | None:
     """What trains a model; None for an optimizer, which is shown as a whole."""
-    trainer = trainer_of(system)
-    if trainer is None:
+    trained = moving(system)
+    if trained is None:
         return None
+    trainer = trained.system
     memories = [
         {
             "path": memory.path,

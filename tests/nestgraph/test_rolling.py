@@ -33,6 +33,23 @@ def test_repeats_within_repeats_multiply() -> None:
     assert rolled("aabaab") == [("0.a", 4), ("2.b", 2)]
 
 
+def runs(letters: str) -> list[tuple[str, int, list[tuple[str, int, int]]]]:
+    return [
+        (item.layer.path, item.in_a_row, [(run.first, run.length, run.times) for run in item.runs])
+        for item in roll_up(stack(letters))
+    ]
+
+
+def test_layers_that_take_turns_are_one_run_and_none_repeats_in_a_row() -> None:
+    run = [("0.a", 2, 3)]
+    assert runs("ababab") == [("0.a", 1, run), ("1.b", 1, run)]
+
+
+def test_a_run_may_hold_repeats_and_stand_among_other_layers() -> None:
+    run = [("1.a", 3, 2)]
+    assert runs("caabaab") == [("0.c", 1, []), ("1.a", 2, run), ("3.b", 1, run)]
+
+
 def test_what_does_not_repeat_stays() -> None:
     assert rolled("abac") == [("0.a", 1), ("1.b", 1), ("2.a", 1), ("3.c", 1)]
 

@@ -13,7 +13,7 @@ from nestgraph.system import System
 from nestgraph.trainer import opened
 from nestgraph.viz import DrawError
 from nestgraph.viz.build import build_view
-from nestgraph.viz.sources import STREAM
+from nestgraph.viz.sources import PARAMETERS, SCHEDULE, STREAM
 from nestgraph.viz.view import View
 
 DRAFTS = Path(__file__).parent.parent / "nestgraph" / "drafts"
@@ -121,11 +121,42 @@ def test_first_states_from_another_memory_are_wired() -> None:
 
 def test_an_optimizer_shows_its_groups_and_the_gradient() -> None:
     view = draft_view("m3")
-    assert titles(view) == [["M2"], ["M1", "V", "param", "first", "second", "param"]]
-    assert view.stream == "from the task, for each parameter: grad, lr"
+    averages = ["M1", "V", "param", "first", "second", "param"]
+    assert titles(view) == [["M2"], ["schedule", *averages]]
+    assert view.stream == "from the task, for each parameter: grad"
     sources = {source for source, _, _ in wires(view, "task")}
     assert sources == {"0.m3/M1", "0.m3/M2", "0.m3/V", "1.adamw/first", "1.adamw/second"}
-    assert (STREAM, "0.m3/param", "rates") in wires(view, "rate")
+    assert {source for source, _, _ in wires(view, "rate")} == {SCHEDULE}
+    assert (SCHEDULE, "0.m3/param", "rates") in wires(view, "rate")
+
+
+def test_a_trained_constant_comes_from_the_parameters() -> None:
+    body = """
+memories: {M: {keys: k, values: x, rule: {rate: r}}}
+nodes:
+  k: {op: linear, in: x}
+  c: {op: constant, out: 8}
+  r: {op: linear, in: c, out: 1, then: [sigmoid]}
+  y: {read: M, query: c}
+  out: {op: sum, in: [x, y]}
+"""
+    view = view_of(model_of(body))
+    assert wires(view, "rate") == {(PARAMETERS, "0.b/M", "rates")}
+    assert {wire for wire in wires(view, "flow") if wire[1] == "0.b/M"} == {
+        (PARAMETERS, "0.b/M", "query")
+    }
+    assert {source for source, _, _ in wires(view, "write")} == {STREAM}
+
+
+def test_a_constant_that_is_not_trained_comes_from_nowhere() -> None:
+    body = """
+memories: {M: {keys: x, values: x}}
+nodes:
+  c: {op: constant, out: 8, init: 1, trained: false}
+  y: {read: M, query: c}
+  out: {op: sum, in: [x, y]}
+"""
+    assert not [wire for wire in wires(view_of(model_of(body)), "flow") if wire[1] == "0.b/M"]
 
 
 def test_a_task_without_a_flow_reaches_the_parameter_from_the_stream() -> None:

@@ -19,10 +19,16 @@ from nestgraph.viz.page.details import Details
 from nestgraph.viz.page.raster import raster_data
 from nestgraph.viz.svg import inline_svg
 from nestgraph.viz.training_outline import moved_parts
-from nestgraph.viz.views import ViewName, Wish, scene_of
+from nestgraph.viz.views import VIEWS, ViewName, Wish, scene_of
 
 _LONGEST = 65_536  # places of the slider, in either unit
 _LEAST = 64
+_OF_MODELS: Mapping[ViewName, str] = {
+    "nested": "this is an optimizer itself: there is nothing to nest beside its levels",
+    "block": "the flows of an optimizer are in its view `optimizer`",
+    "system": "there is no model around this optimizer; its flows are in the view `optimizer`",
+}
+"""Views that an optimizer has not, and why."""
 
 
 Side = tuple[System, Mapping[str, str]]
@@ -59,6 +65,7 @@ def spec_data(
     """
     keys = Keys()
     views: dict[str, str] = {}
+    absent = dict(_OF_MODELS) if system.model is None else {}
     problems = [render(finding, sources) for finding in warnings]
     for one in _wishes(system, wish):
         try:
@@ -66,11 +73,13 @@ def spec_data(
         except DrawError as error:
             if one is wish:  # what was asked for; the others are shown as far as they can be
                 raise
+            absent[one.view] = str(error)
             problems.append(f"{one.view}: {error}")
     return {
         "name": system.name,
         "path": path,
         "views": views,
+        "absent": absent,
         "nodes": Details(system, sources, keys).all(),
         "raster": raster_data(raster(system, wish.span if wish is not None else None), keys),
         "problems": problems,
@@ -136,12 +145,10 @@ def _wishes(system: System, first: Wish | None) -> list[Wish]:
 
 
 def _names(system: System) -> tuple[ViewName, ...]:
-    """The levels of the optimizer have a view where some are on clocks that no other has."""
-    if system.model is None:  # the flows of an optimizer are its optimizer view
-        return "levels", "optimizer", "clock"
-    if any(row.foreign for row in nested_levels(system)):
-        return "levels", "nested", "block", "clock", "optimizer"
-    return "levels", "block", "clock", "optimizer"
+    """Every view that applies; those of the optimizer need one that has been read."""
+    if system.model is None:
+        return tuple(name for name in VIEWS if name not in _OF_MODELS)
+    return VIEWS
 
 
 def _time(system: System, keys: Callable[[str], str]) -> dict[str, Any]:

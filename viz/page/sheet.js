@@ -39,7 +39,10 @@ class Sheet {
       "aria-selected": String(name === this.view), onclick: () => this.turn(name) }, name);
     this.title.textContent = this.data.name;
     this.title.title = this.data.path;
-    this.tabs.replaceChildren(this.title, ...names.map(tab));
+    const none = ([name, why]) =>
+      make("button", { type: "button", disabled: "", title: why }, name);
+    const absent = Object.entries(this.data.absent ?? {});
+    this.tabs.replaceChildren(this.title, ...names.map(tab), ...absent.map(none));
     this.time.element.hidden = names.length === 0;
     if (names.length === 0) return;
     this.draw();
@@ -62,7 +65,7 @@ class Sheet {
   turn(view) {
     if (!this.data.views[view]) return;
     this.view = view;
-    for (const tab of this.tabs.querySelectorAll("button"))
+    for (const tab of this.tabs.querySelectorAll("[role=tab]"))
       tab.setAttribute("aria-selected", String(tab.textContent === view));
     this.draw();
     this.canvas.fit();

@@ -138,13 +138,15 @@ def test_the_optimizer_stands_in_the_levels_of_the_model_that_it_trains(run) -> 
     shown = run("show", "hope-tiny", *changes).stdout
     table = shown.partition("\n\nOptimizer")[0].partition("rank")[2].splitlines()[1:]
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table]
-    assert [row[:4] for row in rows[:2]] == [
-        ["1", "slow", "every 100 steps", "1/100 per step"],
-        ["2", "slow", "every 16 steps", "1/16 per step"],
+    assert [row[:4] for row in rows[:4]] == [
+        ["1", "slow of slow", "every 1600 steps", "1/1600 per step"],
+        ["2", "slow of mid", "every 200 steps", "1/200 per step"],
+        ["3", "slow", "every 100 steps", "1/100 per step"],
+        ["4", "slow", "every 16 steps", "1/16 per step"],
     ]
-    assert rows[0][4:] == ["1 of the optimizer"]
-    assert rows[1][4:6] == ["4 memories", "98,304"]  # of the model's slow level alone
-    assert rows[3][4] == "parameters, 4 memories, 9 of the optimizer"
+    assert [row[4:] for row in rows[:3]] == [["1 of the optimizer"]] * 3
+    assert rows[3][4:6] == ["4 memories, 3 of the optimizer", "98,304"]  # of that level alone
+    assert rows[5][4] == "parameters, 4 memories, 9 of the optimizer"
 
 
 def test_an_optimizer_that_is_written_out_is_shown_and_not_one_of_the_zoo(run) -> None:

@@ -13,6 +13,7 @@ from nestgraph.spec import load
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.page import harmless
 from nestgraph.viz.page.snippet import snippet
+from nestgraph.viz.views import VIEWS
 
 YAML = """\
 a:
@@ -34,7 +35,7 @@ def data_of(page: str) -> dict[str, object]:
 
 def test_the_page_of_hope_is_small_and_asks_for_nothing() -> None:
     page = str(draw(load("hope"), format="html"))
-    assert len(page.encode()) < 300_000
+    assert len(page.encode()) < 500_000
     assert not re.findall(r"""(?:src|href|url|import)\s*[=(]\s*["']?(?:https?:|//)""", page)
     assert "default-src 'none'" in page
     assert "connect-src" not in page
@@ -56,8 +57,24 @@ def test_the_view_that_was_asked_for_comes_first() -> None:
     page = str(draw(load("hope-tiny"), format="html", view="block", depth=0))
     views = data_of(page)["views"]
     assert isinstance(views, dict)
-    assert list(views) == ["block", "levels", "clock", "optimizer"]
+    assert list(views) == ["block", "levels", "nested", "clock", "optimizer", "system"]
     assert "closed" in views["block"]
+
+
+@pytest.mark.parametrize("name", ["transformer-tiny", "hope-tiny", "titans-mac-tiny"])
+def test_a_model_has_every_view_on_its_page(name: str) -> None:
+    data = data_of(str(draw(load(name), format="html")))
+    assert sorted(data["views"]) == sorted(VIEWS)  # type: ignore[arg-type]
+    assert data["absent"] == {}
+
+
+def test_the_page_of_an_optimizer_says_why_it_has_no_views_of_models() -> None:
+    data = data_of(str(draw(load("muon"), format="html")))
+    views, absent = data["views"], data["absent"]
+    assert isinstance(views, dict)
+    assert isinstance(absent, dict)
+    assert sorted([*views, *absent]) == sorted(VIEWS)
+    assert "optimizer" in absent["nested"]
 
 
 def test_dark_is_dark_whatever_the_reader_has() -> None:
