@@ -104,6 +104,13 @@ class InputError(SpecError):
         super().__init__([Diagnostic(code=code, message=message, hint=hint)])
 
 
+class InputWarning(UserWarning):
+    """Said of input outside any spec that is taken, but not as its author may think."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(str(Diagnostic(code=code, message=message, hint=hint)))
+
+
 def in_file_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Findings without repeats, sorted by place; those without a place come first."""
     unique = dict.fromkeys(diagnostics)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nestgraph.errors import Diagnostic, InputError, SpecError
@@ -17,20 +18,23 @@ from nestgraph.findings import did_you_mean, listed
 from nestgraph.parameters import StateShape, start_origin, state_shapes
 from nestgraph.settings import SETTING
 from nestgraph.system import Init, Layer, Memory, System
-from nestgraph.tensor_files import read_tensors
+from nestgraph.tensor_files import read_tensors, unfit
 
+DENSE = "save it as a dense tensor of finite floating-point numbers"
 LAYER = "<n>"  # in a key: the number of the layer
 
 
-def file_starts(system: System) -> dict[str, Tensor]:
+def file_starts(system: System, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """The first numbers of parameters that start as a file says, by their names.
 
     Args:
         system: of a model, with its widths known.
+        dtype: of the parameters, which must reach as far as the numbers of the file.
 
     Raises:
         SpecError: with every file that is missing (NG711) or can't be read (NG712), and every
-            tensor that is not in it or has another shape (NG714).
+            tensor that is not in it or has another shape (NG714), or holds what can't be weights
+            (NG717).
     """
     files: dict[Path, Mapping[str, Tensor] | InputError] = {}
     found: dict[str, Tensor] = {}
@@ -40,7 +44,7 @@ def file_starts(system: System) -> dict[str, Tensor]:
         if path not in files:
             files[path] = _tensors(path)
         try:
-            for part, tensor in _parts(layer, origin, path, files[path]):
+            for part, tensor in _parts(layer, origin, path, files[path], dtype):
                 found[f"{layer.path}.{memory.name}.{part}"] = tensor
         except InputError as error:
             problems += [replace(one, span=origin.init.span) for one in error.diagnostics]
@@ -75,7 +79,11 @@ def _tensors(path: Path) -> Mapping[str, Tensor] | InputError:
 
 
 def _parts(
-    layer: Layer, memory: Memory, path: Path, tensors: Mapping[str, Tensor] | InputError
+    layer: Layer,
+    memory: Memory,
+    path: Path,
+    tensors: Mapping[str, Tensor] | InputError,
+    dtype: torch.dtype,
 ) -> Iterator[tuple[str, Tensor]]:
     """Short names of a memory's parameters, and what they start as."""
     if isinstance(tensors, InputError):
@@ -86,12 +94,18 @@ def _parts(
             hint = did_you_mean(name, tensors)
             raise InputError("NG714", f"`{path}` holds no tensor `{name}`", hint)
         tensor = tensors[name]
+        if why := unfit(tensor):
+            raise InputError("NG717", f"`{name}` of `{path}` {why}", DENSE)
         if tuple(tensor.shape) not in (shape.shape, _single(shape)):
             raise InputError(
                 "NG714",
                 f"`{name}` of `{path}` has shape {tuple(tensor.shape)}; `{memory.name}` starts"
                 f" with {shape.shape}: heads, out, in",
             )
+        if not tensor.to(dtype).isfinite().all():
+            most = f"up to {tensor.abs().max().item():g}"
+            said = f"`{name}` of `{path}` holds numbers {most}, beyond {dtype}"
+            raise InputError("NG717", said, DENSE)
         yield shape.name, tensor.reshape(shape.shape)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from nestgraph import checksums
+from nestgraph.archives import require_claims, require_records
 from nestgraph.errors import InputError
 
 _INSIDE = ("last.ckpt", "model.safetensors")  # of a run folder; of a Hugging Face one
@@ -23,7 +26,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             `model.safetensors`, or a file that `torch.save` wrote a dictionary of tensors to.
 
     Raises:
-        InputError: there is no such file (NG711), or it can't be read (NG712).
+        InputError: there is no such file (NG711), it can't be read (NG712), it isn't as it was
+            written (NG715), or unpacks to many times its size (NG716).
     """
     file = _file(path)
     try:
@@ -31,6 +35,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         why = error.strerror or str(error)
         raise InputError("NG712", f"`{file}` can't be read: {why}") from error
+    except InputError:
+        raise
     except Exception as error:  # what a damaged file makes a reader raise is anyone's guess
         said = f"`{file}` holds no tensors by name: it was cut short, or is another program's"
         raise InputError("NG712", said, "give a .ckpt, .safetensors or .pt file") from error
@@ -43,11 +49,43 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     }
 
 
-def load_values(stream: BinaryIO) -> Any:
-    """What `torch.save` wrote, if that is plain values: none of a stranger's code runs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the age of foreign files
-        return torch.load(stream, map_location="cpu", weights_only=True)
+def unfit(tensor: Tensor, *, finite: bool = True) -> str | None:
+    """Why a tensor can't be weights; None where it can.
+
+    Args:
+        tensor: of a file.
+        finite: whether infinities and what is no number count.
+    """
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return f"is {str(tensor.layout).removeprefix('torch.')}, not dense"
+    if tensor.is_meta:
+        return "has a shape and no numbers"
+    if not tensor.is_floating_point():
+        return f"holds {str(tensor.dtype).removeprefix('torch.')}, not floating-point numbers"
+    if finite and not (good := tensor.isfinite()).all():
+        first = tensor[~good].flatten()[0].item()
+        return f"holds {first} at {int((~good).sum())} of {tensor.numel()} places"
+    return None
+
+
+def load_values(file: Path) -> Any:
+    """What `torch.save` wrote, if that is plain values: none of a stranger's code runs.
+
+    Raises:
+        InputError: a record of the file is damaged (NG715), or it unpacks to many times its size
+            (NG716), which is seen before it is unpacked.
+        Exception: whatever a file of another kind makes its reader raise.
+    """
+    with file.open("rb") as stream:
+        require_records(file, stream, tensors=False)
+        stream.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the age of foreign files
+            content = torch.load(stream, map_location="cpu", weights_only=True)
+        require_claims(file, stream, content)
+        if not checksums.has_sums(content):  # else its tensors are compared one by one
+            require_records(file, stream, tensors=True)
+    return content
 
 
 def _file(path: Path) -> Path:
@@ -63,11 +101,28 @@ def _file(path: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(file))
-    with file.open("rb") as stream:
-        content = load_values(stream)
+        header, tensors = load_safetensors(file)
+        if what := checksums.header_damage(header, tensors):
+            raise checksums.damaged(f"`{file}`", what, "take another copy")
+        return tensors
+    content = load_values(file)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
+    if checksums.has_sums(content) and (what := checksums.damage(content)):
+        raise checksums.damaged(f"`{file}`", what)
     return content
+
+
+def load_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The texts in the header of a file, and its tensors by name.
+
+    Raises:
+        SafetensorError: its header and its length don't fit.
+        OSError: it can't be read.
+    """
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as opened:
+        header: Mapping[str, str] = opened.metadata() or {}
+        names: list[str] = list(opened.keys())
+        return dict(header), {name: opened.get_tensor(name) for name in names}

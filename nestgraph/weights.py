@@ -65,7 +65,7 @@ class Weights(nn.Module):
             InputError: `seed` is no whole number of 63 bits.
         """
         seed = checked_seed(seed)
-        given = {} if blank else file_starts(system)
+        given = {} if blank else file_starts(system, dtype)
         return cls(parameter_table(system), seed, dtype=dtype, given=given, blank=blank)
 
     def named(self) -> dict[str, nn.Parameter]:

@@ -6,16 +6,18 @@ Anything else that escapes is a bug of nestgraph and keeps its traceback.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from nestgraph.errors import InputError, SpecError
+from nestgraph.errors import InputError, InputWarning, SpecError
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -34,7 +36,8 @@ class PoliteGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with _told_as_notes():
+                result = super().invoke(ctx)
             sys.stdout.flush()  # a full disk or a closed pipe often shows only here
         except KeyboardInterrupt:
             return end("Interrupted.", INTERRUPTED)
@@ -45,6 +48,23 @@ class PoliteGroup(TyperGroup):
         except OSError as error:
             return end(sentence(error), USER_ERROR)
         return result
+
+
+@contextlib.contextmanager
+def _told_as_notes() -> Iterator[None]:
+    """Warnings about what the user gave are sentences on stderr; all others stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        others = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, InputWarning):
+                typer.echo(f"note: {message}", err=True)
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def require_text(arguments: Iterable[object]) -> None:

@@ -2,26 +2,32 @@
 
 Everything in one loads under `weights_only=True`, so that opening a stranger's checkpoint runs
 none of its code. The entry `nestgraph` holds the format's number, the version that wrote it,
-every source file as written, which of them is the spec, the overrides, and the resolved spec.
+every source file as written, which of them is the spec, the overrides, the resolved spec, and
+the checksums of all that the file holds.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from nestgraph import __version__
-from nestgraph.errors import InputError
-from nestgraph.tensor_files import load_values
+from torch import Tensor
+
+from nestgraph import __version__, checksums
+from nestgraph.checksums import ENTRY, SUMS
+from nestgraph.errors import InputError, InputWarning
+from nestgraph.tensor_files import load_values, unfit
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
     from nestgraph.training.module import NestModule
 
-ENTRY = "nestgraph"
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)  # 1 has no checksums
+ANOTHER = "take another checkpoint of the run, such as best.ckpt"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 
@@ -75,29 +81,62 @@ def find_checkpoint(path: Path) -> Path:
     return path / LAST
 
 
-def read_checkpoint(file: Path) -> dict[str, Any]:
-    """The content of a checkpoint, known to be nestgraph's.
+class Verified(dict[str, Any]):
+    """The content of a checkpoint on its way through Lightning, which needs no second look."""
+
+
+def read_checkpoint(file: Path, *, whole: bool = False) -> dict[str, Any]:
+    """The content of a checkpoint.
+
+    Args:
+        file: the checkpoint.
+        whole: whether training is to go on with it; else only its spec and weights must be there.
 
     Raises:
-        InputError: when it can't be read, or another program or version wrote it.
+        InputError: when it can't be read, another program or version wrote it, or it isn't as it
+            was written.
     """
+    return verified(f"`{file}`", _load(file), whole=whole)
+
+
+def verified(
+    place: str, content: object, *, whole: bool = False, leave: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What was read as a checkpoint, if it is one of nestgraph's and as it was written.
+
+    Args:
+        place: of the checkpoint, for messages.
+        content: what was read.
+        whole: whether no part of it may be missing.
+        leave: entries that were changed after it was read.
+
+    Raises:
+        InputError: it isn't.
+    """
+    if isinstance(content, Verified):
+        return content
+    known = _checked(place, content)
+    if known[ENTRY].get(SUMS) is None:
+        said = f"{place} has no checksums: nobody would notice if it were damaged"
+        warnings.warn(InputWarning("NG718", said), stacklevel=2)
+    elif what := checksums.damage(known, whole=whole, leave=leave):
+        raise checksums.damaged(place, what)
+    return known
+
+
+def _load(file: Path) -> Any:
     try:
-        with file.open("rb") as stream:
-            content = _load(file, stream)
+        return load_values(file)
+    except InputError:
+        raise
     except OSError as error:
         why = error.strerror or str(error)
         raise InputError("NG712", f"`{file}` can't be read: {why}") from error
-    return _checked(file, content)
-
-
-def _load(file: Path, stream: BinaryIO) -> Any:
-    try:
-        return load_values(stream)
     except Exception as error:  # what a damaged file makes a reader raise is anyone's guess
         raise InputError(
             "NG712",
             f"`{file}` can't be read as a checkpoint: it was cut short, or is another program's",
-            "take another checkpoint of the run, such as best.ckpt",
+            ANOTHER,
         ) from error
 
 
@@ -131,11 +170,14 @@ def adopt(module: NestModule, path: str | Path) -> None:
         path: a run folder or a `.ckpt` file.
 
     Raises:
-        InputError: when there is no such run, or a parameter is not in it.
+        InputError: when there is no such run, or a parameter is not in it or no finite number.
     """
     file = find_checkpoint(Path(path))
     content = read_checkpoint(file)
     check_weights(file, module, content)
+    for name, own in module.state_dict().items():
+        if own.is_floating_point() and (why := unfit(content["state_dict"][name])):
+            raise InputError("NG717", f"`{name}` of `{file}` {why}", "begin with another run")
     module.load_state_dict(content["state_dict"])
 
 
@@ -148,11 +190,17 @@ def check_weights(file: Path, module: NestModule, content: Mapping[str, Any]) ->
     wanted, given = module.state_dict(), content["state_dict"]
     problems = [f"{name} is missing" for name in wanted if name not in given]
     problems += [f"{name} is not in the spec" for name in given if name not in wanted]
+    problems += [f"{name} is no tensor" for name, x in given.items() if not isinstance(x, Tensor)]
     shapes = {name: getattr(given.get(name), "shape", ()) for name in wanted}
     problems += [
         f"{name} has shape {tuple(shapes[name])}, not {tuple(wanted[name].shape)}"
         for name in wanted
         if name in given and shapes[name] != wanted[name].shape
+    ]
+    problems = problems or [
+        f"{name} {why}"
+        for name, own in wanted.items()
+        if own.is_floating_point() and (why := unfit(given[name], finite=False))
     ]
     if problems:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
@@ -161,21 +209,42 @@ def check_weights(file: Path, module: NestModule, content: Mapping[str, Any]) ->
         )
 
 
-def _checked(file: Path, content: object) -> dict[str, Any]:
+def _checked(place: str, content: object) -> dict[str, Any]:
     entry = content.get(ENTRY) if isinstance(content, dict) else None
     if not isinstance(entry, dict) or not isinstance(content, dict):
-        raise InputError("NG713", f"`{file}` was not written by nestgraph: it holds no spec")
+        raise InputError("NG713", f"{place} was not written by nestgraph: it holds no spec")
     written = entry.get("format")
-    if written != FORMAT:
+    if written not in READABLE or isinstance(written, bool):
         by = entry.get("version", "unknown")
         raise InputError(
             "NG713",
-            f"`{file}` has format {written} of nestgraph {by}; this is {__version__}, which"
+            f"{place} has format {written} of nestgraph {by}; this is {__version__}, which"
             f" reads format {FORMAT}",
             "open it with the version that wrote it",
         )
     kinds = {"main": str, "sources": dict, "overrides": str}
     whole = all(isinstance(entry.get(key), kind) for key, kind in kinds.items())
     if not whole or not isinstance(content.get("state_dict"), dict):
-        raise InputError("NG713", f"`{file}` is incomplete: its spec or its weights are missing")
+        raise InputError("NG713", f"{place} is incomplete: its spec or its weights are missing")
+    if strange := _strange(entry):
+        raise InputError("NG713", f"{place} is incomplete: {strange}", ANOTHER)
     return content
+
+
+def _strange(entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with an entry that somebody else made, or made by hand."""
+    for name, text in entry["sources"].items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            return f"the source `{name}` is no text"
+    if entry["main"] not in entry["sources"]:
+        return f"its spec `{entry['main']}` is not among its sources"
+    try:
+        overrides = json.loads(entry["overrides"])
+    except ValueError:
+        return "its overrides are no JSON"
+    if not isinstance(overrides, dict):
+        return "its overrides are no table"
+    if entry["format"] == FORMAT and SUMS not in entry:
+        return "it has lost its checksums"
+    sums = entry.get(SUMS)
+    return None if sums is None or isinstance(sums, dict) else "its checksums are no table"

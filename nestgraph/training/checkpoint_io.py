@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from nestgraph.training.checkpoint import read_checkpoint
+from nestgraph.training.checkpoint import Verified, read_checkpoint
 from nestgraph.training.files import replace_file
 
 
@@ -37,6 +37,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Loads a checkpoint without running code of it, whatever is asked; to the CPU first.
 
         Raises:
-            InputError: when it is damaged or not nestgraph's.
+            InputError: when it is damaged, lacks a part or is not nestgraph's.
         """
-        return read_checkpoint(Path(path))
+        return Verified(read_checkpoint(Path(path), whole=True))

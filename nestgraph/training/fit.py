@@ -95,7 +95,7 @@ def fit(
     refuse_for_now(devices=devices, strategy=strategy, precision=precision)
     settings = wished(max_steps=max_steps, data=data, seed=seed)
     file = checkpoint.find_checkpoint(resume) if resume is not None else None
-    content = checkpoint.read_checkpoint(file) if file is not None else None
+    content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
     spec = spec_of_run(spec, content, settings)
     job = _prepare(spec, file, content, blank=weights is not None or file is not None)
     if weights is not None:

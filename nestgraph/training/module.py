@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from nestgraph.checksums import ENTRY, seal
 from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.errors import InputError
 from nestgraph.output import Output
 from nestgraph.parameters import ParameterSpec
 from nestgraph.training import sampling
-from nestgraph.training.checkpoint import ENTRY, describe
+from nestgraph.training.checkpoint import describe, verified
 from nestgraph.training.levels import commits, token_levels
 from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from nestgraph.spec import Spec
 
 IGNORED = -100  # the label that `cross_entropy` leaves out
+# What Lightning changes of a checkpoint between reading it and handing it over; more of it where
+# an older Lightning wrote it.
+OLDER = "legacy_pytorch-lightning_version"
+TOUCHED = ("hyper_parameters", "hparams_name", "hparams_type", "pytorch-lightning_version", OLDER)
+MIGRATED = ("loops", "callbacks", "global_step", "epoch")
 Batch = Tensor | Sequence[Tensor]
 State = dict[str, Any]
 
@@ -158,13 +164,22 @@ class NestModule(L.LightningModule):
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the spec into the checkpoint, so that it opens alone."""
+        """Puts the spec into the checkpoint, so that it opens alone, and the checksums of all.
+
+        A subclass adds its own entries before it calls this, and they have checksums too.
+        """
         checkpoint[ENTRY] = {**describe(self.spec), "commits": dict(self._commits)}
         checkpoint[ENTRY]["skipped"] = self.skipped
+        seal(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes up the counts that are no part of the weights."""
-        entry = checkpoint.get(ENTRY, {})
+        """Takes up the counts that are no part of the weights.
+
+        Raises:
+            InputError: when the checkpoint is damaged or not nestgraph's.
+        """
+        leave = (*TOUCHED, *MIGRATED) if OLDER in checkpoint else TOUCHED
+        entry = verified("the checkpoint", checkpoint, leave=leave)[ENTRY]
         self._commits.update(entry.get("commits", {}))
         self.skipped = entry.get("skipped", 0)
 

@@ -22,7 +22,8 @@ from nestgraph.training.hf import Cache, StackedModel, StackedState
 from nestgraph.training.state_files import StateFormat
 
 FORMAT = StateFormat(
-    name="nestgraph-stacked-state-1",
+    name="nestgraph-stacked-state-2",
+    older="nestgraph-stacked-state-1",
     entry="network",
     of="a network on clocks",
     writer="`nestgraph stack --learn`",

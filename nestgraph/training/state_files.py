@@ -1,23 +1,27 @@
 """Files of what a model remembers: safetensors, with a text of what the state depends on inside.
 
 A state only means something to what made it. Its file carries that text and its hash; where they
-are other than those of the reader, the first line that differs can be said.
+are other than those of the reader, the first line that differs can be said. Header and tensors
+have checksums, which lie in the header too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
 from nestgraph import __version__
-from nestgraph.errors import InputError
+from nestgraph.checksums import SUMS, damaged, header_damage, seal_header
+from nestgraph.errors import InputError, InputWarning
+from nestgraph.tensor_files import load_safetensors
 from nestgraph.training.files import replace_file
 
 
@@ -42,12 +46,14 @@ class StateFormat:
 
     Attributes:
         name: of the format, with its version.
+        older: a format that is read too, and has no checksums.
         entry: where the header has the text that a state depends on.
         of: what has such states, for messages.
         writer: who writes such files, for messages.
     """
 
     name: str
+    older: str
     entry: str
     of: str
     writer: str
@@ -68,24 +74,37 @@ class StateFormat:
         """
         header = {"format": self.name, "version": __version__, "hash": _hash(identity)}
         tensors = {name: x.detach().cpu().contiguous().clone() for name, x in named}
-        replace_file(path, save(tensors, metadata={**header, self.entry: identity, **more}))
+        told = seal_header({**header, self.entry: identity, **more}, tensors)
+        replace_file(path, save(tensors, metadata=told))
 
     def read(self, path: Path, identity: str) -> StateFile:
         """What a file holds, seen by a reader of an identity.
 
         Raises:
-            InputError: when there is no such file, it was cut short, or is of another format.
+            InputError: when there is no such file, it is of another format, or isn't as it was
+                written.
         """
         header, tensors = _read(path)
-        if header.get("format") != self.name or self.entry not in header:
+        if what := header_damage(header, tensors):
+            raise damaged(f"`{path}`", what, "nothing was changed; take a copy")
+        if header.get("format") not in (self.name, self.older) or self.entry not in header:
             raise InputError(
                 "NG761",
                 f"`{path}` holds no state of {self.of}",
                 f"give a file that {self.writer} wrote",
             )
+        if SUMS not in header:
+            self._require_older(path, header)
         same = header.get("hash") == _hash(identity)
         difference = None if same else _first_difference(header[self.entry], identity)
         return StateFile(header=header, tensors=tensors, difference=difference)
+
+    def _require_older(self, path: Path, header: dict[str, str]) -> None:
+        if header["format"] != self.older:
+            raise damaged(f"`{path}`", "its list of checksums", "nothing was changed; take a copy")
+        said = f"`{path}` has no checksums: nobody would notice if it were damaged"
+        hint = "written anew, as by --learn, it has some"
+        warnings.warn(InputWarning("NG718", said, hint), stacklevel=2)
 
 
 def _hash(identity: str) -> str:
@@ -108,9 +127,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         hint = f"give a file in it, such as `{path / 'mem.safetensors'}`"
         raise InputError("NG761", f"`{path}` is a folder", hint)
     try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+        return load_safetensors(path)
     except FileNotFoundError as error:
         hint = "add --learn to begin one"
         raise InputError("NG761", f"there is no state `{path}`", hint) from error

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from nestgraph.spec import Spec
     from nestgraph.training.module import NestModule
 
-FORMAT = StateFormat(name="nestgraph-state-1", entry="model", of="nestgraph", writer="`--learn`")
+FORMAT = StateFormat(
+    name="nestgraph-state-2",
+    older="nestgraph-state-1",
+    entry="model",
+    of="nestgraph",
+    writer="`--learn`",
+)
 PLAIN = ("name:", "doc:")  # lines that mean nothing to a state
 
 

@@ -23,6 +23,7 @@ import rich
 import torch
 from rich.console import Console
 
+from nestgraph.checksums import ENTRY, seal
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.data import Corpus, load_corpus
 from nestgraph.errors import InputError
@@ -102,7 +103,7 @@ def stream(
         SpecError: when the spec can't be trained.
     """
     file = checkpoint.find_checkpoint(resume) if resume is not None else None
-    content = checkpoint.read_checkpoint(file) if file is not None else None
+    content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
     spec = spec_of_run(spec, content, wished(max_steps=None, data=data, seed=seed))
     corpus = load_corpus(spec.system.training.data)
     if max_steps is None and content is not None:
@@ -271,9 +272,9 @@ class _Job:
     def save(self, place: Path) -> None:
         """Writes the checkpoint, whole or not at all."""
         assert self.state is not None
-        content = {
+        content: dict[str, Any] = {
             "state_dict": self.module.state_dict(),
-            checkpoint.ENTRY: checkpoint.describe(self.spec),
+            ENTRY: checkpoint.describe(self.spec),
             STREAM: {
                 "step": self.step,
                 "limit": self.limit,
@@ -286,6 +287,7 @@ class _Job:
                 "state": {n: x.clone() for n, x in states.named_tensors(self.state)},
             },
         }
+        seal(content)
         buffer = io.BytesIO()
         torch.save(content, buffer)
         replace_file(place / checkpoint.LAST, buffer.getbuffer())

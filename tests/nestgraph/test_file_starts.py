@@ -201,3 +201,44 @@ def test_a_folder_without_weights_is_said_so(tmp_path: Path) -> None:
     assert problems(tmp_path) == [
         "start.yaml:8:85: NG711 `old.pt` holds none of last.ckpt, model.safetensors; give a file"
     ]
+
+
+def spoilt(tensor: Tensor, kind: str) -> Tensor:
+    """A tensor of the same shape that can't be weights."""
+    dotted = tensor.clone()
+    dotted.view(-1)[3] = float({"NaN": "nan", "infinite": "-inf"}.get(kind, "0"))
+    return {
+        "complex": tensor.to(torch.complex64),
+        "sparse": tensor.to_sparse(),
+        "whole": (100 * tensor).to(torch.int8),
+        "meta": tensor.to("meta"),
+        "wide": tensor.double() * 1e300,
+    }.get(kind, dotted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("complex", "holds complex64, not floating-point numbers"),
+        ("sparse", "is sparse_coo, not dense"),
+        ("whole", "holds int8, not floating-point numbers"),
+        ("meta", "has a shape and no numbers"),
+        ("NaN", "holds nan at 1 of 32 places"),
+        ("infinite", "holds -inf at 1 of 32 places"),
+        ("wide", r"holds numbers up to \d.*e\+\d+, beyond torch\.float32"),
+    ],
+)
+def test_what_cant_be_weights_is_refused_by_its_name(tmp_path: Path, kind: str, why: str) -> None:
+    old = tensors(0, 1)
+    old["1.b.M.W0"] = spoilt(old["1.b.M.W0"], kind)
+    torch.save(old, tmp_path / "old.pt")
+    with pytest.raises(SpecError, match=rf"start\.yaml:8:.* NG717 `1\.b\.M\.W0` of `.*` {why}"):
+        compile(spec_in(tmp_path))
+
+
+def test_numbers_beyond_float32_start_what_is_wider(tmp_path: Path) -> None:
+    old = tensors(0, 1)
+    old["1.b.M.W0"] = old["1.b.M.W0"].double() * 1e300
+    torch.save(old, tmp_path / "old.pt")
+    found = file_starts(spec_in(tmp_path).system, torch.float64)
+    assert torch.equal(found["1.b.M.W0"], old["1.b.M.W0"])

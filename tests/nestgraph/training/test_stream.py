@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 
+from nestgraph.checksums import seal
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
 from nestgraph.training import checkpoint, pace
@@ -118,6 +119,7 @@ def test_a_resumed_run_ends_where_it_was_to_end(text: str, tmp_path: Path) -> No
         read(None, None, resume=folder)
 
     part["stream"]["limit"] = 9
+    seal(part)
     torch.save(part, folder / "last.ckpt")
     assert read(None, None, resume=folder).step == 9
 
