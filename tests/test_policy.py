@@ -35,8 +35,8 @@ PUBLIC = {
     "reference",
 }
 RUNTIME = {
-    *("api", "cli", "data", "file_starts", "ops", "output", "reference", "tensor_files"),
-    *("training", "weights"),
+    *("api", "archives", "checksums", "cli", "data", "file_starts", "ops", "output"),
+    *("reference", "tensor_files", "training", "weights"),
 }
 """Parts of `nestgraph` that may import torch, at the top of a file or in a function."""
 
