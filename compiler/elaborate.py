@@ -43,7 +43,7 @@ def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -
     assert block.output is not None
     (source,) = block.inputs
     ops = [memory_op(memory, block) for memory in block.memories.values()]
-    ops += [write_op(m, block) for m in block.memories.values() if m.objective.kind != "task"]
+    ops += [write_op(m) for m in block.memories.values() if m.objective.kind != "task"]
     ops += [fast.rates_op(m) for m in block.memories.values() if fast.rate_flows(m)]
     ops += [_one_op(m) for m in block.memories.values() if m.net.kind == "vector"]
     ops += [_flow_op(node, block, source) for node in block.nodes.values()]
@@ -60,6 +60,7 @@ def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -
 def in_dependency_order(ops: Iterable[Op]) -> Iterator[Op]:
     """The ops, each behind those that make its inputs; otherwise in the given order."""
     by_name = {op.name: op for op in ops}
+    begun: set[str] = set()
     done: set[str] = set()
     for root in by_name.values():
         stack = [root]
@@ -67,6 +68,8 @@ def in_dependency_order(ops: Iterable[Op]) -> Iterator[Op]:
             op = stack[-1]
             waiting = [by_name[i] for i in op.inputs if i in by_name and i not in done]
             if op.name not in done and waiting:
+                assert op.name not in begun, f"%{op.name} waits for itself: the checks refuse that"
+                begun.add(op.name)
                 stack.extend(reversed(waiting))
                 continue
             stack.pop()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nestgraph.compiler import fast
 from nestgraph.compiler.ir import Attr, Op
-from nestgraph.parameters import head_widths, hidden_width, origin
+from nestgraph.parameters import head_widths, hidden_width, starts
 from nestgraph.system import Coefficient, FlatBlock, Init, Memory
 
 DEFAULTS: dict[str, Attr] = {
@@ -85,7 +85,7 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
     return Op(name=memory.name, kind="memory", attrs=kept, span=memory.span)
 
 
-def write_op(memory: Memory, block: FlatBlock) -> Op:
+def write_op(memory: Memory) -> Op:
     """What a memory is written with."""
     vector = memory.net.kind == "vector"
     keys = (one_name(memory.name),) * len(memory.values) if vector else memory.keys
@@ -93,7 +93,7 @@ def write_op(memory: Memory, block: FlatBlock) -> Op:
     inputs = [memory.name, *keys, *values]
     roles = ["memory", *["key"] * len(keys), *["value"] * len(values)]
     attrs: dict[str, Attr] = {}
-    for role, given in _inputs(memory, block):
+    for role, given in _inputs(memory):
         if isinstance(given, Coefficient) and given.flow is None:
             attrs[role] = given.numbers or given.number
             continue
@@ -106,12 +106,22 @@ def write_op(memory: Memory, block: FlatBlock) -> Op:
 
 def _init(memory: Memory, block: FlatBlock) -> dict[str, Attr]:
     """How the first state is made: by whose parameters, and as which memory after a reset."""
-    source = origin(block, memory)
+    source = _source(memory, block)
     found: dict[str, Attr] = {"init": _kind(source.init)}
     if source is not memory:
         found["start"] = source.name
-        found |= {"restart": memory.init.memory} if memory.reset.period else {}
+    if source.is_step_group:
+        found["init"] = "learned"  # whatever it started as, it is its parameters
+    near = block.memories.get(memory.init.memory or "")
+    if near is not None and memory.reset.period and not near.is_step_group:
+        found["restart"] = near.name
     return found
+
+
+def _source(memory: Memory, block: FlatBlock) -> Memory:
+    """The memory whose parameters one starts as: the end of its chain, or a group on steps."""
+    chain = starts(block, memory)
+    return next((one for one in chain if one.is_step_group), chain[-1])
 
 
 def _kind(init: Init) -> str:
@@ -169,8 +179,8 @@ def _coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
         yield "erase_rate", rule.erase.rate
 
 
-def _inputs(memory: Memory, block: FlatBlock) -> Iterator[tuple[str, Coefficient | str]]:
-    """Coefficients, and flows beside keys and values; `start` orders a restart behind its model."""
+def _inputs(memory: Memory) -> Iterator[tuple[str, Coefficient | str]]:
+    """Coefficients, and flows beside keys and values."""
     if memory.net.kind == "attention":
         return
     yield from _coefficients(memory)
@@ -181,5 +191,3 @@ def _inputs(memory: Memory, block: FlatBlock) -> Iterator[tuple[str, Coefficient
         yield "erase_key", rule.erase.key
     if rule.reduce_is_flow:
         yield "share", rule.reduce
-    if memory.init.kind == "from" and memory.reset.period:
-        yield "start", write_name(memory.init.memory or "")

@@ -255,16 +255,20 @@ def _mlp_shapes(net: Net, heads: int, d_k: int, d_v: int) -> Iterator[StateShape
         yield StateShape(name=f"b{layer}", shape=(heads, out), fan_in=0)
 
 
-def origin(block: FlatBlock, memory: Memory) -> Memory:
-    """The memory that one starts as at first: itself, or the end of its chain of `init: from`."""
-    while memory.init.memory is not None:
-        memory = block.memories[memory.init.memory]
-    return memory
+def starts(block: FlatBlock, memory: Memory) -> tuple[Memory, ...]:
+    """A memory, the one that it starts as, and so on to one with a start of its own.
+
+    A chain that goes round, which the checks refuse, ends before it comes back.
+    """
+    chain = {memory.name: memory}
+    while (name := memory.init.memory) is not None and name not in chain:
+        memory = chain[name] = block.memories[name]
+    return tuple(chain.values())
 
 
 def start_origin(block: FlatBlock, memory: Memory) -> Memory:
     """The memory whose first numbers the parameters of one have: of a group on steps the origin."""
-    return origin(block, memory) if memory.is_step_group else memory
+    return starts(block, memory)[-1] if memory.is_step_group else memory
 
 
 def _memory_parameters(memory: Memory, source: Memory) -> Iterator[ParameterSpec]:

@@ -25,6 +25,7 @@ from nestgraph.tree import Entry, Scalar, Table, Value
 Vars = Mapping[str, tuple[object, Span | None]]
 """Values with the places that say so; a default, which has none, may find no var to set."""
 DEFAULT = Training()
+MOST_NAMED = 64  # optimizers that a spec names, and those that they name, each time that they do
 
 
 class References:
@@ -38,6 +39,7 @@ class References:
     def __init__(self, composer: Composer, findings: Findings) -> None:
         self.composer = composer
         self.findings = findings
+        self.named = 0
 
     def attach(self, system: System, file: str, inline: Table | None) -> System:
         """The system with every optimizer that it names.
@@ -100,6 +102,13 @@ class References:
             message = f"the optimizers name each other in a circle: {around}"
             hint, cures = "name one that does not lead back here", _others(span)
             self.findings.add("NG346", message, span, hint, cures=cures)
+            return None
+        self.named += 1
+        if self.named > MOST_NAMED:
+            if self.named == MOST_NAMED + 1:
+                message = f"more than {MOST_NAMED} optimizers are named, one inside of another"
+                hint, cures = "name fewer; one that is named twice counts twice", _others(span)
+                self.findings.add("NG114", message, span, hint, cures=cures)
             return None
         tree = self.composer.read(file, span)
         return None if tree is None else self._elaborated(file, tree, given, span, chain)

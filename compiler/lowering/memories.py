@@ -8,6 +8,7 @@ from nestgraph.compiler.lowering.memory_parts import heads_of, memory_of
 from nestgraph.compiler.lowering.simple import emits
 from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS
+from nestgraph.compiler.passes.stack import stack_of
 
 
 @emits("memory", "write")
@@ -64,20 +65,41 @@ def finish_unread(writer: FunctionWriter, write: Op) -> None:
 
 
 def advance_lines(writer: FunctionWriter, loop: Op) -> list[str]:
-    """What ends every segment of a loop: all stacks move and commit, then those due restart."""
+    """What ends every segment of a loop: all stacks move and commit, then those due restart.
+
+    A stack restarts behind the one that it starts as, whose own restart may be due there too.
+    """
     periods = loop.attrs["periods"]
     assert isinstance(periods, tuple)
     inside = [w for w in writer.function.of_kind("write") if w.loop == loop.loop]
     moved: list[str] = []
     restarted: list[str] = []
     for write in inside:
+        if memory_of(writer, write).attrs["kernel"] in LOOPED:
+            moved += looped.advance_lines(writer, write, periods)
+    for write in _sources_first(writer, inside):
         kernel = memory_of(writer, write).attrs["kernel"]
         if kernel in LOOPED:
-            moved += looped.advance_lines(writer, write, periods)
             restarted += looped.reset_lines(writer, write, periods)
         elif kernel == "attention_scan":
             restarted += attention.forget_lines(writer, write)
     return moved + restarted
+
+
+def _sources_first(writer: FunctionWriter, writes: list[Op]) -> list[Op]:
+    """The writes of a loop, each behind that of the stack which its memory starts again as."""
+    by_memory = {write.inputs[0]: write for write in writes}
+    placed: dict[str, Op] = {}
+    for memory in by_memory:
+        chain: dict[str, Op] = {}
+        at: str | None = memory
+        while at is not None and at not in placed:
+            assert at not in chain, f"%{at} starts as itself: the checks refuse that"
+            chain[at] = by_memory[at]
+            source = writer.ops[at].attrs.get("restart")
+            at = None if source is None else stack_of(writer.function, str(source)).name
+        placed |= dict(reversed(chain.items()))
+    return list(placed.values())
 
 
 def _static_read(writer: FunctionWriter, op: Op, memory: Op) -> None:

@@ -79,7 +79,7 @@ def _first_loops(function: Function, order: Graph) -> list[_Loop]:
             longest=1 if memory.text("kernel") in SCANS else longest,
         )
         loops.append(loop.closed(function, order))
-    return _overlapping_joined(_restarts_joined(loops, function), function, order)
+    return _overlapping_joined(_restarts_joined(loops, function, order), function, order)
 
 
 def _closed(body: frozenset[str], function: Function, order: Graph) -> frozenset[str]:
@@ -96,8 +96,11 @@ def _closed(body: frozenset[str], function: Function, order: Graph) -> frozenset
         body = whole
 
 
-def _restarts_joined(loops: list[_Loop], function: Function) -> list[_Loop]:
-    """A memory that starts again as another one is runs in the other's loop."""
+def _restarts_joined(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
+    """A memory that starts again as another one is runs in the other's loop.
+
+    A restart comes behind all commits of its position, so that neither write waits for the other.
+    """
     for memory in function.of_kind("memory"):
         other = memory.attrs.get("restart")
         if other is None:
@@ -107,7 +110,7 @@ def _restarts_joined(loops: list[_Loop], function: Function) -> list[_Loop]:
         loops = [loop for loop in loops if not loop.body & names]
         for loop in rest:
             one = one.joined(loop)
-        loops.append(one)
+        loops.append(one.closed(function, order) if rest else one)
     return loops
 
 

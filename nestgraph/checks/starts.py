@@ -53,9 +53,12 @@ def starts_do_not_go_round(scope: Scope) -> Iterator[Finding]:
         names = list(trail)
         loop = names[names.index(at.name) :]
         chain = " → ".join(f"`{scope.label(name)}`" for name in (*loop, at.name))
+        alone = f"`{scope.label(at.name)}` is to start as itself, which is no start"
+        several = f"{chain} start as each other, so none of them starts"
+        it = "it" if len(loop) == 1 else "one of them"
         yield Finding(
-            message=f"{chain} start as each other, so none of them starts",
-            hint="give one of them a start of its own, like `init: learned`",
+            message=alone if len(loop) == 1 else several,
+            hint=f"give {it} a start of its own, like `init: learned`",
             span=at.init.span or spot(at, "init"),
         )
 
