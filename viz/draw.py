@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from nestgraph.drafts import write_whole
 from nestgraph.errors import NO_SOURCES
 from nestgraph.export import ENDINGS
 from nestgraph.spec import Spec
@@ -254,11 +254,7 @@ def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str
 
 def _write(target: Path, content: bytes) -> None:
     """Writes all or nothing: a disk that fills leaves an older picture as it was."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-        temporary.replace(target)
+        write_whole(target, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DrawError(f"{target} can't be written: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ import typer
 
 from nestgraph.authoring import copied, extending, target
 from nestgraph.cli.opening import open_spec
+from nestgraph.drafts import write_new
 from nestgraph.errors import InputError
 from nestgraph.spec import load
 from nestgraph.training.files import unwritable
@@ -22,8 +23,7 @@ def new_spec(name: str, start: str, copy: bool) -> None:
         text = (copied if copy else extending)(path, base, start)
         model = base.system.model is not None
     try:
-        with path.open("x", encoding="utf-8") as file:  # whoever was faster keeps his file
-            file.write(text)
+        write_new(path, text.encode())  # whoever was faster keeps his file
     except FileExistsError:
         raise InputError("NG808", f"`{path}` is there, and `new` overwrites nothing") from None
     except OSError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nestgraph.drafts import write_whole
 from nestgraph.explained import page
 
 if __name__ == "__main__":
     docs = Path(__file__).parent.parent.parent / "docs"
-    (docs / "errors-by-example.md").write_text(page(), encoding="utf-8")
+    write_whole(docs / "errors-by-example.md", page().encode())

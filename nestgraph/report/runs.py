@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
 from nestgraph.training.folder import ENVIRONMENT, METRICS, RESOLVED, SPEC, TIMES, is_run
+from nestgraph.training.metrics_file import whole_rows
 
 STEP = "step"
 Column = Sequence[tuple[float, float]]  # steps and values, where there is one
@@ -85,15 +85,15 @@ def read_run(folder: Path) -> Run:
 
 
 def _read_table(path: Path) -> dict[str, Column]:
-    """The columns of a table; a row that was being written when the machine stopped is left out."""
+    """The columns of a table."""
     columns: dict[str, list[tuple[float, float]]] = {}
-    for row in csv.DictReader(_text(path).splitlines()):
+    for row in whole_rows(_text(path)):
         step = _number(row.get(STEP))
         if step is None:
             continue
         for name, text in row.items():
-            value = _number(text) if isinstance(text, str) else None
-            if isinstance(name, str) and name != STEP:
+            value = _number(text)
+            if name != STEP:
                 columns.setdefault(name, [])
                 if value is not None:
                     columns[name].append((step, value))

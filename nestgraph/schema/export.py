@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from nestgraph.drafts import write_whole
 from nestgraph.schema.file import Block, SpecFile
 from nestgraph.schema.memory import Memory
 from nestgraph.schema.nodes import BlockNode, ReadNode, op_node
@@ -62,7 +63,7 @@ def schema_text() -> str:
 
 def write_schema(path: Path) -> None:
     """Write the JSON schema to a file."""
-    path.write_text(schema_text(), encoding="utf-8")
+    write_whole(path, schema_text().encode())
 
 
 def _root(file: Json, needed: list[str]) -> Json:

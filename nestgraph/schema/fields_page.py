@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nestgraph.drafts import write_whole
 from nestgraph.schema.export import ARITHMETIC, json_schema
 from nestgraph.schema.ops import CHAINABLE, OPS
 
@@ -76,7 +77,7 @@ def fields_page() -> str:
 
 def write_fields_page(path: Path) -> None:
     """Write the page to a file."""
-    path.write_text(fields_page(), encoding="utf-8")
+    write_whole(path, fields_page().encode())
 
 
 @cache

@@ -1,10 +1,10 @@
-"""Writing a file so that there is always a whole one: the old until the new is complete."""
+"""Writing whole files of a run, with a sentence where that fails."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from nestgraph.drafts import write_whole
 from nestgraph.errors import InputError
 
 
@@ -14,19 +14,10 @@ def replace_file(path: Path, content: bytes | memoryview) -> None:
     Raises:
         InputError: when the disk is full or the place can't be written to.
     """
-    draft = path.with_name(f".{path.name}.part")
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise unwritable(path, error) from error
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nestgraph.training.files import replace_file, unwritable
 
@@ -28,7 +31,8 @@ class MetricsFile:
         self._path = path
         self._columns = list(columns)
         replace_file(path, self._text([self._columns, *self._kept(after)]).encode())
-        self._file: TextIO = path.open("a", newline="", encoding="utf-8")
+        # Without a buffer: what a full disk refused isn't tried again when the file is closed.
+        self._file: RawIOBase = path.open("ab", buffering=0)
 
     def write(self, row: Row) -> None:
         """Adds a row; columns without a number stay empty.
@@ -36,33 +40,56 @@ class MetricsFile:
         Raises:
             InputError: when the disk is full.
         """
-        line = self._text([[_number(row.get(column)) for column in self._columns]])
+        line = self._text([[_number(row.get(column)) for column in self._columns]]).encode()
         try:
-            self._file.write(line)
-            self._file.flush()  # so that `tail -f` shows it
+            while line:
+                line = line[self._file.write(line) or 0 :]
         except OSError as error:
+            self._drop_half_a_row()
             raise unwritable(self._path, error) from error
 
     def close(self) -> None:
         """Ends the table."""
-        with contextlib.suppress(OSError):  # every row was flushed, or failed to be
+        with contextlib.suppress(OSError):  # every row was written, or failed to be
             self._file.close()
 
     def _kept(self, after: int) -> list[list[str]]:
         if not self._path.is_file():
             return []
-        with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = [row for row in csv.DictReader(file) if (row.get(STEP) or "").isdigit()]
+        text = self._path.read_bytes().decode("utf-8", errors="replace")
         return [
-            [row.get(column) or "" for column in self._columns]
-            for row in rows
-            if int(row[STEP]) <= after
+            [row.get(column, "") for column in self._columns]
+            for row in whole_rows(text)
+            if re.fullmatch("[0-9]{1,18}", row.get(STEP, "")) and int(row[STEP]) <= after
         ]
+
+    def _drop_half_a_row(self) -> None:
+        """Ends the file where its last whole row ends: half a number would read as another."""
+        with contextlib.suppress(OSError):
+            content = self._path.read_bytes()
+            os.truncate(self._path, content.rfind(b"\n") + 1)
 
     def _text(self, rows: list[list[str]]) -> str:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
         return text.getvalue()
+
+
+def whole_rows(text: str) -> Iterator[dict[str, str]]:
+    """The rows of a table by its columns.
+
+    One that was being written when the machine stopped is left out: half a number reads as
+    another. A row that is damaged harms no other.
+    """
+    columns, *rows = [_fields(line) for line in text.split("\n")[:-1]] or [[]]
+    yield from (dict(zip(columns, row, strict=False)) for row in rows)
+
+
+def _fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r")]), [])
+    except csv.Error:
+        return []
 
 
 def _number(value: Any) -> str:

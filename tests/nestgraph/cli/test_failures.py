@@ -178,3 +178,27 @@ def test_arguments_that_are_no_utf_8_are_a_sentence(
     assert result.exit_code == 2
     assert re.search(r"NG748 the argument `.*\\x[a-f0-9]{2}.*` is not UTF-8", result.stderr)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "hope-tiny", "-o", "x.json"],
+        ["draw", "hope-tiny", "-o", "x.svg"],
+        ["diff", "hope-tiny", "titans-mac-tiny", "-o", "x.svg"],
+        ["new", "x"],
+    ],
+)
+def test_every_writer_leaves_nothing_on_a_full_disk(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.fsync", fill)
+    result = CliRunner().invoke(application, command)
+    assert result.exit_code == 2, result.output
+    assert re.search(r"x\.(json|svg|yaml)`? can't be written: No space left", result.stderr)
+    assert ".part" not in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -100,3 +100,17 @@ def test_a_folder_that_is_not_there_is_a_sentence(run) -> None:
 def test_a_bad_base_is_reported_and_nothing_written(run) -> None:
     assert run("new", "mine", "--from", "hope-tinny").exit_code == 2
     assert not Path("mine.yaml").exists()
+
+
+@pytest.mark.parametrize("copy", [[], ["--copy"]], ids=["extends", "copy"])
+def test_a_disk_that_fills_leaves_no_half_of_a_spec(run, monkeypatch, copy) -> None:
+    def fill(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", fill)
+        result = run("new", "mine", "--from", "hope", *copy)
+    assert result.exit_code == 2
+    assert "NG721 `mine.yaml` can't be written: No space left on device" in result.stderr
+    assert not list(Path().iterdir())
+    assert run("new", "mine", "--from", "hope", *copy).exit_code == 0

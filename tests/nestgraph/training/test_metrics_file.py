@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import random
 from pathlib import Path
 
 import pytest
 
 from nestgraph.errors import InputError
-from nestgraph.training.metrics_file import MetricsFile
+from nestgraph.training.metrics_file import MetricsFile, whole_rows
 
 COLUMNS = ("step", "loss", "val_loss")
 
@@ -52,7 +53,52 @@ def test_rows_after_the_resumed_step_go_and_new_columns_come(tmp_path: Path) -> 
 def test_a_disk_that_fills_is_a_sentence_and_closing_is_quiet(tmp_path: Path) -> None:
     table = MetricsFile(tmp_path / "m.csv", COLUMNS, after=0)
     table.close()
-    with Path("/dev/full").open("a") as table._file:
+    with Path("/dev/full").open("ab", buffering=0) as table._file:
         with pytest.raises(InputError, match=r"m\.csv` can't be written: No space left"):
             table.write({"step": 1})
         table.close()
+
+
+class Filling(io.FileIO):
+    """A file on a disk that fills within a row."""
+
+    def write(self, line: bytes) -> int:
+        if self.tell() > 25:
+            raise OSError(28, "No space left on device")
+        return super().write(line[:4])
+
+
+def test_half_a_row_goes_when_the_disk_fills(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    table = MetricsFile(path, COLUMNS, after=0)
+    table.write({"step": 1})
+    table.close()
+    with Filling(path, "ab") as table._file:
+        with pytest.raises(InputError, match="No space left"):
+            table.write({"step": 2, "loss": 0.125})
+        table.close()
+
+    assert path.read_text() == "step,loss,val_loss\n1,,\n"
+
+
+def test_half_a_row_is_no_row() -> None:
+    assert list(whole_rows("step,loss\n1,0.5\n2,0.2")) == [{"step": "1", "loss": "0.5"}]
+    assert list(whole_rows("step,lo")) == list(whole_rows("")) == []
+
+
+def test_a_damaged_row_harms_no_other(tmp_path: Path) -> None:
+    damaged = [
+        '"2,0.5',
+        "\N{SUPERSCRIPT TWO},1",
+        "2,0.5,7,8",
+        "\x00",
+        "9" * 5000,
+        "2," + "1" * 200_000,
+    ]
+    rows = "".join(f"{n},0.5\n{row}\n" for n, row in zip(range(3, 10), damaged, strict=False))
+    (tmp_path / "m.csv").write_text(f"step,loss\n{rows}")
+
+    MetricsFile(tmp_path / "m.csv", ("step", "loss"), after=9).close()
+
+    kept = [row["step"] for row in read(tmp_path / "m.csv")]
+    assert [step for step in kept if step != "2"] == [str(n) for n in range(3, 9)]
