@@ -44,9 +44,11 @@ def test_the_page_opens_from_a_file_with_all_views(opened: Any, hope_page: str) 
     page = opened(hope_page)
     assert page.locator("[role=tab]").all_text_contents() == [
         "levels",
+        "nested",
         "block",
         "clock",
         "optimizer",
+        "system",
     ]
     assert page.locator("svg .cluster.level").count() == 4
     page.get_by_role("tab", name="block").click()
@@ -150,8 +152,9 @@ def m3_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_clock_that_only_the_optimizer_has_lights_over_steps(opened: Any, m3_page: str) -> None:
     page = opened(m3_page)
     chips = page.locator(".time .chip").all_text_contents()
-    assert chips == ["tokens", "slow (optimizer)", "slow", "mid", "step, fast", "context"]
-    slow = page.get_by_role("button", name="slow (optimizer)")
+    clocks = ["slow of slow (optimizer)", "slow of mid (optimizer)", "slow (optimizer)"]
+    assert chips == ["tokens", *clocks, "slow", "mid", "step, fast", "context"]
+    slow = page.get_by_role("button", name="slow (optimizer)", exact=True)
     page.keyboard.press("5")
     page.keyboard.press("u")
     page.get_by_role("slider").fill("99")
@@ -164,7 +167,7 @@ def test_a_clock_that_only_the_optimizer_has_lights_over_steps(opened: Any, m3_p
     page.keyboard.press("2")
     assert "M2" in lit(page, "ticking")
     titles = page.locator("svg .cluster.level.ticking title").all_text_contents()
-    assert titles[0] == "level 1: slow, every 100 steps"
+    assert titles[0] == "level 3: slow, every 100 steps"
     page.keyboard.press("4")
     panel = cursors(page)[0]
     assert panel is not None
@@ -179,7 +182,7 @@ def test_a_clock_that_only_the_optimizer_has_lights_over_steps(opened: Any, m3_p
 
 def test_parameters_light_when_their_level_moves(opened: Any, hope_page: str) -> None:
     page = opened(hope_page)
-    page.keyboard.press("4")
+    page.keyboard.press("5")
     page.keyboard.press("u")
     page.get_by_role("slider").fill("4")
     assert {"parameters: mid", "parameters: fast"} <= lit(page, "ticking")
@@ -212,7 +215,7 @@ def ticks(page: Any, name: str) -> list[float]:
 
 def test_a_cursor_follows_the_slider_over_the_clocks(opened: Any, hope_page: str) -> None:
     page = opened(hope_page)
-    page.keyboard.press("3")
+    page.keyboard.press("4")
     assert cursors(page) == [None, None]
     for _ in range(16):
         page.keyboard.press("]")
@@ -234,7 +237,7 @@ def test_a_cursor_follows_the_slider_over_the_clocks(opened: Any, hope_page: str
 
 def test_a_box_of_the_optimizer_opens_its_yaml_and_place(opened: Any, hope_page: str) -> None:
     page = opened(hope_page)
-    page.keyboard.press("4")
+    page.keyboard.press("5")
     box(page, "second").click()
     panel = page.locator(".panel").inner_text()
     assert "second: {net: vector" in panel
@@ -256,7 +259,7 @@ def test_a_page_of_differences_opens_what_is_gone(opened: Any, tmp_path: Any) ->
 
 def test_everything_works_by_keyboard(opened: Any, hope_page: str) -> None:
     page = opened(hope_page)
-    page.keyboard.press("2")
+    page.keyboard.press("3")
     assert page.locator("[role=tab][aria-selected=true]").inner_text() == "block"
     box(page, "c").focus()
     page.keyboard.press("Enter")
@@ -304,7 +307,7 @@ def test_a_graph_of_a_thousand_boxes_is_painted_within_a_second(opened: Any, pag
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert paint < 1000
     start = time.perf_counter()
-    page.keyboard.press("2")
+    page.keyboard.press("3")
     page.wait_for_function("() => document.querySelectorAll('svg .node.op').length >= 1000")
     assert time.perf_counter() - start < 1
     assert page.locator("svg .node.op").count() >= 1000
