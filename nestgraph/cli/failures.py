@@ -7,7 +7,6 @@ Anything else that escapes is a bug of nestgraph and keeps its traceback.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 import warnings
@@ -18,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from nestgraph.errors import InputError, InputWarning, SpecError
+from nestgraph.system_errors import cure_of
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -99,15 +99,8 @@ def end(message: str, status: int) -> Any:
 def sentence(error: OSError) -> str:
     """An error of the operating system as one sentence with its file and a cure where known."""
     place = f"`{error.filename}`: " if error.filename is not None else ""
-    cause = error.strerror or str(error)
-    cure = {
-        errno.ENOSPC: "; free some space, or write elsewhere",
-        errno.EDQUOT: "; free some space, or write elsewhere",
-        errno.EFBIG: "; raise the limit on file size, or write elsewhere",
-        errno.EACCES: "; choose a place that you may use",
-        errno.EROFS: "; choose a place that you may write to",
-    }.get(error.errno or 0, "")
-    return f"{place}{cause}{cure}"
+    cause, cure = error.strerror or str(error), cure_of(error)
+    return f"{place}{cause}; {cure}" if cure else f"{place}{cause}"
 
 
 def _drop_unwritable_output() -> None:

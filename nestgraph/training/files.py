@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nestgraph.drafts import write_whole
 from nestgraph.errors import InputError
+from nestgraph.system_errors import cause_of, cure_of
 
 
 def replace_file(path: Path, content: bytes | memoryview) -> None:
@@ -21,8 +22,5 @@ def replace_file(path: Path, content: bytes | memoryview) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """Why a file couldn't be written, as a sentence."""
-    why = error.strerror or str(error)
-    return InputError(
-        "NG721", f"`{path}` can't be written: {why}", "free some space, or write elsewhere"
-    )
+    """Why a file or a folder couldn't be written, as a sentence with a cure that fits."""
+    return InputError("NG721", f"`{path}` can't be written: {cause_of(error)}", cure_of(error))
