@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+LONGEST = 255  # bytes of a name, on most file systems
+ROOM = 32  # of it for the rest of a draft's
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -51,13 +55,16 @@ def write_new(path: Path, content: bytes) -> None:
 def _draft(path: Path, content: bytes | memoryview) -> Iterator[tuple[Path, Path]]:
     """A complete draft, to be put in its place inside the block, and that place."""
     _forget_dead(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         yield draft, path
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # nobody has heard of the draft
+        raise
     finally:
         with contextlib.suppress(OSError):  # where it was renamed, or never was
             draft.unlink()
@@ -74,10 +81,17 @@ def _is_stream(path: Path) -> bool:
 def _forget_dead(path: Path) -> None:
     """Removes drafts of the file whose writers are gone."""
     with contextlib.suppress(OSError):
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        for left in path.parent.glob(f".{glob.escape(_short(path.name))}.*.part"):
             writer = left.name.removesuffix(".part").rpartition(".")[2]
             if writer.isdigit() and not _lives(int(writer)):
                 left.unlink(missing_ok=True)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what drafts have around it."""
+    if len(os.fsencode(name)) <= LONGEST - ROOM:
+        return name
+    return hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def _lives(process: int) -> bool:

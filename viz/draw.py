@@ -12,6 +12,7 @@ from nestgraph.errors import NO_SOURCES
 from nestgraph.export import ENDINGS
 from nestgraph.spec import Spec
 from nestgraph.system import System
+from nestgraph.system_errors import cause_of, cure_of
 from nestgraph.viz.clock import Raster
 from nestgraph.viz.clock_outline import clock_outline
 from nestgraph.viz.dot import to_dot
@@ -257,4 +258,5 @@ def _write(target: Path, content: bytes) -> None:
     try:
         write_whole(target, content)
     except OSError as error:
-        raise DrawError(f"{target} can't be written: {error.strerror or error}") from error
+        cure = f"; {cure_of(error)}" if cure_of(error) else ""
+        raise DrawError(f"{target} can't be written: {cause_of(error)}{cure}") from error

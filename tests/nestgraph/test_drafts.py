@@ -83,3 +83,17 @@ def test_drafts_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> N
         draft.write_bytes(b"half")
     write_whole(tmp_path / "x", b"whole")
     assert set(tmp_path.iterdir()) == {alive, other, tmp_path / "x"}
+
+
+@pytest.mark.parametrize("write", [write_new, write_whole])
+def test_an_error_names_the_file_and_never_its_draft(tmp_path: Path, write) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "gone" / "x", b"new")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "gone" / "x"), None)
+
+
+@pytest.mark.parametrize("write", [write_new, write_whole])
+@pytest.mark.parametrize("letters", [223, 224, 255])
+def test_every_name_that_fits_can_be_written(tmp_path: Path, write, letters: int) -> None:
+    write(tmp_path / ("x" * letters), b"long")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"long"]
