@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from nestgraph.terminal import LINES, columns_of, inert
+
 Severity = Literal["error", "warning", "note"]
 
 WIDEST = 140  # characters of a source line that are shown with a finding
@@ -44,7 +46,7 @@ class Diagnostic:
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span else ""
         hint = f"; {self.hint}" if self.hint else ""
-        return f"{place}{self.code} {self.message}{hint}"
+        return inert(f"{place}{self.code} {self.message}{hint}", LINES)
 
 
 def render(diagnostic: Diagnostic, sources: Mapping[str, str] = NO_SOURCES) -> str:
@@ -59,23 +61,26 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str] = NO_SOURCES) -> s
     if not 1 <= span.line <= len(lines):
         return head
     gutter = f"{span.line:>5} | "
-    text, before = _window(lines[span.line - 1], span.column - 1)
     width = max(1, (span.end_column or span.column + 1) - span.column)
-    caret = " " * (len(gutter) + before) + "^" * min(width, max(1, len(text) - before))
-    return f"{head}\n{gutter}{text}\n{caret}"
+    before, marked, after = _window(lines[span.line - 1], span.column - 1, width)
+    indent = " " * (len(gutter) + columns_of(before))
+    caret = "^" * max(1, columns_of(marked))
+    return f"{head}\n{gutter}{before}{marked}{after}\n{indent}{caret}"
 
 
-def _window(line: str, at: int) -> tuple[str, int]:
-    """What of a source line is shown, and how many characters of it stand before `at`.
+def _window(line: str, at: int, width: int) -> tuple[str, str, str]:
+    """What of a source line is shown: what stands before a place, the place, and what follows.
 
     A tab takes one column, as spans count it. A line too wide for a screen is cut on both sides.
     """
     line = line.replace("\t", " ")
-    if len(line) <= WIDEST:
-        return line, at
-    start = max(0, min(at - WIDEST // 2, len(line) - WIDEST))
-    left, right = "..." * (start > 0), "..." * (start + WIDEST < len(line))
-    return f"{left}{line[start : start + WIDEST]}{right}", at - start + len(left)
+    start, left, right = 0, "", ""
+    if len(line) > WIDEST:
+        start = max(0, min(at - WIDEST // 2, len(line) - WIDEST))
+        left, right = "..." * (start > 0), "..." * (start + WIDEST < len(line))
+    cut, at = line[start : start + WIDEST], at - start
+    before, marked, after = cut[:at], cut[at : at + width], cut[at + width :]
+    return left + inert(before), inert(marked), inert(after) + right
 
 
 class SpecError(ValueError):

@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping
 
 from nestgraph.source import resolve
+from nestgraph.terminal import inert
 
 WIDTH = 100
 OPEN = ("levels", "blocks", "memories", "nodes", "model")  # one entry a line, however short
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*( [A-Za-z0-9_.+/-]+)*\Z")
 _WORDS_OF_OLD = {"on", "off", "yes", "no"}  # truth values in YAML 1.1
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 def write(values: Mapping[str, object]) -> str:
@@ -64,5 +64,4 @@ def _is_plain(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
+    return inert(json.dumps(text, ensure_ascii=False))

@@ -1,11 +1,14 @@
 """An outline as Mermaid, for READMEs and pages that render it.
 
 Parts are called n0, n1, ...; every letter of a name that could mean something to Mermaid, to
-Markdown or to HTML is written as its number.
+Markdown or to HTML is written as its number. The title stands in the front matter, where Mermaid
+decodes no such numbers: it is a quoted word of YAML.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 from nestgraph.viz.escape import legal
@@ -21,6 +24,7 @@ _ARROWS = {
     "carry": "-.->",
 }
 _PLAIN = frozenset(" _.,:+*/()")
+_MARKUP = re.compile("[<>&`]")
 _LONGEST = 120  # letters of a line
 
 
@@ -28,7 +32,7 @@ def to_mermaid(outline: Outline, theme: Theme) -> str:
     """A flowchart; colours of tones and of kinds of links are those of the theme."""
     names = {part.id: f"n{index}" for index, part in enumerate(outline.all())}
     direction = "BT" if outline.rising else "TB"
-    lines = ["---", f"title: {_said(outline.name)}", "---", f"flowchart {direction}"]
+    lines = ["---", f"title: {_quoted(outline.name)}", "---", f"flowchart {direction}"]
     # Mermaid starts with what it is told first: where flows rise, with the lowest.
     for part in reversed(outline.parts) if outline.rising else outline.parts:
         lines += _part(part, names, "  ")
@@ -58,10 +62,20 @@ def _part(part: Part, names: dict[str, str], indent: str) -> Iterator[str]:
 
 def _said(text: str) -> str:
     """A line without markup."""
-    cut = legal(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
     return "".join(
-        letter if letter.isalnum() or letter in _PLAIN else f"#{ord(letter)};" for letter in cut
+        letter if letter.isalnum() or letter in _PLAIN else f"#{ord(letter)};"
+        for letter in _cut(text)
     )
+
+
+def _quoted(text: str) -> str:
+    """A line as a word of YAML, in which neither HTML nor Markdown finds anything."""
+    quoted = json.dumps(_cut(text), ensure_ascii=False)
+    return _MARKUP.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
+
+
+def _cut(text: str) -> str:
+    return legal(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
 def _colours(outline: Outline, names: dict[str, str], theme: Theme) -> Iterator[str]:

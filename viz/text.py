@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from nestgraph.terminal import columns_of, inert, padded
 from nestgraph.viz.clock import Raster
-from nestgraph.viz.escape import legal
 from nestgraph.viz.outline import Link, Outline, Part
 from nestgraph.viz.theme import STATES
 
@@ -37,7 +37,7 @@ _MEANINGS = {
 
 
 def _line(text: str) -> str:
-    clean = legal(text)
+    clean = inert(text)
     return clean if len(clean) <= _WIDEST else f"{clean[: _WIDEST - 3]}..."
 
 
@@ -68,15 +68,15 @@ def _fed(link: Link, part: Part, titles: Mapping[str, str]) -> str:
 
 def raster_text(raster: Raster) -> str:
     """A row a level, a mark where it ticks."""
-    label = max(len(row.title) for panel in raster.panels for row in panel.rows)
+    label = max(columns_of(inert(row.title)) for panel in raster.panels for row in panel.rows)
     lines = [raster.name]
     for panel in raster.panels:
         lines += ["", panel.told]
         for row in panel.rows:
             marks = "".join("█" if tick else "·" for tick in row.ticks)
-            lines.append(f"{row.title:<{label}}  {marks}")
+            lines.append(f"{padded(inert(row.title), label)}  {marks}")
         scale = [" "] * len(panel.rows[0].ticks)
         for column, number in panel.labels:
             scale[column : column + len(number)] = number
         lines.append(f"{'':<{label}}  {''.join(scale)}".rstrip())
-    return "\n".join(legal(line) for line in lines) + "\n"
+    return "\n".join(inert(line) for line in lines) + "\n"

@@ -10,6 +10,7 @@ import typer
 from nestgraph.cli import reports
 from nestgraph.cli.failures import USER_ERROR
 from nestgraph.cli.opening import settings
+from nestgraph.cli.saying import say
 from nestgraph.errors import Diagnostic, SpecError
 from nestgraph.spec import load
 from nestgraph.stacking import load_stacking, names_network
@@ -25,13 +26,13 @@ def check_specs(specs: list[str], form: str, changes: list[str]) -> None:
     findings = [finding for _, found, _ in reported for finding in found]
     match form:
         case "json":
-            typer.echo(reports.as_json(findings))
+            say(reports.as_json(findings))
         case "github":
             _echo_lines(reports.as_github(findings))
         case _:
             for spec, found, sources in reported:
                 _echo_lines(reports.as_text(found, sources))
-                typer.echo(f"{spec}: {reports.tally(found)}")
+                say(f"{spec}: {reports.tally(found)}")
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(USER_ERROR)
 
@@ -54,4 +55,4 @@ def findings_of(spec: str, changes: Mapping[str, object]) -> Found:
 
 def _echo_lines(text: str) -> None:
     if text:
-        typer.echo(text)
+        say(text)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from nestgraph.terminal import columns_of, inert, padded
+
 GAP = "  "
 
 
 def columns(rows: Iterable[Sequence[object]], *, indent: int = 0) -> str:
     """Rows under each other, each column as wide as its widest cell."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[inert(str(cell)) for cell in row] for row in rows]
     count = max((len(row) for row in cells), default=0)
-    widths = [max((len(row[i]) for row in cells if i < len(row)), default=0) for i in range(count)]
+    widths = [
+        max((columns_of(row[at]) for row in cells if at < len(row)), default=0)
+        for at in range(count)
+    ]
     return "\n".join(
         " " * indent
-        + GAP.join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)).rstrip()
+        + GAP.join(padded(cell, w) for cell, w in zip(row, widths, strict=False)).rstrip()
         for row in cells
     )
 

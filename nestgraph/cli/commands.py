@@ -9,6 +9,7 @@ import typer
 
 from nestgraph import __version__
 from nestgraph.cli.failures import PoliteGroup
+from nestgraph.cli.saying import say
 from nestgraph.seeds import LARGEST
 
 app = typer.Typer(
@@ -61,7 +62,7 @@ Theme = Annotated[
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"nestgraph {__version__}")
+        say(f"nestgraph {__version__}")
         raise typer.Exit
 
 

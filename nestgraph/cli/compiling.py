@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from nestgraph.cli.opening import open_spec
+from nestgraph.cli.saying import say
 from nestgraph.errors import InputError
 from nestgraph.findings import did_you_mean
 
@@ -39,10 +40,10 @@ def compile_spec(
         comparison = None
         if verify:
             tokens = tokens or compiler.tokens_to_compare(spec.system)
-            typer.echo(f"Tokens to compare: {tokens}; the interpreter takes one by one", err=True)
+            say(f"Tokens to compare: {tokens}; the interpreter takes one by one", err=True)
             comparison = compiler.verify(spec.system, tokens=tokens)
             parts.append(str(comparison))
-        typer.echo("\n\n".join(parts or [str(compiler.plan(spec.system))]))
+        say("\n\n".join(parts or [str(compiler.plan(spec.system))]))
     if comparison is not None and not comparison.agrees:
         raise typer.Exit(DISAGREES)
 

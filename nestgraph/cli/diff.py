@@ -10,6 +10,7 @@ import typer
 
 from nestgraph.changes import SIGNS, Diff, lines
 from nestgraph.cli.opening import open_spec
+from nestgraph.cli.saying import say
 from nestgraph.compare import compare
 from nestgraph.errors import InputError
 
@@ -42,7 +43,7 @@ def diff_specs(
         if out is not None:
             _draw(before, after, out, theme)
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        say(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
         _echo(found)
     if found:
@@ -56,9 +57,9 @@ def _draw(old: Spec, new: Spec, out: Path, theme: str) -> None:
         draw_diff(old, new, out, theme=theme)
     except DrawError as error:
         raise InputError("NG805", str(error)) from error
-    typer.echo(f"Wrote {out}", err=True)  # what is printed may go to a program
+    say(f"Wrote {out}", err=True)  # what is printed may go to a program
 
 
 def _echo(diff: Diff) -> None:
     for line in lines(diff):
-        typer.secho(line, fg=COLOURS.get(line.strip()[:1]))
+        say(line, colour=COLOURS.get(line.strip()[:1]))

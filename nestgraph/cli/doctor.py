@@ -18,6 +18,7 @@ import typer
 
 import nestgraph
 from nestgraph.cli.columns import columns
+from nestgraph.cli.saying import say
 from nestgraph.errors import SpecError
 
 SICK = 1
@@ -47,13 +48,13 @@ def examine(as_json: bool) -> None:
     """Prints what was found; ends with status 1 if anything is broken."""
     findings = list(_all())
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        say(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         rows = [(f.state, f.name, f.found) for f in findings]
-        typer.echo(columns(rows))
+        say(columns(rows))
         for finding in findings:
             if finding.cure:
-                typer.echo(f"\n{finding.name}: {finding.cure}")
+                say(f"\n{finding.name}: {finding.cure}")
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(SICK)
 

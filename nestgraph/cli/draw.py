@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from nestgraph.cli.opening import open_spec
+from nestgraph.cli.saying import say
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,4 +34,4 @@ def draw_spec(path: str, out: Path, look: Look, changes: list[str]) -> None:
             draw(spec, out, **asdict(look))
         except DrawError as error:
             raise InputError("NG805", str(error)) from error
-    typer.echo(f"Wrote {out}")
+    say(f"Wrote {out}")

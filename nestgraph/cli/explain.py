@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from nestgraph.cli.saying import say
 from nestgraph.codes import CODES
 from nestgraph.errors import InputError
 from nestgraph.explained import codes, explanation
@@ -18,9 +17,9 @@ def explain_code(asked: str) -> None:
     """
     code = asked.upper()
     if code in codes():
-        typer.echo(str(explanation(code)))
+        say(str(explanation(code)))
     elif code in CODES:
-        typer.echo(f"{code}  {CODES[code]}")
+        say(f"{code}  {CODES[code]}")
     else:
         hint = did_you_mean(code, CODES) or "codes look like NG201"
         raise InputError("NG806", f"`{asked}` is no code of nestgraph", hint)

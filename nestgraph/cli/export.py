@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from nestgraph.cli.opening import open_spec
+from nestgraph.cli.saying import say
 from nestgraph.export import exported, form_of
 from nestgraph.graph import build_graph
 from nestgraph.training.files import replace_file
@@ -24,7 +23,7 @@ def export_spec(
     with open_spec(path, changes) as spec:
         text = exported(build_graph(spec.system, roll), chosen)
     if out is None:
-        typer.echo(text, nl=False)
+        say(text, nl=False)
         return
     replace_file(out, text.encode())
-    typer.echo(f"Wrote {out}")
+    say(f"Wrote {out}")

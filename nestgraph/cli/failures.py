@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from nestgraph.cli.saying import say
 from nestgraph.errors import InputError, InputWarning, SpecError
 from nestgraph.system_errors import cure_of
 
@@ -59,7 +60,7 @@ def _told_as_notes() -> Iterator[None]:
 
         def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, InputWarning):
-                typer.echo(f"note: {message}", err=True)
+                say(f"note: {message}", err=True)
             else:
                 others(message, category, *place, **more)
 
@@ -92,7 +93,7 @@ def end(message: str, status: int) -> Any:
     """Leaves the command with a message on stderr."""
     _drop_unwritable_output()
     if message:
-        typer.echo(message, err=True)
+        say(message, err=True)
     raise typer.Exit(status)
 
 

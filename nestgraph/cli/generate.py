@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from nestgraph.cli.failures import require_text
+from nestgraph.cli.saying import say
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def generate_text(
             yield int(sample.tokens[0])
 
     for piece in as_text(itertools.chain(given, added())):
-        typer.echo(piece, nl=False)
-    typer.echo()
+        say(piece, nl=False)
+    say()
     if learn and state is not None:
         with torch.no_grad():
             after = module(last[0].tokens[:, None], last[0].state).state

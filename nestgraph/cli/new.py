@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from nestgraph.authoring import copied, extending, target
 from nestgraph.cli.opening import open_spec
+from nestgraph.cli.saying import say
 from nestgraph.drafts import write_new
 from nestgraph.errors import InputError
 from nestgraph.spec import load
@@ -30,9 +29,9 @@ def new_spec(name: str, start: str, copy: bool) -> None:
         raise unwritable(path, error) from error
     load(path)
     how = "a copy of" if copy else "which extends"
-    typer.echo(f"Wrote {path}, {how} {start}")
+    say(f"Wrote {path}, {how} {start}")
     verbs = [("look", f"show {path}"), ("draw", f"draw {path} -o {path.with_suffix('.svg')}")]
     verbs += [("compare", f"diff {start} {path}"), ("check", f"check {path}")]
     verbs += [("train", f"train {path}")] if model else []
     for verb, command in verbs:
-        typer.echo(f"  {verb:<8} nestgraph {command}")
+        say(f"  {verb:<8} nestgraph {command}")

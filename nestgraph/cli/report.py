@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
+from nestgraph.cli.saying import say
 from nestgraph.report import write_report
 
 
 def report_runs(folders: list[Path], out: Path | None) -> None:
     """Writes the report and says where."""
     page, plots = write_report(folders, out)
-    typer.echo(f"Wrote {page}\nplots in {plots}")
+    say(f"Wrote {page}\nplots in {plots}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import typer
-
 from nestgraph.cli.columns import columns, section
 from nestgraph.cli.details import details
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.parameter_rows import HEADER, parameter_rows
+from nestgraph.cli.saying import say
 from nestgraph.cli.trainers import trainer_rows
 from nestgraph.costs import Cost, level_costs, total
 from nestgraph.fields import Field, training_fields
@@ -40,11 +39,11 @@ def show_spec(
         if as_json:
             from nestgraph.cli.show_json import as_text
 
-            typer.echo(as_text(spec, node, costs))
+            say(as_text(spec, node, costs))
         elif node is not None:
-            typer.echo(details(spec.system, node, parameter_table(spec.system)))
+            say(details(spec.system, node, parameter_table(spec.system)))
         else:
-            typer.echo(overview(spec, costs))
+            say(overview(spec, costs))
 
 
 def overview(spec: Spec, costs: bool = False) -> str:

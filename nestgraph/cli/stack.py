@@ -6,9 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from nestgraph.cli.opening import settings
+from nestgraph.cli.saying import say
 from nestgraph.errors import NO_SOURCES, InputError, SpecError, render
 
 if TYPE_CHECKING:
@@ -65,13 +64,13 @@ def stack_network(
     tokens = tokens_of(asked.network, model, text)
 
     def tell(online: Online) -> None:
-        typer.echo(f"tokens {online.tokens}  online {online.nats_per_token:.4f} nats per token")
+        say(f"tokens {online.tokens}  online {online.nats_per_token:.4f} nats per token")
 
     online, after = read_stacked(model, tokens, len(text), tell, before)
     for level, moves in zip(model.levels, online.moves, strict=True):
         layers = ", ".join(map(str, level.layers))
-        typer.echo(f"every {level.period} tokens, layers {layers}: {moves} moves")
-    typer.echo(
+        say(f"every {level.period} tokens, layers {layers}: {moves} moves")
+    say(
         f"online  {online.bits_per_byte:.4f} bits per byte over {online.tokens} tokens"
         f" of {len(text)} bytes{', frozen' if frozen else ''}"
     )
@@ -92,7 +91,7 @@ def _asked(network: str, levels: list[str], changes: list[str]) -> Stacking:
             )
         asked = load_stacking(network, settings(changes))
         for warning in asked.warnings:
-            typer.echo(render(warning, asked.sources), err=True)
+            say(render(warning, asked.sources), err=True)
         return asked
     if changes:
         hint = "give a file of clocks, or other `--level`s"

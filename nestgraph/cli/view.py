@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import webbrowser
 
-import typer
-
 from nestgraph.cli.opening import settings
+from nestgraph.cli.saying import say
 from nestgraph.errors import InputError
 
 
@@ -23,7 +22,7 @@ def view_specs(paths: list[str], port: int, show: bool, changes: list[str]) -> N
         raise InputError(
             "NG810", f"port {port} of {HOST} is taken: {error.strerror}", hint
         ) from error
-    typer.echo(f"{server.address}  (Ctrl-C ends it)")
+    say(f"{server.address}  (Ctrl-C ends it)")
     if show:
         webbrowser.open(server.address)
     server.run()

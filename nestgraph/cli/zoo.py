@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import typer
-
 from nestgraph import zoo
 from nestgraph.cli.columns import columns
+from nestgraph.cli.saying import say
 
 
 def list_zoo() -> None:
     """Prints every shipped system with the endings of its other sizes and its line."""
-    typer.echo(columns(_row(family) for family in zoo.families()))
-    typer.echo("\nOptimizers, for `training.optimizer`:\n")
-    typer.echo(columns(_row(family) for family in zoo.families(zoo.optimizers())))
+    say(columns(_row(family) for family in zoo.families()))
+    say("\nOptimizers, for `training.optimizer`:\n")
+    say(columns(_row(family) for family in zoo.families(zoo.optimizers())))
 
 
 def _row(family: zoo.Family) -> tuple[str, str, str]:
@@ -23,4 +22,4 @@ def print_schema() -> None:
     """Prints the JSON schema of the language."""
     from nestgraph.schema.export import schema_text
 
-    typer.echo(schema_text(), nl=False)
+    say(schema_text(), nl=False)

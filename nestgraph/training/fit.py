@@ -30,12 +30,12 @@ from nestgraph.training.options import refuse_for_now, spec_of_run, wished
 from nestgraph.training.pace import Pace
 from nestgraph.training.progress import StepBar, StepLines
 from nestgraph.training.sizes import Sizes
+from nestgraph.training.telling import tell
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
 
 # Rich would read brackets of a sample as styles, and colour numbers.
-PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,9 +155,9 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
     steps = spec.system.training.steps
     picture = folder.draw_levels(place, spec)
     board = Board(place, spec, after=job.done) if tensorboard else None
-    console.print(report.opening(spec, job.corpus, place), **PLAIN)
+    tell(console, report.opening(spec, job.corpus, place))
     if note := crowd():
-        console.print(note, **PLAIN)
+        tell(console, note)
     with Interruption() as interruption, _quiet():
         trainer = _trainer(place, job.module, console, interruption, board)
         try:
@@ -165,7 +165,7 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
         except TrainingStopped as stop:
             step = trainer.global_step
             words = report.interrupted(folder=place, step=step, steps=steps, saved=stop.saved)
-            console.print(words, **PLAIN)
+            tell(console, words)
             return Run(folder=place, module=job.module, step=step, val_loss=None, interrupted=True)
     loss = trainer.callback_metrics["val_loss"].item()
     words = report.summary(
@@ -177,7 +177,7 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
         text=report.sample(job.module, seed=spec.system.training.seed),
         picture=picture,
     )
-    console.print(words, **PLAIN)
+    tell(console, words)
     return Run(folder=place, module=job.module, step=steps, val_loss=loss, interrupted=False)
 
 
@@ -207,7 +207,7 @@ def _trainer(
     steps, val_interval = training.steps, training.val_interval
 
     def write(line: str) -> None:
-        console.print(line, **PLAIN)
+        tell(console, line)
 
     tokens = training.batch * training.context
     progress: L.Callback = (

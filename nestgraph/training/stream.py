@@ -34,7 +34,6 @@ from nestgraph.training import checkpoint, compile, folder, states
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.crowd import crowd
 from nestgraph.training.files import replace_file
-from nestgraph.training.fit import PLAIN
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.level_metrics import level_metrics
 from nestgraph.training.metrics_file import STEP, MetricsFile
@@ -43,6 +42,7 @@ from nestgraph.training.options import spec_of_run, wished, with_settings
 from nestgraph.training.pace import Pace
 from nestgraph.training.report import at_step
 from nestgraph.training.stream_batches import StreamBatches
+from nestgraph.training.telling import tell
 
 STREAM = "stream"  # the checkpoint's entry
 ONLINE = "online_bits_per_byte"
@@ -190,9 +190,9 @@ class _Job:
     def run(self, place: Path, console: Console) -> StreamRun:
         """Reads to the end, or until somebody stops it."""
         began, first = time.monotonic(), self.step
-        console.print(self._opening(place), **PLAIN)
+        tell(console, self._opening(place))
         if note := crowd():
-            console.print(note, **PLAIN)
+            tell(console, note)
         metrics: MetricsFile | None = None
         board = Board(place, self.spec, after=self.step) if self.tensorboard else None
         pace = Pace(self.steps)
@@ -220,7 +220,7 @@ class _Job:
                         one.close()
         picture = folder.draw_level_history(place)
         seconds = time.monotonic() - began
-        console.print(self._summary(place, self.step - first, seconds, stopped, picture), **PLAIN)
+        tell(console, self._summary(place, self.step - first, seconds, stopped, picture))
         return StreamRun(
             folder=place,
             module=self.module,
@@ -236,10 +236,10 @@ class _Job:
         """A checkpoint and its line at each interval; else a line where there was none for long."""
         if self.step % self.spec.system.training.val_interval == 0 or self.step == self.steps:
             self.save(place)
-            console.print(self._line(row), **PLAIN)
+            tell(console, self._line(row))
             pace.said(self.tokens)
         elif speed := pace.after(self.step, self.tokens):
-            console.print(f"{self._line(row)}  {speed}", **PLAIN)
+            tell(console, f"{self._line(row)}  {speed}")
 
     def _learn(self) -> dict[str, float]:
         """Reads one piece; its row of metrics."""

@@ -2,7 +2,10 @@
 
 import pickle
 
+import pytest
+
 from nestgraph.errors import WIDEST, Diagnostic, Span, SpecError, in_file_order, render
+from nestgraph.terminal import columns_of, inert
 
 
 def finding(line: int = 1, column: int = 3, end: int | None = 6) -> Diagnostic:
@@ -44,6 +47,39 @@ def test_tabs_keep_the_caret_under_the_place() -> None:
     _, shown, caret = render(finding(column=3, end=4), {"a.yaml": "\t\tk: 1"}).splitlines()
 
     assert shown[caret.index("^")] == "k"
+
+
+@pytest.mark.parametrize(
+    ("before", "word"),
+    [
+        ("\x1b[31m", "kyes"),
+        ("\u202e記憶", "kyes"),
+        ("e\u0301", "kyes"),
+        ("", "\x1b[2Jk"),
+        ("a: ", "記憶"),
+        ("x" * 300 + "\x07", "\x9bk"),
+    ],
+    ids=ascii,
+)
+def test_the_caret_stands_under_what_is_shown_for_the_place(before: str, word: str) -> None:
+    line = f"{before}{word}: 1"
+    found = finding(column=len(before) + 1, end=len(before + word) + 1)
+
+    _, shown, caret = render(found, {"a.yaml": line}).splitlines()
+
+    left, _, right = shown.partition(inert(word))
+    assert right == ": 1"
+    assert caret == " " * columns_of(left) + "^" * columns_of(inert(word))
+
+
+def test_a_finding_acts_on_no_terminal_in_whatever_part_of_it() -> None:
+    span = Span(file="\x1b[2J.yaml", line=1, column=1, end_column=2)
+    found = Diagnostic(code="NG103", message="unknown `\x9b`", span=span, hint="use `\u202e`")
+
+    text = str(SpecError([found], {span.file: "\x07"}))
+
+    assert inert(text, "\n") == text
+    assert "\\u001b[2J.yaml:1:1: NG103 unknown `\\u009b`; use `\\u202e`" in text
 
 
 def test_findings_are_sorted_by_place_and_never_repeat() -> None:

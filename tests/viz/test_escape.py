@@ -8,11 +8,13 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+import yaml
 from svg_parts import parts
 
+from nestgraph import zoo
 from nestgraph.spec import load
 from nestgraph.system import FlatBlock, Memory, Model, Node, Read, System
-from nestgraph.viz import draw
+from nestgraph.viz import draw, draw_diff
 from nestgraph.viz.engine import lay_out
 from nestgraph.viz.escape import legal, xml
 from nestgraph.viz.views import ViewName
@@ -123,10 +125,42 @@ def test_hostile_names_are_harmless_in_mermaid(name: str, view: ViewName) -> Non
         str(draw(hostile_system(one), format="mmd", view=view)) for one in ("M", name)
     )
     assert len(hostile.splitlines()) == len(plain.splitlines())
-    for line in hostile.splitlines():
+    for line in hostile.splitlines()[3:]:  # below the front matter, which is YAML
         for label in re.findall(r'"([^"]*)"', line):
             assert re.fullmatch(r"(?:[\w _.,:+*/()]|#\d+;|<br/>)*", label), label
         assert line.count('"') in (0, 2)
+
+
+def title_of(text: object) -> object:
+    """The title as a reader of YAML finds it, which is all that Mermaid does to it."""
+    assert isinstance(text, str)
+    fence, matter, chart = text.split("---\n", 2)
+    assert fence == ""
+    assert chart.startswith("flowchart ")
+    assert matter.startswith('title: "')
+    found = yaml.safe_load(matter)
+    assert list(found) == ["title"]
+    return found["title"]
+
+
+@pytest.mark.parametrize("name", ["hope-tiny", "gated-deltanet-tiny"])
+def test_the_title_is_the_name_as_it_is_written(name: str) -> None:
+    assert name in zoo.names()
+    assert title_of(draw(load(name), format="mmd")) == name
+
+
+def test_the_title_of_a_difference_is_written_plainly_too() -> None:
+    text = draw_diff(load("hope-tiny"), load("hope-tiny", set={"vars.width": 64}), format="mmd")
+
+    assert "hope-tiny" in str(title_of(text))
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "a: b # c", "--- x", "on", "1e3", "%%{init}%%"])
+def test_any_name_is_a_title_without_markup(name: str) -> None:
+    text = draw(hostile_system(name), format="mmd")
+
+    assert title_of(text) == legal(name)
+    assert not set(str(text).split("---\n")[1]) & set("<>&`")
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, LONG], ids=range(len(HOSTILE) + 1))
