@@ -11,7 +11,8 @@ from typing import Any
 
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
-from nestgraph.training.folder import ENVIRONMENT, METRICS, RESOLVED, SPEC, TIMES, is_run
+from nestgraph.training.folder import ENVIRONMENT, METRICS, RESOLVED, SPEC, TIMES, TOLD, is_run
+from nestgraph.training.folder_sums import require_intact
 from nestgraph.training.metrics_file import whole_rows
 
 STEP = "step"
@@ -68,12 +69,14 @@ def read_run(folder: Path) -> Run:
     """Reads a run.
 
     Raises:
-        InputError: when the folder holds none, or what it holds can't be read.
+        InputError: when the folder holds none, or what it holds can't be read or isn't as the run
+            wrote it.
         SpecError: when its spec is no longer right.
     """
     if not is_run(folder):
         hint = "name a folder that `nestgraph train` has made"
         raise InputError("NG711", f"`{folder}` is no run", hint)
+    require_intact(folder, *TOLD)
     table = {**_read_table(folder / METRICS), **_read_table(folder / TIMES)}
     return Run(
         folder=folder,

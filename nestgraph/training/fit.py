@@ -165,8 +165,10 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
         except TrainingStopped as stop:
             step = trainer.global_step
             words = report.interrupted(folder=place, step=step, steps=steps, saved=stop.saved)
+            folder.seal_tables(place)
             tell(console, words)
             return Run(folder=place, module=job.module, step=step, val_loss=None, interrupted=True)
+    folder.seal_tables(place)
     loss = trainer.callback_metrics["val_loss"].item()
     words = report.summary(
         folder=place,

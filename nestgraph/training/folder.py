@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError
+from nestgraph.training import folder_sums
 from nestgraph.training.files import replace_file, unwritable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ METRICS = "metrics.csv"
 TIMES = "times.csv"
 ENVIRONMENT = "environment.json"
 HISTORY = "history.svg"
+TOLD = (SPEC, RESOLVED, ENVIRONMENT)  # whose checksums a run always notes
 
 
 def new_folder(name: str, wish: Path | None) -> Path:
@@ -54,26 +56,39 @@ def place_of(spec: Spec, file: Path | None, out: Path | None) -> Path:
     """The folder to write to: that of the resumed run, else a new one, with its spec inside.
 
     Raises:
-        InputError: when a resumed run is to go elsewhere, or the folder is in use.
+        InputError: when a resumed run is to go elsewhere, the folder is in use, or is no longer as
+            the run wrote it.
     """
     own = home_of(file)
     if own is not None and out is not None:
         raise InputError(
             "NG723", f"a resumed run goes on in its folder, not in `{out}`", "leave --out away"
         )
+    if own is not None:
+        folder_sums.require_intact(own, *TOLD)
     place = new_folder(spec.system.name, out) if own is None else own
-    write_spec(place, spec)
+    folder_sums.unseal(place)
+    texts = write_spec(place, spec)
     write_environment(place)
+    folder_sums.seal(place, [*texts, place / ENVIRONMENT])
     return place
 
 
-def write_spec(folder: Path, spec: Spec) -> None:
-    """Keeps every source file as written, and the resolved spec."""
+def seal_tables(folder: Path) -> None:
+    """Notes the checksums of tables that don't grow any more."""
+    folder_sums.seal(folder, [folder / METRICS, folder / TIMES])
+
+
+def write_spec(folder: Path, spec: Spec) -> list[Path]:
+    """Keeps every source file as written, and the resolved spec; the files."""
     bases = [file for file in spec.sources if file != spec.path]
-    replace_file(folder / SPEC, spec.sources[spec.path].encode())
+    texts = {SPEC: spec.sources[spec.path]}
     for number, file in enumerate(bases, start=1):
-        replace_file(folder / f"base-{number}-{Path(file).name}", spec.sources[file].encode())
-    replace_file(folder / RESOLVED, spec.resolved_yaml().encode())
+        texts[f"base-{number}-{Path(file).name}"] = spec.sources[file]
+    texts[RESOLVED] = spec.resolved_yaml()
+    for name, text in texts.items():
+        replace_file(folder / name, text.encode())
+    return [folder / name for name in texts]
 
 
 def write_environment(folder: Path) -> None:

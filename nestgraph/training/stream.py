@@ -218,6 +218,7 @@ class _Job:
                 for one in (metrics, board):
                     if one is not None:
                         one.close()
+        folder.seal_tables(place)
         picture = folder.draw_level_history(place)
         seconds = time.monotonic() - began
         tell(console, self._summary(place, self.step - first, seconds, stopped, picture))

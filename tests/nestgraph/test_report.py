@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib", reason="`nestgraph[report]` is not installed")
 
 from nestgraph.report import read_run, write_report
 from nestgraph.report.plots import figures, smoothed
+from nestgraph.training.folder_sums import seal, unseal
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{1}{0}$ <img src=x onerror=alert(1)>"
 LEVELS = ("step", "slow", "context")
@@ -70,6 +71,13 @@ def make_run(
     times = "".join(f"{step},0.5\n" for step in range(1, steps + 1))
     (folder / "times.csv").write_text(f"step,seconds\n{times}")
     (folder / "environment.json").write_text(json.dumps([{"torch": "9.9", "processor": "abacus"}]))
+    return sealed(folder)
+
+
+def sealed(folder: Path) -> Path:
+    """The folder with checksums of what it holds now."""
+    unseal(folder)
+    seal(folder, list(folder.iterdir()))
     return folder
 
 
@@ -165,7 +173,7 @@ def test_a_hostile_run_cannot_break_out(tmp_path: Path) -> None:
     (folder / "environment.json").write_text(json.dumps([{HOSTILE: HOSTILE, "x": ["<b>"]}]))
     text = (folder / "metrics.csv").read_text().replace("updates/slow", f"updates/{HOSTILE}")
     (folder / "metrics.csv").write_text(text)
-    page, plots = reported(folder)
+    page, plots = reported(sealed(folder))
     assert not {"script", "iframe", "b"} & set(page.tags)
     assert HOSTILE in page.words
     assert all(link.startswith("data:image/") for link in page.links)
@@ -185,7 +193,7 @@ def test_a_run_that_never_took_a_step_has_a_page(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     for name in ("metrics.csv", "times.csv", "environment.json", "spec.yaml"):
         (folder / name).unlink()
-    page, _ = reported(folder)
+    page, _ = reported(sealed(folder))
     assert "nothing to plot" in page.words
     assert "0 of 40" in page.words
 
@@ -205,7 +213,7 @@ def test_a_torn_table_is_read_as_far_as_it_goes(tmp_path: Path, broken: str) -> 
     folder = make_run(tmp_path / "run")
     (folder / "metrics.csv").write_text(broken)
     (folder / "environment.json").write_text("{")
-    page, _ = reported(folder)
+    page, _ = reported(sealed(folder))
     assert "small: 1 run" in page.words
 
 
@@ -234,3 +242,12 @@ def test_a_smoothed_curve_is_the_mean_of_the_points_before(count: int) -> None:
         window = [v for _, v in points[max(0, index - width + 1) : index + 1]]
         assert step == index
         assert value == pytest.approx(sum(window) / len(window))
+
+
+@pytest.mark.parametrize("name", ["spec.yaml", "resolved.yaml", "metrics.csv", "environment.json"])
+def test_a_file_that_isnt_as_the_run_wrote_it_is_not_reported(tmp_path: Path, name: str) -> None:
+    folder = make_run(tmp_path / "run")
+    content = (folder / name).read_text()
+    (folder / name).write_text(content.replace("5", "6", 1) if "5" in content else f"{content} ")
+    with pytest.raises(InputError, match=rf"NG715 `.*{name}` is not as the run wrote it"):
+        write_report([folder])

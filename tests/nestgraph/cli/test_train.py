@@ -179,3 +179,21 @@ def test_a_seed_out_of_range_is_a_sentence(run, write, text) -> None:
         assert "equal to" in result.stderr
     top = run("generate", "run", "a", "--seed", 2**63 - 1, "--tokens", 2)
     assert top.exit_code == 0, top.output
+
+
+def test_a_run_folder_that_was_changed_is_neither_gone_on_with_nor_reported(
+    run, write, text
+) -> None:
+    trained(run, write, text)
+    spec = Path("run/spec.yaml")
+    spec.write_text(spec.read_text().replace("rate: 0.5", "rate: 0.6"))
+    for command in (("train", "--resume", "run", "--max-steps", 3), ("report", "run")):
+        result = run(*command)
+        assert result.exit_code == 2, result.output
+        assert "NG715 `run/spec.yaml` is not as the run wrote it" in result.stderr
+
+    Path("run/SHA256SUMS").unlink()
+    result = run("train", "--resume", "run", "--max-steps", 3)
+    assert result.exit_code == 0, result.output
+    assert "note: NG718 `run` has no SHA256SUMS" in result.stderr
+    assert "note" not in run("train", "--resume", "run", "--max-steps", 4).stderr
