@@ -429,6 +429,8 @@ def test_a_disk_that_is_full_from_the_start_is_a_sentence(
     spec: Spec, full_disk: Callable[[int], None], most: int
 ) -> None:
     full_disk(most)
-    with pytest.raises(InputError, match=r"NG721 .* can't be written: File too large; free some"):
+    with pytest.raises(
+        InputError, match=r"NG721 .* can't be written: File too large; raise the limit"
+    ):
         train(spec, "run", max_steps=40)
     full_disk(resource.RLIM_INFINITY)
