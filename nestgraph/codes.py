@@ -134,6 +134,8 @@ _RUNS = {
     "NG751": "An optimizer is given a learning rate, a period or a gradient that it can't use.",
     "NG752": "The state of an optimizer is another one's.",
     "NG753": "Nothing has noted what a layer was fed.",
+    "NG754": "An optimizer is given a parameter that it can't move: complex, sparse, overlapping.",
+    "NG755": "An optimizer is given one parameter twice.",
     "NG761": "A state can't be read, or isn't whole.",
     "NG762": "A state is another model's.",
     "NG763": "A network of Hugging Face can't be opened, or put on clocks.",

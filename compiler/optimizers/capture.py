@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from nestgraph.compiler.optimizers.layout import working
+
 
 class Capture:
     """Sums of Gram matrices by weight."""
@@ -43,8 +45,11 @@ class Capture:
         """Adds the rows of one input."""
         if id(weight) not in self.wanted or not torch.is_grad_enabled():
             return
-        rows = x.detach().reshape(-1, x.shape[-1])
-        gram = rows.mT @ rows
+        width = x.shape[-1]
+        rows = x.detach().reshape(x.numel() // max(1, width), width)
+        with torch.autocast(rows.device.type, enabled=False):
+            rows = rows.to(working(rows.dtype))  # sums in 16 bits lose what is small
+            gram = rows.mT @ rows
         before = self.sums.get(id(weight))
         count = len(rows)
         if before is not None:
@@ -61,7 +66,7 @@ class Capture:
         found = self.sums.pop(id(weight), None)
         if found is None:
             return None
-        gram = found[0] / found[1]
+        gram = found[0] / max(1, found[1])  # fed no rows: zeros
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(gram)
             gram /= torch.distributed.get_world_size()

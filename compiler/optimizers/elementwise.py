@@ -18,6 +18,7 @@ from nestgraph.compiler.optimizers.values import (
     Tensors,
     Value,
     add_,
+    bounded,
     cells,
     plain,
     shared,
@@ -71,17 +72,18 @@ def shifted(x: Value, shift: float) -> Value:
     y = cells(x)
     if y.scale == 0.0:
         y = plain(y)
+    by = bounded(shift / y.scale, y.tensors)
     if y.owned:
-        torch._foreach_add_(y.tensors, shift / y.scale)
+        torch._foreach_add_(y.tensors, by)
         return y
-    return Cells(list(torch._foreach_add(y.tensors, shift / y.scale)), y.scale, owned=True)
+    return Cells(list(torch._foreach_add(y.tensors, by)), y.scale, owned=True)
 
 
 def power(node: Node, x: Value) -> Value:
     """x^exponent; a square waits for what it is for."""
     exponent = number(node, "exponent", 1.0)
     if isinstance(x, float):
-        return float(x**exponent)
+        return _of_number(lambda one: one**exponent, x)
     if exponent == 1.0:
         return x
     if exponent == 2.0:
@@ -142,7 +144,7 @@ def _begun(first: Value, term: tuple[float, Value]) -> Cells:
     if total.scale == 0.0:
         total = plain(total)
     if isinstance(value, Cells) and not total.owned:
-        alpha = factor * value.scale / total.scale
+        alpha = bounded(factor * value.scale / total.scale, total.tensors)
         fresh = torch._foreach_add(total.tensors, value.tensors, alpha=alpha)
         return Cells(list(fresh), total.scale, owned=True)
     if not total.owned:
@@ -172,12 +174,13 @@ def product(node: Node, *flows: Value) -> Value:
 def divide(node: Node, above: Value, below: Value) -> Value:
     """The first over the second, as late as possible."""
     if isinstance(below, float):
-        return above / below if isinstance(above, float) else scaled(above, 1 / below)
+        inverse = _of_number(torch.reciprocal, below)
+        return above * inverse if isinstance(above, float) else scaled(above, inverse)
     under = shared(below)
     owned = isinstance(above, Cells) and above.owned
     if isinstance(above, float):
-        inverse = torch._foreach_reciprocal(under.tensors)
-        return Cells(list(inverse), above / under.scale, owned=True)
+        inverses = torch._foreach_reciprocal(under.tensors)
+        return Cells(list(inverses), above / under.scale, owned=True)
     over = shared(above)
     sources = frozenset((over.source, under.source))
     return Quotient(over.tensors, under.tensors, over.scale / under.scale, owned, sources)
@@ -196,7 +199,7 @@ def largest(node: Node, *flows: Value) -> Value:
         total = list(torch._foreach_maximum(total, flow.tensors))
     for value in flows:
         if isinstance(value, float):
-            total = list(torch._foreach_clamp_min(total, value / scale))
+            total = list(torch._foreach_clamp_min(total, bounded(value / scale, total)))
     return Cells(total, scale, owned=total is not matrices[0].tensors)
 
 
@@ -247,6 +250,11 @@ def norms_of(tensors: Tensors) -> Tensors:
     return [torch.linalg.matrix_norm(x, keepdim=True) if x.ndim > 2 else x.norm() for x in tensors]
 
 
+def _of_number(function: Callable[[Tensor], Tensor], x: float) -> float:
+    """A function of a number as it is of a cell: infinite or no number where Python raises."""
+    return float(function(torch.tensor(x, dtype=torch.float64)))
+
+
 def _unit_rows(x: Tensor) -> Tensor:
     norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     unit: Tensor = x / norms.clamp_(min=NORM_FLOOR)
@@ -258,7 +266,7 @@ def _flat(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
 
     def run(node: Node, x: Value) -> Value:
         if isinstance(x, float):
-            return float(function(torch.tensor(x, dtype=torch.float64)))
+            return _of_number(function, x)
         return Cells(stacked(function, plain(x).tensors), owned=True)
 
     return run

@@ -25,6 +25,7 @@ from nestgraph.compiler.optimizers.values import (
     Tensors,
     Value,
     add_,
+    bounded,
     by_shape,
     cells,
     depends_on,
@@ -223,7 +224,7 @@ class Frame:
 
     def _answers(self, memory: Memory, layers: list[Tensors], query: Tensors) -> Tensors:
         answers = list(query)
-        for places in by_shape(query):
+        for places in by_shape(query, *layers):
             weights = [torch.stack([layer[p] for p in places]) for layer in layers]
             stack = torch.stack([query[p] for p in places])
             found = nets.answer(memory, weights, stack)
@@ -281,7 +282,7 @@ class Frame:
     def _descend(self, memory: Memory, at: Buffers, gradients: Tensors, rates: Rates) -> None:
         """The parameter as a `linear` memory of what its layer is fed."""
         grams = self.given.grams
-        for places in by_shape(at.running):
+        for places in by_shape(at.running, gradients):
             momentum = at.momentum
             stack = None if momentum is None else torch.stack([momentum[p] for p in places])
             moved, push = nets.descend_on_inputs(
@@ -299,7 +300,7 @@ class Frame:
     def _learn(
         self, memory: Memory, layers: list[Buffers], keys: Tensors, values: Tensors, rates: Rates
     ) -> None:
-        for places in by_shape(keys):
+        for places in by_shape(keys, values, *(layer.running for layer in layers)):
 
             def stack(tensors: Tensors, places: list[int] = places) -> Tensor:
                 return torch.stack([tensors[p] for p in places])
@@ -338,8 +339,8 @@ class Frame:
             numbers = coefficient.numbers or (coefficient.number,)
             return float(numbers[0] or 0.0)
         value = self.take(coefficient.flow)
-        assert isinstance(value, float), "only numbers are rates here"
-        return value
+        assert isinstance(value, float), "the checks refuse matrices as rates"
+        return bounded(value, self.given.gradients)
 
     # States.
 

@@ -14,7 +14,7 @@ Choices that matter:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, overload
 
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nestgraph.compiler.optimizers import layout
 from nestgraph.compiler.optimizers.capture import Capture
 from nestgraph.compiler.optimizers.discover import discover
 from nestgraph.compiler.optimizers.frame import Frame, Given, Held
@@ -31,6 +32,7 @@ from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.findings import listed
 from nestgraph.fitting import HINTS, NO_GROUP, misfit, told
 from nestgraph.groups import Rule, Traits, choose
+from nestgraph.schema.ranges import LARGEST
 from nestgraph.seeds import checked_seed
 from nestgraph.system import Memory, System
 
@@ -93,11 +95,11 @@ class NestedOptimizer(Optimizer):
 
         Raises:
             SpecError: a parameter doesn't fit its group.
-            InputError: no group takes a parameter, `lr`, `seed` or a period is out of range, or a
-                group says what none can (`betas`, say: they are the spec's).
+            InputError: no group takes a parameter, one can't be moved or is given twice, `lr`,
+                `seed` or a period is out of range, or a group says what none can (`betas`, say:
+                they are the spec's).
         """
-        if not float(lr) >= 0.0:
-            raise InputError("NG751", f"`lr` (={lr}) must be at least 0")
+        _check_rate(lr)
         self.seed = checked_seed(seed)
         self.capture = Capture()
         self._held: dict[Tensor, Held] = {}
@@ -162,6 +164,7 @@ class NestedOptimizer(Optimizer):
             )
         kinds = {key: group.get(key) for key in KINDS}
         given = [(name, parameter, _traits(name, parameter, kinds)) for name, parameter in named]
+        self._check(given)
         found: dict[int, list[tuple[str, Tensor, Traits]]] = {}
         for name, parameter, traits in given:
             found.setdefault(self._rule_for(traits, parameter), []).append(
@@ -169,6 +172,7 @@ class NestedOptimizer(Optimizer):
             )
         rest = {key: value for key, value in group.items() if key not in (*kinds, "params")}
         lr = group.get("lr", self.defaults["lr"])
+        _check_rate(lr)
         for rule, members in sorted(found.items(), key=lambda item: item[0]):
             yield {
                 **rest,
@@ -182,6 +186,23 @@ class NestedOptimizer(Optimizer):
                 WAITED: 0,
                 UPDATES: 0,
             }
+
+    def _check(self, given: Sequence[tuple[str, Tensor, Traits]]) -> None:
+        """Refuses parameters that can't be moved, or that would be moved twice a step."""
+        known = {
+            id(one): i
+            for group in self.param_groups
+            for i, one in zip(group[NAMES], group["params"], strict=True)
+        }
+        for name, parameter, traits in given:
+            if id(parameter) in known:
+                raise InputError(
+                    "NG755",
+                    f"`{name}` is given twice: it is the same tensor as `{known[id(parameter)]}`",
+                    "give each parameter once; a shared weight has one name",
+                )
+            known[id(parameter)] = name
+            layout.check(name, parameter, traits.stacked)
 
     def _rule_for(self, traits: Traits, parameter: Tensor) -> int:
         place = choose(self.rules, traits)
@@ -273,7 +294,19 @@ class NestedOptimizer(Optimizer):
                 "build the optimizer as it was when the state was saved",
             )
         self._held.clear()
-        super().load_state_dict(copy.deepcopy(dict(state_dict)))
+        given = copy.deepcopy(dict(state_dict))
+        super().load_state_dict(given)
+        self._widen(given)
+
+    def _widen(self, given: Mapping[str, Any]) -> None:
+        """Puts back what PyTorch rounds to the type of the parameter when it reads a state."""
+        places = [place for group in given["param_groups"] for place in group["params"]]
+        parameters = [one for group in self.param_groups for one in group["params"]]
+        for place, parameter in zip(places, parameters, strict=True):
+            kind = layout.working(parameter.dtype)
+            for key, value in given["state"].get(place, {}).items():
+                if isinstance(value, Tensor) and kind != parameter.dtype:
+                    self.state[parameter][key] = value.to(parameter.device, kind)
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"seed": self.seed, "_count": self._count, "_off": self._off}
@@ -285,14 +318,16 @@ class NestedOptimizer(Optimizer):
 
     def _collect(self, group: Group) -> None:
         """Pools the gradients of a group that waits."""
-        for parameter in group["params"]:
-            if parameter.grad is None:
+        for place, parameter in enumerate(group["params"]):
+            gradient = _gradient(group, place)
+            if gradient is None:
                 continue
             total = self.state[parameter].get("waiting")
             if total is None:
-                self.state[parameter]["waiting"] = parameter.grad.detach().clone()
+                kind = layout.working(gradient.dtype)
+                self.state[parameter]["waiting"] = gradient.detach().to(kind, copy=True)
             else:
-                total.add_(parameter.grad)
+                total.add_(gradient)
 
     def _move(self, group: Group) -> None:
         chosen = self._ready(group)
@@ -317,34 +352,26 @@ class NestedOptimizer(Optimizer):
                 gradient = self.state[parameter].pop("waiting", None)
                 gradient = None if gradient is None else gradient.div_(group[WAITED])
             else:
-                gradient = parameter.grad
-            if gradient is None:
-                continue
-            if gradient.is_sparse or torch.is_complex(gradient):
-                raise InputError(
-                    "NG751", f"`{group[NAMES][place]}` has a sparse or complex gradient"
-                )
+                gradient = _gradient(group, place)
+            if gradient is None or not parameter.numel():
+                continue  # there is nothing to move
             found.append((place, parameter, gradient))
         return found
 
     def _run(self, group: Group, members: list[Member]) -> None:
         program = self.programs[group[RULE]]
-        stacked, names = group[TRAITS]["stacked"], group[NAMES]
-        parameters = [p for _, p, _ in members]
-        gradients = [g for _, _, g in members]
-        if program.rows:
-            views = [stacked[place] for place, _, _ in members]
-            parameters = [_rows(p, v) for p, v in zip(parameters, views, strict=True)]
-            gradients = [_rows(g, v) for g, v in zip(gradients, views, strict=True)]
+        names = group[NAMES]
+        moved = [self._view(group, place, p) for place, p, _ in members]
+        gradients = [self._view(group, place, g) for place, _, g in members]
         states = [self.state[p] for _, p, _ in members]
         step = states[0].get("step", 0) + 1
 
         def first(memory: Memory, place: int) -> list[Tensor]:
             name = names[members[place][0]]
-            return first_layers(program, memory, parameters[place], name, self.seed)
+            return first_layers(program, memory, moved[place], name, self.seed)
 
         given = Given(
-            parameters=parameters,
+            parameters=moved,
             gradients=gradients,
             maximize=group["maximize"],
             states=states,
@@ -355,8 +382,14 @@ class NestedOptimizer(Optimizer):
             first=first,
         )
         Frame(program, given).run()
+        layout.put_back([parameter for _, parameter, _ in members], moved)
         for state in states:
             state["step"] = step
+
+    def _view(self, group: Group, place: int, x: Tensor) -> Tensor:
+        """A parameter of a group, or its gradient, as the group's program sees it."""
+        stacked = group[TRAITS]["stacked"][place]
+        return layout.seen(x, rows=self.programs[group[RULE]].rows, stacked=stacked)
 
     def _grams(self, group: Group, members: list[Member]) -> list[Tensor]:
         found = []
@@ -368,7 +401,7 @@ class NestedOptimizer(Optimizer):
                     f"nothing has noted what `{group[NAMES][place]}` was fed",
                     "call `optimizer.watch(module)` before the module runs",
                 )
-            found.append(gram.to(parameter))
+            found.append(gram.to(parameter.device, layout.working(parameter.dtype)))
         return found
 
 
@@ -394,6 +427,29 @@ def in_cache(members: list[Member]) -> Iterator[list[Member]]:
     yield turn
 
 
+def _check_rate(lr: object) -> None:
+    """Refuses what is no learning rate; a tensor of one number is one."""
+    if isinstance(lr, Tensor) and lr.numel() == 1:
+        lr = lr.item()
+    if isinstance(lr, bool) or not isinstance(lr, int | float):
+        raise InputError("NG751", f"`lr` (={lr!r}) must be a number", "write it without quotes")
+    if not 0.0 <= lr <= LARGEST:
+        raise InputError("NG751", f"`lr` (={lr}) must be a number from 0 to {LARGEST:.3g}")
+
+
+def _gradient(group: Group, place: int) -> Tensor | None:
+    """The gradient of a parameter of a group; None where it has none."""
+    gradient: Tensor | None = group["params"][place].grad
+    if gradient is not None and gradient.layout != torch.strided:
+        kind = layout.told(gradient.layout)
+        raise InputError(
+            "NG751",
+            f"the gradient of `{group[NAMES][place]}` is {kind}; an optimizer takes dense ones",
+            "build its layer without `sparse=True`",
+        )
+    return gradient
+
+
 def _named(params: object, count: int) -> Iterator[tuple[str, Tensor]]:
     given = [params] if isinstance(params, Tensor) else params
     if not isinstance(given, Iterable) or isinstance(given, set):
@@ -409,12 +465,3 @@ def _traits(name: str, parameter: Tensor, given: Mapping[str, Any]) -> Traits:
     traits = Traits(name=name, axes=parameter.ndim)
     said = {key: value for key, value in given.items() if value is not None}
     return replace(traits, **said)
-
-
-def _rows(x: Tensor, stacked: bool) -> Tensor:
-    """(rows, channels), or (heads, rows, channels) for a stack of matrices."""
-    if stacked:
-        return x.view(-1, *x.shape[-2:])
-    if x.ndim == 2:
-        return x
-    return x.view(1, -1) if x.ndim < 2 else x.view(x.shape[0], -1)

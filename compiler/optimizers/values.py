@@ -7,6 +7,7 @@ of squares one of `addcmul`. Elementwise work is done by `torch._foreach_*` on w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -76,7 +77,18 @@ class Sum:
         """first + alpha · second for some of the parameters."""
         first = [self.first[place] for place in places]
         second = [self.second[place] for place in places]
-        return list(torch._foreach_add(first, second, alpha=self.alpha))
+        return list(torch._foreach_add(first, second, alpha=bounded(self.alpha, first)))
+
+
+def bounded(factor: float, like: Tensors) -> float:
+    """A factor as the type of some tensors holds it: infinite beyond its range.
+
+    PyTorch raises where a factor is too large for a type, though a product of two numbers that
+    fit may be.
+    """
+    if not like or abs(factor) <= torch.finfo(like[0].dtype).max:
+        return factor
+    return math.copysign(math.inf, factor) if factor == factor else factor
 
 
 Value = float | Cells | Square | Quotient | Rounded | Sum
@@ -93,7 +105,8 @@ def cells(value: Value) -> Cells:
             return Cells(value.above, value.scale, owned=True)
         return Cells(list(torch._foreach_div(value.above, value.below)), value.scale, owned=True)
     if isinstance(value, Sum):
-        fresh = torch._foreach_add(value.first, value.second, alpha=value.alpha)
+        alpha = bounded(value.alpha, value.first)
+        fresh = torch._foreach_add(value.first, value.second, alpha=alpha)
         return Cells(list(fresh), value.scale, owned=True)
     if isinstance(value, Rounded):
         # Where the types are the same these are the very tensors, at which others may look.
@@ -108,10 +121,11 @@ def plain(value: Value) -> Cells:
     x = cells(value)
     if x.scale == 1.0:
         return x
+    scale = bounded(x.scale, x.tensors)
     if x.owned:
-        torch._foreach_mul_(x.tensors, x.scale)
+        torch._foreach_mul_(x.tensors, scale)
         return Cells(x.tensors, owned=True)
-    return Cells(list(torch._foreach_mul(x.tensors, x.scale)), owned=True)
+    return Cells(list(torch._foreach_mul(x.tensors, scale)), owned=True)
 
 
 def shared(value: Value) -> Cells:
@@ -139,31 +153,37 @@ def add_(target: Tensors, value: Value, factor: float = 1.0) -> None:
     """target += factor · value, in one pass."""
     if factor == 0.0:
         return
+    factor = bounded(factor * (1.0 if isinstance(value, float) else value.scale), target)
     if isinstance(value, Square):
-        torch._foreach_addcmul_(target, value.base, value.base, value=factor * value.scale)
+        torch._foreach_addcmul_(target, value.base, value.base, value=factor)
     elif isinstance(value, Quotient):
-        torch._foreach_addcdiv_(target, value.above, value.below, value=factor * value.scale)
+        torch._foreach_addcdiv_(target, value.above, value.below, value=factor)
     elif isinstance(value, Sum):
-        torch._foreach_add_(target, value.first, alpha=factor * value.scale)
-        torch._foreach_add_(target, value.second, alpha=factor * value.scale * value.alpha)
+        torch._foreach_add_(target, value.first, alpha=factor)
+        torch._foreach_add_(target, value.second, alpha=bounded(factor * value.alpha, target))
     elif isinstance(value, Cells | Rounded):
-        torch._foreach_add_(target, value.tensors, alpha=factor * value.scale)
+        torch._foreach_add_(target, value.tensors, alpha=factor)
     else:
-        torch._foreach_add_(target, factor * value)
+        torch._foreach_add_(target, bounded(factor * value, target))
 
 
-def by_shape(tensors: Sequence[Tensor]) -> list[list[int]]:
-    """Places of tensors that can be stacked."""
+def by_shape(*flows: Sequence[Tensor]) -> list[list[int]]:
+    """Places at which the tensors of every flow can be stacked.
+
+    A flow's own shape is not enough: products of rows are alike for matrices of one height, and
+    what they are multiplied with is not.
+    """
     found: dict[object, list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        found.setdefault((tensor.shape, tensor.dtype, tensor.device), []).append(place)
+    for place, tensors in enumerate(zip(*flows, strict=True)):
+        alike = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors)
+        found.setdefault(alike, []).append(place)
     return list(found.values())
 
 
 def stacked(function: Callable[..., Tensor], *flows: Tensors) -> Tensors:
     """A function of (k, …, rows, channels) on lists of matrices, once for each shape."""
     answers: Tensors = list(flows[0])
-    for places in by_shape(flows[0]):
+    for places in by_shape(*flows):
         stacks = (torch.stack([flow[place] for place in places]) for flow in flows)
         for place, answer in zip(places, function(*stacks).unbind(0), strict=True):
             answers[place] = answer

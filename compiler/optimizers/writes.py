@@ -11,7 +11,16 @@ from dataclasses import dataclass
 import torch
 
 from nestgraph.compiler.optimizers.matrices import orthogonal
-from nestgraph.compiler.optimizers.values import Cells, Square, Tensors, Value, add_, cells, plain
+from nestgraph.compiler.optimizers.values import (
+    Cells,
+    Square,
+    Tensors,
+    Value,
+    add_,
+    bounded,
+    cells,
+    plain,
+)
 from nestgraph.system import Memory
 
 
@@ -76,7 +85,7 @@ def write_vector(memory: Memory, at: Buffers, value: Value, rates: Rates) -> Non
 def _average(running: Tensors, value: Value, retain: float, weight: float) -> None:
     """A ← (α − w) A + w v."""
     if retain == 1.0 and isinstance(value, Cells) and value.scale == 1.0:
-        torch._foreach_lerp_(running, value.tensors, weight)
+        torch._foreach_lerp_(running, value.tensors, bounded(weight, running))
         return
     _times_(running, retain - weight)
     add_(running, value, weight)
@@ -86,7 +95,7 @@ def _times_(tensors: Tensors, factor: float) -> None:
     if factor == 0.0:
         torch._foreach_zero_(tensors)
     elif factor != 1.0:
-        torch._foreach_mul_(tensors, factor)
+        torch._foreach_mul_(tensors, bounded(factor, tensors))
 
 
 def _push(memory: Memory, at: Buffers, value: Value, rate: float) -> Cells:

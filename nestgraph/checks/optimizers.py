@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule
-from nestgraph.optimizer_flows import misfits
-from nestgraph.shapes.flows import spot
+from nestgraph.optimizer_flows import NUMBER, misfits, said, shapes
+from nestgraph.shapes.flows import coefficients, spot
 from nestgraph.system import Memory, Node
 
 ONLY_IN_OPTIMIZERS = frozenset(
@@ -108,6 +108,25 @@ def memories_of_an_optimizer_start_somewhere(scope: Scope) -> Iterator[Finding]:
                 hint="write `init: zero`, `identity` or `fixed`",
                 span=spot(memory, "init"),
             )
+
+
+@block_rule("NG221")
+def coefficients_of_an_optimizer_are_numbers(scope: Scope) -> Iterator[Finding]:
+    """A flow of the parameter's shape is no number; one a cell has words of its own (`per`)."""
+    if scope.in_model:
+        return
+    known = shapes(scope.block)
+    for memory in scope.block.memories.values():
+        for field, coefficient in coefficients(memory):
+            shape = known.get(coefficient.flow or "", NUMBER)
+            if coefficient.per == "head" and shape != NUMBER:
+                short = field.removeprefix("rule.").removeprefix("objective.")
+                yield Finding(
+                    message=f"`{short}: {coefficient.flow}` is {said(shape)}, but"
+                    f" `{scope.label(memory.name)}` takes one number",
+                    hint="make it of `lr` and constants, or multiply what the memory stores by it",
+                    span=coefficient.span or spot(memory, field),
+                )
 
 
 @block_rule("NG231")

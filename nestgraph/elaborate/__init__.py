@@ -17,6 +17,7 @@ from nestgraph.elaborate.scope import Scope
 from nestgraph.elaborate.stack import StackBuilder
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest
+from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import bounded, known_keys
 from nestgraph.schema.samples import samples
 from nestgraph.system import System, Training
@@ -60,12 +61,21 @@ class Elaboration:
         return Table({}, tree.span)
 
     def _blocks(self) -> Table | None:
+        """The blocks; a model is made of them, an optimizer may leave all to other optimizers."""
         blocks = self._table("blocks")
-        if blocks is not None and not blocks.entries:
-            span = self.tree.entries["blocks"].key
-            self.findings.add("NG106", "`blocks` is empty", span, "a spec needs a block")
-            return None
-        return blocks
+        if (blocks is not None and blocks.entries) or "model" not in self.tree:
+            return blocks or Table({}, self.tree.span)
+        given = self.tree.entries.get("blocks")
+        message = "the spec needs `blocks`" if given is None else "`blocks` is empty"
+        span = Span(file=self.tree.span.file, line=1, column=1) if given is None else given.key
+        hint = "a model is made of blocks: add `blocks: {name: {nodes: ...}}`"
+        blank = [{"b": block} for block in stand_ins.blocks()]
+        fill = [
+            Add(self.tree.span, "blocks", one) if given is None else Put(given.value.span, one)
+            for one in blank
+        ]
+        self.findings.add("NG106", message, span, hint, cures=either(fill))
+        return None
 
     def _header(self) -> Table:
         """The file's own fields, with names only for the sections that are checked elsewhere."""

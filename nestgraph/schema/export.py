@@ -46,7 +46,7 @@ def json_schema() -> Json:
     definitions[INLINE] = _inline(file)
     asked = definitions["Training"]["properties"]
     asked["optimizer"] = _or_inline(asked["optimizer"])
-    root = _root(file, ["blocks"])
+    root = _root(file, [])
     definitions |= {f"{PARTIAL}{name}": _partial(kind) for name, kind in definitions.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -77,7 +77,11 @@ def _root(file: Json, needed: list[str]) -> Json:
         "required": required,
         "if": {"required": ["extends"]},
         "then": {"properties": {name: _partial(schema) for name, schema in whole.items()}},
-        "else": {"properties": whole, "required": needed},
+        "else": {
+            "properties": whole,
+            "required": needed,
+            "dependentRequired": {"model": ["blocks"]},
+        },
     }
 
 
@@ -86,8 +90,7 @@ def _inline(file: Json) -> Json:
     within = {key: field for key, field in file["properties"].items() if key not in OUTSIDE}
     told = {"title": "inline optimizer"}
     told["description"] = "An optimizer written where its name could stand."
-    needed = ["blocks", "optimizer"]
-    return _root({**file, **told, "properties": within, "required": []}, needed)
+    return _root({**file, **told, "properties": within, "required": []}, ["optimizer"])
 
 
 def _or_inline(name: Json) -> Json:

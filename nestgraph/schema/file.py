@@ -181,7 +181,7 @@ class SpecFile(Closed):
     levels: dict[str, Text] = Field(
         {}, description="Clocks by name: `16 tokens`, `8 steps`, `never`."
     )
-    blocks: Blocks = Field(description="Blocks by name.")
+    blocks: Blocks = Field({}, description="Blocks by name; a model needs one.")
     model: Model | None = Field(None, description="The model; a spec has this or `optimizer`.")
     optimizer: Annotated[list[Group], Field(min_length=1)] | None = Field(
         None, description="The optimizer: groups of parameters."

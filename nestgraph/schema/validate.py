@@ -17,6 +17,7 @@ from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
 from nestgraph.schema.adapters import adapter
 from nestgraph.schema.follow import Trail, bounded, follow, known_keys
+from nestgraph.schema.ranges import in_range
 from nestgraph.schema.samples import allowed, samples
 from nestgraph.schema.wording import Error, expectation, stand_in, words
 from nestgraph.tree import BROKEN, Entry, Scalar, Table, Tree, at, plain, shown
@@ -68,6 +69,7 @@ def validate(kind: Any, tree: Tree, where: str, findings: Findings) -> Any:
         The model; one with the unusable parts left out if there are findings, and None when
         even that can't be built.
     """
+    tree = in_range(tree, where, findings)
     data = plain(tree)
     try:
         return adapter(kind).validate_python(data)

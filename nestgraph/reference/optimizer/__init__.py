@@ -98,6 +98,8 @@ class OptimizerReference:
         """
         with torch.no_grad():
             for name, gradient in gradients.items():
+                if not gradient.numel():
+                    continue  # nothing moves
                 held = self._held[name]
                 parts = _as_matrices(
                     self._sign * gradient.to(torch.float64), self._stacked.get(name, False)
@@ -111,4 +113,4 @@ def _as_matrices(x: Tensor, stacked: bool) -> tuple[Tensor, ...]:
     """Vectors are one row; what has more than two axes is (first, all others), or a stack."""
     if stacked:
         return x.flatten(0, -3).unbind(0)
-    return (x.reshape(1, -1) if x.ndim < 2 else x.reshape(x.shape[0], -1),)
+    return (x.reshape(1, -1) if x.ndim < 2 else x.flatten(1),)

@@ -145,8 +145,9 @@ def write(
         erased = torch.zeros_like(a)
         if memory.rule.implicit:
             assert gram is not None
-            # All events at once: W − (G + W A)(A + 1/η)⁻¹, where A is the Gram matrix.
-            solve = torch.linalg.inv(gram + torch.eye(len(gram), dtype=gram.dtype) / rates.rate)
+            # All events at once: W − η(G + W A)(1 + ηA)⁻¹, where A is the Gram matrix.
+            unit = torch.eye(len(gram), dtype=gram.dtype)
+            solve = rates.rate * torch.linalg.inv(unit + rates.rate * gram)
             push = -gradient @ solve
             erased = a @ gram @ solve
         elif memory.rule.erase.where != "none":

@@ -209,5 +209,5 @@ class _Step:
             numbers = coefficient.numbers or (coefficient.number,)
             return float(numbers[0] or 0.0)
         value = self._flow(coefficient.flow).value
-        assert isinstance(value, float), "only numbers are rates here"
+        assert isinstance(value, float), "the checks refuse matrices as rates"
         return value
