@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -57,7 +58,7 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str] = NO_SOURCES) -> s
     span = diagnostic.span
     if span is None or span.file not in sources:
         return head
-    lines = sources[span.file].splitlines()
+    lines = _lines(sources[span.file])
     if not 1 <= span.line <= len(lines):
         return head
     gutter = f"{span.line:>5} | "
@@ -66,6 +67,11 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str] = NO_SOURCES) -> s
     indent = " " * (len(gutter) + columns_of(before))
     caret = "^" * max(1, columns_of(marked))
     return f"{head}\n{gutter}{before}{marked}{after}\n{indent}{caret}"
+
+
+@lru_cache(maxsize=8)  # thousands of findings may point into one text
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(text.splitlines())
 
 
 def _window(line: str, at: int, width: int) -> tuple[str, str, str]:

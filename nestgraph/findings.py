@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from nestgraph.cures import Cures, Define, Put, as_meant, as_named, either
 from nestgraph.errors import Diagnostic, Severity, Span
@@ -72,6 +73,7 @@ HABITS: dict[str, tuple[str, ...]] = {
 
 MANY = 200
 MOST_NAMES = 16  # in place of an unknown one
+MOST_HELPED = 200  # findings of a spec for which all is sought that may have been meant
 
 
 class Findings(list[Diagnostic]):
@@ -115,6 +117,11 @@ class Findings(list[Diagnostic]):
                 self.cures[one] = other.cures[one]
 
     @property
+    def helps(self) -> bool:
+        """Whether what was meant is still sought, which takes too long after hundreds."""
+        return len(self) < MOST_HELPED
+
+    @property
     def failed(self) -> bool:
         """Whether any of them is an error."""
         return any(finding.severity == "error" for finding in self)
@@ -126,11 +133,24 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     for habit in HABITS.get(word, ()):
         if habit in choices:
             return habit
+    near = _like(word, choices, 1)
+    return near[0] if near else None
+
+
+def _like(word: str, choices: list[str], count: int) -> list[str]:
+    """The choices that are spelt most like a word."""
     if len(choices) > MANY:  # comparing is slow; a typo keeps the first letter most of the time
         choices = [choice for choice in choices if choice[:1] == word[:1]][:MANY]
+    return list(_nearest(word, tuple(choices), count))
+
+
+@lru_cache(
+    maxsize=64
+)  # one mistake is compared with the same words for its hint and for what may put it right
+def _nearest(word: str, choices: tuple[str, ...], count: int) -> tuple[str, ...]:
     folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
-    return folded[near[0]] if near else None
+    near = difflib.get_close_matches(word.lower(), folded, n=count)
+    return tuple(folded[one] for one in near)
 
 
 def near_words(word: str, known: Iterable[str]) -> list[str]:
@@ -139,9 +159,7 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
     first = closest(word, choices)
     if first is None:
         return []
-    folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.6)
-    return list(dict.fromkeys([first, *(folded[one] for one in near)]))
+    return list(dict.fromkeys([first, *_like(word, choices, 3)]))
 
 
 def respelt(span: Span, word: str, known: Iterable[str], others: Cures) -> Cures:
@@ -163,9 +181,9 @@ def near_names(
     """
     names = list(known)
     near = near_words(name, names)
-    changes = [Put(span, word) for word in dict.fromkeys((*near, *names))]
-    step = max(1, len(changes) // MOST_NAMES)
-    others = either([*missing, *changes[::step]])
+    all_names = list(dict.fromkeys((*near, *names)))
+    step = max(1, len(all_names) // MOST_NAMES)
+    others = either([*missing, *(Put(span, word) for word in all_names[::step])])
     return as_named(Put(span, near[0]), name, near[0], others) if len(near) == 1 else others
 
 

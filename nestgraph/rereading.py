@@ -19,7 +19,9 @@ from nestgraph.tree import Table
 ROUNDS = 4  # of mistakes that show when others have been read as they were meant
 MOST_READINGS = 32  # with other cures each time
 MOST_HOLES = 24
+MOST_MISTAKES = 400  # of a spec that is read again at all
 MOST_TRIALS = 240  # readings in all; a spec that would need more is left at what is found first
+MOST_PARTS = 100_000  # nodes and memories that are built in these readings
 # That nothing does something: what stands in for a mistake may be what was to do it. And that a
 # start goes round: in a block of one memory any that stands in is that one.
 ABSENT = ("NG120", "NG230", "NG332", "NG340", "NG341", "NG342", "NG350", "NG403", "NG404")
@@ -30,11 +32,13 @@ class Outcome:
     """What one reading of a tree brings.
 
     Attributes:
+        parts: nodes and memories that were built.
         front: findings of the schema and of names; an error among them leaves no system.
         named: findings on the optimizers that it names; an error leaves that one out.
         rest: findings on the system; empty without one.
     """
 
+    parts: int = 0
     front: Findings
     named: Findings = field(default_factory=Findings)
     rest: tuple[Diagnostic, ...] = ()
@@ -106,6 +110,8 @@ class _Rereading:
         self.outcomes: dict[tuple[int, ...], Outcome] = {}  # by the identity of the cures
 
     def run(self) -> list[Diagnostic]:
+        if len(self.open) + len(self.outcome.errors) > MOST_MISTAKES:
+            return []
         self._as_meant()
         holes = self._holes()
         if holes is not None:
@@ -125,7 +131,7 @@ class _Rereading:
         """What the tree says with some mistakes put right; None when enough has been tried."""
         key = tuple(map(id, cures))
         if key not in self.outcomes:
-            if len(self.outcomes) >= MOST_TRIALS:
+            if len(self.outcomes) >= min(MOST_TRIALS, MOST_PARTS // max(1, self.outcome.parts)):
                 return None
             self.outcomes[key] = self.judge(cured(self.tree, cures))
         return self.outcomes[key]

@@ -159,13 +159,14 @@ class _Reading:
         front = Findings()
         elaboration = Elaboration(tree, front)
         if elaboration.system is None:
-            return Outcome(front=front), None
+            return Outcome(parts=elaboration.library.parts, front=front), None
         named = Findings()
         references = References(self.composer, named)
         system = references.attach(elaboration.system, self.composed.main, elaboration.inline)
         system, misfits = shapes.infer(system)
         rest = (*misfits, *checks.run(system))
-        return Outcome(front=front, named=named, rest=rest), system
+        parts = elaboration.library.parts
+        return Outcome(parts=parts, front=front, named=named, rest=rest), system
 
 
 def _load(name: str, overrides: Mapping[str, object], reader: Reader) -> Spec:

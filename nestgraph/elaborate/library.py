@@ -62,6 +62,11 @@ class Library:
         self.built: dict[Key, Instance] = {}
         self.asked: list[str] = []
 
+    @property
+    def parts(self) -> int:
+        """Nodes and memories of all instances together."""
+        return sum(instance.size for instance in self.built.values())
+
     def build_rest(self) -> None:
         """Build the blocks that nothing uses, to check them too."""
         used = {instance.body.name for instance in self.built.values()}
@@ -211,6 +216,7 @@ class Library:
             return None
 
     def _free(self, name: str) -> str:
+        """A name for one more instance; that of its block if that has none yet."""
         taken = {instance.name for instance in self.built.values()}
         if name not in taken:
             return name

@@ -13,7 +13,7 @@ from nestgraph.arithmetic import mentions
 from nestgraph.cures import Cures, Put, Rename, as_meant, as_named, either
 from nestgraph.elaborate.scope import inside, other_numbers
 from nestgraph.errors import Span
-from nestgraph.findings import Findings, closest, did_you_mean, near_words
+from nestgraph.findings import MOST_HELPED, Findings, closest, did_you_mean, near_words
 from nestgraph.tree import Items, Scalar, Table, Tree
 
 SECTIONS = ("vars", "levels", "model", "optimizer", "training", "network", "mlps")
@@ -75,14 +75,16 @@ class _Checker:
         self._unused(unused, explained, self.declared)
         for mention in unknown:
             if mention.name not in explained:
-                hint = did_you_mean(mention.name, self.declared) or "declare it in `vars`"
-                message, cures = f"no var is called `${mention.name}`", self._known(mention)
+                message, hint, cures = f"no var is called `${mention.name}`", "", None
+                if self.findings.helps:
+                    hint, cures = did_you_mean(mention.name, self.declared), self._known(mention)
+                hint = hint or "declare it in `vars`"
                 self.findings.add("NG108", message, mention.span, hint, cures=cures)
 
     def _misspelt(self, unknown: Iterable[Mention], unused: dict[str, Span]) -> dict[str, str]:
         """Unknown names that an unused declaration was meant to declare."""
         explained: dict[str, str] = {}
-        for name in dict.fromkeys(mention.name for mention in unknown):
+        for name in list(dict.fromkeys(mention.name for mention in unknown))[:MOST_HELPED]:
             meant = closest(name, [word for word in unused if word not in explained.values()])
             if meant is not None:
                 explained[name] = meant

@@ -43,36 +43,50 @@ class Names:
         self.memories = tuple(memories)
         self.clocks = clocks
         self.findings = findings
+        self._all_flows = frozenset(self.flows)
+        self._all_memories = frozenset(self.memories)
 
     def flow(self, name: str, field: str, span: Span) -> str:
         """A flow field's name, reported if it is no flow of the block."""
-        if name in self.flows:
+        if name in self._all_flows:
             return name
-        if name in self.memories:
+        if name in self._all_memories:
             hint = f"read it: `{{read: {name}, query: ...}}`"
             message, cures = f"`{name}` is a memory, not a flow", other_names(span, self.flows)
             self.findings.add("NG202", message, span, hint, cures=cures)
             return name
-        hint = did_you_mean(name, self.flows) or f"name a node or input of `{self.block}`"
+        message, usual = (
+            f"`{field}: {name}` names no flow here",
+            f"name a node or input of `{self.block}`",
+        )
+        if not self.findings.helps:
+            self.findings.add("NG201", message, span, usual)
+            return name
+        hint = did_you_mean(name, self.flows) or usual
         nodes = stand_ins.nodes(self.flows) if self.flows else []
-        message = f"`{field}: {name}` names no flow here"
         cures = near_names(span, name, self.flows, self._missing("nodes", name, span, nodes))
         self.findings.add("NG201", message, span, hint, cures=cures)
         return name
 
     def memory(self, name: str, field: str, span: Span) -> str:
         """A memory field's name, reported if it is no memory of the block."""
-        if name in self.memories:
+        if name in self._all_memories:
             return name
-        if name in self.flows:
+        if name in self._all_flows:
             hint = f"take the flow by its name, `{name}`"
             message, cures = f"`{name}` is a flow, not a memory", other_names(span, self.memories)
             self.findings.add("NG203", message, span, hint, cures=cures)
             return name
-        hint = did_you_mean(name, self.memories) or f"name a memory of `{self.block}`"
+        message, usual = (
+            f"`{field}: {name}` names no memory here",
+            f"name a memory of `{self.block}`",
+        )
+        if not self.findings.helps:
+            self.findings.add("NG203", message, span, usual)
+            return name
+        hint = did_you_mean(name, self.memories) or usual
         memories = stand_ins.memories(self.flows) if self.flows else []
         missing = self._missing("memories", name, span, memories)
-        message = f"`{field}: {name}` names no memory here"
         cures = near_names(span, name, self.memories, missing)
         self.findings.add("NG203", message, span, hint, cures=cures)
         return name

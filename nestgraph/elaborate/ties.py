@@ -61,6 +61,10 @@ def _end(
 
 
 def _no_such_op(node: Node, owners: Mapping[str, Node], names: Names, span: Span | None) -> None:
+    if not names.findings.helps:
+        message, hint = f"`tie: {node.tie}` names no `{node.op}` here", "name one with the same op"
+        names.findings.add("NG210", message, span, hint)
+        return
     others = [owner for owner, part in owners.items() if part.op == node.op and part is not node]
     hint = did_you_mean(node.tie or "", others) or "name another node with the same op"
     choices = (*_untied(span).choices, *(other_names(span, others).choices if span else ()))

@@ -7,12 +7,12 @@ meant, and the rest is checked again, so that its names can be checked in the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from nestgraph.cures import Add, Cures, Drop, Put, Rename, as_meant, either
+from nestgraph.cures import NONE, Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
 from nestgraph.schema.adapters import adapter
@@ -93,6 +93,7 @@ class _Reporter:
         self.missing: dict[Path, dict[str, Trail]] = {}
         self.bad: dict[Path, object] = {}  # what stands in for it; None to leave it out
         self.meant: dict[Path, str] = {}  # mistyped keys
+        self.beside: dict[tuple[Path, str], frozenset[str]] = {}  # keys of a mapping in one file
 
     def report(self, errors: list[tuple[Error, Trail]]) -> None:
         """Note all errors, each mistyped key once."""
@@ -141,7 +142,7 @@ class _Reporter:
         missing = self.missing.get(path, {})
         given = holder.entries if isinstance(holder, Table) else {}
         span = given[key].key if key in given else holder.span
-        beside = {word for word, entry in given.items() if entry.key.file == span.file}
+        beside = self._beside(path, given, span.file)
         free = [word for word in known_keys(trail.model) if word not in beside]  # a base's are, too
         meant = closest(key, missing) or closest(key, free)
         near = meant or closest(key, known_keys(trail.model))  # given too, perhaps by `like`
@@ -152,12 +153,19 @@ class _Reporter:
             missing.clear()
         missing.pop(meant or "", None)
         self.bad[trail.path] = None
-        cures = _other_keys(trail, free, given.get(key))
+        cures = _other_keys(trail, free, given.get(key)) if self.findings.helps else NONE
         if meant is not None:
             self.meant[trail.path] = meant
             cures = as_meant(Rename(span, meant), key, meant, cures)
         message = f"unknown key `{key}` in {self._name(path)}"
         self.findings.add("NG103", message, span, hint, cures=cures)
+
+    def _beside(self, path: Path, given: Mapping[str, Entry], file: str) -> frozenset[str]:
+        """The keys of a mapping that one file says."""
+        if (path, file) not in self.beside:
+            words = (word for word, entry in given.items() if entry.key.file == file)
+            self.beside[path, file] = frozenset(words)
+        return self.beside[path, file]
 
     def _wrong(self, error: Error, trail: Trail) -> None:
         value = self._value(trail)
