@@ -125,6 +125,7 @@ _RUNS = {
     "NG721": "A file can't be written.",
     "NG722": "A run would overwrite what is there.",
     "NG723": "There is no model to train or to compile, or nothing to resume.",
+    "NG724": "Another process writes to a run folder, or to the file of a state.",
     "NG731": "The loss or its gradient is no longer a number.",
     "NG732": "The gradient was no number for too many steps in a row.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",

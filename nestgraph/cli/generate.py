@@ -42,12 +42,30 @@ def generate_text(
         InputError: for a state that isn't this model's, before anything is written.
     """
     require_text(path for path in (run, state) if path is not None)
+    from nestgraph.training.lock import sole_writer
+
+    if not learn:
+        return _generate(run, prompt, tokens, temperature, seed, state, learn=False)
+    if state is None:
+        raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
+    with sole_writer(state):  # from before it is read: nothing that others learn is lost
+        _generate(run, prompt, tokens, temperature, seed, state, learn=True)
+
+
+def _generate(
+    run: Path,
+    prompt: str,
+    tokens: int,
+    temperature: float,
+    seed: int,
+    state: Path | None,
+    *,
+    learn: bool,
+) -> None:
     import torch
 
     from nestgraph.training import load_run, states
 
-    if learn and state is None:
-        raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
     module = load_run(run)
     module.eval()
     begun = state is not None and (state.exists() or not learn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,14 +44,28 @@ def stack_network(
     Raises:
         SpecError: for bad files, levels, networks, texts or states, before anything is written.
     """
+    from nestgraph.training.lock import sole_writer
+
+    if learn and state is None:
+        raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
+    with sole_writer(state) if learn and state is not None else nullcontext():
+        _stack(_asked(network, levels, changes), data, max_bytes, state, frozen=frozen, learn=learn)
+
+
+def _stack(
+    asked: Stacking,
+    data: str,
+    max_bytes: int | None,
+    state: Path | None,
+    *,
+    frozen: bool,
+    learn: bool,
+) -> None:
     from nestgraph.data import load_corpus
     from nestgraph.training.hf import StackedModel
     from nestgraph.training.stacked_states import load_stacked, save_stacked
     from nestgraph.training.stacked_stream import read_stacked, tokens_of
 
-    if learn and state is None:
-        raise InputError("NG741", "`--learn` needs a file", "add --state FILE")
-    asked = _asked(network, levels, changes)
     parsed = asked.levels
     if frozen:
         parsed = tuple(dataclasses.replace(level, rate=0.0) for level in parsed)

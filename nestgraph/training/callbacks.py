@@ -175,6 +175,11 @@ class Keeper(L.Callback):
         """Remembers the best loss of before."""
         self.best = state_dict["best"]
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves a new run before its first step, so that it can be gone on with at any time."""
+        if not (self._folder / LAST).is_file():
+            trainer.save_checkpoint(self._folder / LAST)
+
     def on_train_batch_end(
         self,
         trainer: L.Trainer,

@@ -20,6 +20,7 @@ from nestgraph import __version__, checksums
 from nestgraph.checksums import ENTRY, SUMS
 from nestgraph.errors import InputError, InputWarning
 from nestgraph.tensor_files import load_values, unfit
+from nestgraph.training import folder
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -73,12 +74,20 @@ def find_checkpoint(path: Path) -> Path:
             "give a run folder such as runs/hope-tiny-1, or a .ckpt file",
         )
     if not (path / LAST).is_file():
-        raise InputError(
-            "NG711",
-            f"`{path}` holds no {LAST}",
-            "its training hasn't saved anything yet, or it is not a run folder",
-        )
+        raise InputError("NG711", f"`{path}` holds no {LAST}", _instead_of_last(path))
     return path / LAST
+
+
+def _instead_of_last(path: Path) -> str:
+    """What to do with a folder that has no last checkpoint."""
+    if (path / BEST).is_file():
+        return f"give `{path / BEST}`"
+    if folder.saved_nothing(path):
+        return (
+            "its training has saved nothing yet; if it was stopped, begin it once more by"
+            f" `nestgraph train S --out {path}`"
+        )
+    return "it is not a run folder; give one such as runs/hope-tiny-1, or a .ckpt file"
 
 
 class Verified(dict[str, Any]):

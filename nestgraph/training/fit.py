@@ -95,14 +95,16 @@ def fit(
     refuse_for_now(devices=devices, strategy=strategy, precision=precision)
     settings = wished(max_steps=max_steps, data=data, seed=seed)
     file = checkpoint.find_checkpoint(resume) if resume is not None else None
-    content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
-    spec = spec_of_run(spec, content, settings)
-    job = _prepare(spec, file, content, blank=weights is not None or file is not None)
-    if weights is not None:
-        checkpoint.adopt(job.module, weights)
-    board = wants_board(folder.home_of(file), tensorboard)
-    place = folder.place_of(spec, file, out)
-    return _train(job, place, console or rich.get_console(), board)
+    with contextlib.ExitStack() as held:
+        folder.hold_home(file, held)
+        content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
+        spec = spec_of_run(spec, content, settings)
+        job = _prepare(spec, file, content, blank=weights is not None or file is not None)
+        if weights is not None:
+            checkpoint.adopt(job.module, weights)
+        board = wants_board(folder.home_of(file), tensorboard)
+        place = folder.place_of(spec, file, out, held)
+        return _train(job, place, console or rich.get_console(), board)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

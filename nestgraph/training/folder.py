@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError
 from nestgraph.training import folder_sums
 from nestgraph.training.files import replace_file, unwritable
+from nestgraph.training.lock import RUN_LOCK, sole_writer
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -23,27 +27,69 @@ TIMES = "times.csv"
 ENVIRONMENT = "environment.json"
 HISTORY = "history.svg"
 TOLD = (SPEC, RESOLVED, ENVIRONMENT)  # whose checksums a run always notes
+# What a run writes before its first save, whole or as drafts.
+_FIRST = (SPEC, r"base-\d+-.*", RESOLVED, PICTURE, ENVIRONMENT, folder_sums.SUMS)
+_BEGUN = re.compile("|".join([*(rf"{one}|\.{one}\.\d+\.part" for one in _FIRST), "tensorboard"]))
 
 
-def new_folder(name: str, wish: Path | None) -> Path:
+def new_folder(name: str, wish: Path | None, held: contextlib.ExitStack) -> Path:
     """Makes the folder of a new run: the one that is wished, or the next free runs/NAME-k.
+
+    What a run has left that ended before its first save is taken away: it is begun once more.
+
+    Args:
+        name: of the spec.
+        wish: the folder, if one is wished.
+        held: lets go of the folder, which nobody else writes to until then.
 
     Raises:
         InputError: when the wished folder is in use, or can't be made.
     """
-    if wish is None:
-        return _next_free(name)
+    folder = _next_free(name) if wish is None else _made(wish)
+    held.enter_context(sole_writer(folder))
+    try:
+        left = [path for path in folder.iterdir() if path.name != RUN_LOCK]
+        if left and not _only_begun(left):
+            raise _used(folder)
+        for path in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
+
+
+def saved_nothing(folder: Path) -> bool:
+    """Whether a run began there and ended before its first save, or is about to make it."""
+    try:
+        return _only_begun([path for path in folder.iterdir() if path.name != RUN_LOCK])
+    except OSError:
+        return False
+
+
+def _only_begun(paths: list[Path]) -> bool:
+    """Whether all of them are what a run writes before its first save."""
+    return (
+        bool(paths)
+        and all(_BEGUN.fullmatch(path.name) for path in paths)
+        and any(path.name.lstrip(".").startswith(ENVIRONMENT) for path in paths)
+    )
+
+
+def _used(folder: Path) -> InputError:
+    hint = "choose a new folder"
+    if any(folder.glob("*.ckpt")):
+        hint += ", or go on with the run in it by --resume"
+    return InputError("NG722", f"`{folder}` is not empty, and a run overwrites nothing", hint)
+
+
+def _made(wish: Path) -> Path:
     try:
         wish.mkdir(parents=True, exist_ok=True)
-        used = any(wish.iterdir())
+    except FileExistsError as error:
+        hint = "a run is kept in a folder; choose another name"
+        raise InputError("NG722", f"`{wish}` is a file", hint) from error
     except OSError as error:
         raise unwritable(wish, error) from error
-    if used:
-        raise InputError(
-            "NG722",
-            f"`{wish}` is not empty, and a run overwrites nothing",
-            "choose a new folder, or go on with the run in it by --resume",
-        )
     return wish
 
 
@@ -52,8 +98,25 @@ def home_of(file: Path | None) -> Path | None:
     return file.parent if file is not None and is_run(file.parent) else None
 
 
-def place_of(spec: Spec, file: Path | None, out: Path | None) -> Path:
+def hold_home(file: Path | None, held: contextlib.ExitStack) -> None:
+    """Keeps all others from writing to the folder of a run that is to go on there.
+
+    Raises:
+        InputError: when another process writes to it.
+    """
+    home = home_of(file)
+    if home is not None:
+        held.enter_context(sole_writer(home))
+
+
+def place_of(spec: Spec, file: Path | None, out: Path | None, held: contextlib.ExitStack) -> Path:
     """The folder to write to: that of the resumed run, else a new one, with its spec inside.
+
+    Args:
+        spec: what is trained.
+        file: the checkpoint that is gone on from, whose folder is held already.
+        out: the folder that is wished for a new run.
+        held: lets go of a new folder, which nobody else writes to until then.
 
     Raises:
         InputError: when a resumed run is to go elsewhere, the folder is in use, or is no longer as
@@ -66,10 +129,10 @@ def place_of(spec: Spec, file: Path | None, out: Path | None) -> Path:
         )
     if own is not None:
         folder_sums.require_intact(own, *TOLD)
-    place = new_folder(spec.system.name, out) if own is None else own
+    place = new_folder(spec.system.name, out, held) if own is None else own
     folder_sums.unseal(place)
+    write_environment(place)  # first: it tells a run that was begun from anybody's files
     texts = write_spec(place, spec)
-    write_environment(place)
     folder_sums.seal(place, [*texts, place / ENVIRONMENT])
     return place
 
@@ -133,6 +196,7 @@ def draw_level_history(folder: Path) -> str:
 
 
 def _next_free(name: str) -> Path:
+    folder = RUNS
     try:
         RUNS.mkdir(exist_ok=True)
         for number in itertools.count(1):
@@ -140,7 +204,7 @@ def _next_free(name: str) -> Path:
             if _make(folder):
                 return folder
     except OSError as error:
-        raise unwritable(RUNS, error) from error
+        raise unwritable(folder, error) from error
     raise AssertionError("counting ended")
 
 

@@ -1,4 +1,9 @@
-"""Ctrl-C during training: finish the step, save, stop; a second one stops at once."""
+"""Ctrl-C during training: finish the step, save, stop; a second one stops at once.
+
+So do SIGTERM, the hangup of a terminal, and SIGUSR1, by which clusters warn of a job's end. The
+latter two may come twice without anybody being impatient. A signal that was to be ignored when
+the program began, as `nohup` has it, stays ignored.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,10 @@ from typing import Any, Self
 
 WORDS = b"\nstopping after this step; once more stops at once\n"
 STDERR = 2
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STDOUT = 1
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+SIGNALS = tuple(signal.Signals[one] for one in _NAMES if one in signal.Signals.__members__)
+IMPATIENT = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingStopped(Exception):
@@ -36,11 +44,14 @@ class Interruption:
     def __init__(self) -> None:
         self.wished = False
         self._before: dict[signal.Signals, Any] = {}
+        self._terminals: list[int] = []
 
     def __enter__(self) -> Self:
         # Python lets only the main thread say what a signal does.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            self._terminals = [stream for stream in (STDOUT, STDERR) if os.isatty(stream)]
+            heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(
@@ -53,8 +64,18 @@ class Interruption:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.wished:
+        if number not in IMPATIENT:
+            self._leave_terminal(number)
+        elif self.wished:
             raise TrainingStopped(saved=False)
         self.wished = True
         with contextlib.suppress(OSError):  # stderr may be closed
             os.write(STDERR, WORDS)  # not by `print`: the signal may have come in one
+
+    def _leave_terminal(self, number: int) -> None:
+        """Writes nowhere from now on where the terminal has gone, so that no word stops a save."""
+        if number != getattr(signal, "SIGHUP", None):
+            return
+        with contextlib.suppress(OSError):
+            for stream in self._terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

@@ -11,6 +11,7 @@ goes on from its last checkpoint with the numbers of an unbroken one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import math
@@ -103,20 +104,22 @@ def stream(
         SpecError: when the spec can't be trained.
     """
     file = checkpoint.find_checkpoint(resume) if resume is not None else None
-    content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
-    spec = spec_of_run(spec, content, wished(max_steps=None, data=data, seed=seed))
-    corpus = load_corpus(spec.system.training.data)
-    if max_steps is None and content is not None:
-        max_steps = content.get(STREAM, {}).get("limit")
-    blank = weights is not None or file is not None
-    job = _Job(spec, corpus, frozen=frozen, max_steps=max_steps, blank=blank)
-    if weights is not None:
-        checkpoint.adopt(job.module, weights)
-    if file is not None and content is not None:
-        job.restore(file, content)
-    job.tensorboard = wants_board(folder.home_of(file), tensorboard)
-    place = folder.place_of(spec, file, out)
-    return job.run(place, console or rich.get_console())
+    with contextlib.ExitStack() as held:
+        folder.hold_home(file, held)
+        content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
+        spec = spec_of_run(spec, content, wished(max_steps=None, data=data, seed=seed))
+        corpus = load_corpus(spec.system.training.data)
+        if max_steps is None and content is not None:
+            max_steps = content.get(STREAM, {}).get("limit")
+        blank = weights is not None or file is not None
+        job = _Job(spec, corpus, frozen=frozen, max_steps=max_steps, blank=blank)
+        if weights is not None:
+            checkpoint.adopt(job.module, weights)
+        if file is not None and content is not None:
+            job.restore(file, content)
+        job.tensorboard = wants_board(folder.home_of(file), tensorboard)
+        place = folder.place_of(spec, file, out, held)
+        return job.run(place, console or rich.get_console())
 
 
 class _Job:
@@ -183,7 +186,10 @@ class _Job:
         self.module.load_state_dict(content["state_dict"])
         self.optimizer.load_state_dict(kept["optimizer"])
         self.schedule.load_state_dict(kept["schedule"])
-        self.state = states.from_named(self.module, kept["state"], self.spec.system.training.batch)
+        self.state = None  # nothing was read yet
+        if kept["step"]:
+            rows = self.spec.system.training.batch
+            self.state = states.from_named(self.module, kept["state"], rows)
         self.step, self.nats, self.tokens = kept["step"], kept["nats"], kept["tokens"]
         self.frozen = kept["frozen"]
 
@@ -200,6 +206,8 @@ class _Job:
         stopped = False
         with Interruption() as interruption:
             try:
+                if not (place / checkpoint.LAST).is_file():
+                    self.save(place)  # so that it can be gone on with, whenever it is killed
                 while self.step < self.steps and not interruption.wished:
                     row = self._learn()
                     if metrics is None:
@@ -272,7 +280,7 @@ class _Job:
 
     def save(self, place: Path) -> None:
         """Writes the checkpoint, whole or not at all."""
-        assert self.state is not None
+        remembered = states.named_tensors(self.state or {})
         content: dict[str, Any] = {
             "state_dict": self.module.state_dict(),
             ENTRY: checkpoint.describe(self.spec),
@@ -285,7 +293,7 @@ class _Job:
                 "text": _digest(self.corpus.text),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
-                "state": {n: x.clone() for n, x in states.named_tensors(self.state)},
+                "state": {name: x.clone() for name, x in remembered},
             },
         }
         seal(content)

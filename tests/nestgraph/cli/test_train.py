@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from nestgraph.cli.commands import app
 from nestgraph.cli.generate import as_text
 from nestgraph.training import load_run
+from nestgraph.training.lock import sole_writer
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--set", "training.context=16", "--set", "training.batch=2", "--set", "training.warmup=1")
@@ -197,3 +198,34 @@ def test_a_run_folder_that_was_changed_is_neither_gone_on_with_nor_reported(
     assert result.exit_code == 0, result.output
     assert "note: NG718 `run` has no SHA256SUMS" in result.stderr
     assert "note" not in run("train", "--resume", "run", "--max-steps", 4).stderr
+
+
+def test_of_two_that_let_one_state_learn_the_second_is_refused(run, write, text) -> None:
+    trained(run, write, text)
+    learn = ("generate", "run", "abc", "--tokens", 3, "--learn", "--state", "mem.safetensors")
+    assert run(*learn).exit_code == 0
+    before = Path("mem.safetensors").read_bytes()
+
+    with sole_writer(Path("mem.safetensors")):
+        second = run(*learn)
+        reader = run(*learn[:5], "--state", "mem.safetensors")
+
+    assert (second.exit_code, reader.exit_code) == (2, 0)
+    assert second.stderr.startswith("NG724 `mem.safetensors` is written to by process")
+    assert Path("mem.safetensors").read_bytes() == before
+    assert run(*learn).exit_code == 0
+    assert not list(Path().glob("*.lock"))
+
+
+def test_a_folder_without_a_checkpoint_says_what_it_is(run, write, text) -> None:
+    trained(run, write, text)
+    Path("run/last.ckpt").unlink()
+    assert "give `run/best.ckpt`" in run("train", "--resume", "run").stderr
+    for name in ("best.ckpt", "metrics.csv", "times.csv"):
+        Path("run", name).unlink()
+    said = run("train", "--resume", "run").stderr
+    assert "NG711 `run` holds no last.ckpt; its training has saved nothing yet" in said
+    assert "begin it once more by `nestgraph train S --out run`" in said
+    assert trained(run, write, text).exit_code == 0
+    Path("empty").mkdir()
+    assert "it is not a run folder" in run("train", "--resume", "empty").stderr

@@ -245,6 +245,87 @@ def test_a_second_ctrl_c_stops_at_once(spec: Spec, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("quick_picture")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_every_signal_that_ends_a_job_saves_first(
+    spec: Spec, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deed = do_at(3, lambda: os.kill(os.getpid(), number))
+    monkeypatch.setattr(Keeper, "on_train_batch_end", deed)
+
+    run, said = train(spec, "run")
+
+    assert run.interrupted
+    assert "stopped at step 3 of 12; everything is saved" in said
+    assert torch.load("run/last.ckpt", weights_only=True)["global_step"] == 3
+
+
+@pytest.mark.usefixtures("quick_picture")
+def test_a_hangup_that_comes_twice_still_saves_and_an_ignored_one_is_ignored(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang_up_twice() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(Keeper, "on_train_batch_end", do_at(3, hang_up_twice))
+
+    _, said = train(spec, "run")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        nohup, _ = train(spec, "nohup")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert "everything is saved" in said
+    assert (nohup.interrupted, nohup.step) == (False, 12)
+
+
+@pytest.mark.usefixtures("quick_picture")
+def test_a_run_that_was_stopped_before_its_first_validation_goes_on_from_its_start(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press_twice() -> None:
+        press_ctrl_c()
+        press_ctrl_c()
+
+    unbroken, _ = train(spec, "unbroken")
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "on_train_batch_end", do_at(3, press_twice))
+        train(spec, "broken")
+    assert torch.load("broken/last.ckpt", weights_only=True)["global_step"] == 0
+
+    resumed, _ = train(None, resume=Path("broken"))
+
+    assert rows("broken") == rows("unbroken")
+    assert_same_weights(resumed.module, unbroken.module)
+
+
+@pytest.mark.usefixtures("quick_picture")
+def test_a_run_that_is_being_written_can_be_read_and_not_written(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def meddle() -> None:
+        for options in ({"resume": Path("run")}, {"resume": Path("run/best.ckpt")}, {"out": "run"}):
+            with pytest.raises(InputError) as caught:
+                train(spec, **options)  # type: ignore[arg-type]
+            refused.append(str(caught.value))
+        load_run("run")
+
+    monkeypatch.setattr(Keeper, "on_train_batch_end", do_at(7, meddle))
+    train(spec, "run")
+
+    assert len(refused) == 3
+    assert all(
+        one.startswith(f"NG724 `run` is written to by process {os.getpid()}") for one in refused
+    )
+    assert not Path("run/lock").exists()
+    train(spec, "unbroken")
+    assert rows("run") == rows("unbroken")
+
+
+@pytest.mark.usefixtures("quick_picture")
 def test_a_finished_run_can_be_given_more_steps(spec: Spec) -> None:
     train(spec, "run")
 
