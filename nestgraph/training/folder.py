@@ -51,7 +51,7 @@ def new_folder(name: str, wish: Path | None, held: contextlib.ExitStack) -> Path
         left = [path for path in folder.iterdir() if path.name != RUN_LOCK]
         if left and not _only_begun(left):
             raise _used(folder)
-        for path in left:
+        for path in sorted(left, key=_tells_of_run):  # what tells of it goes last
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     except OSError as error:
         raise unwritable(folder, error) from error
@@ -68,11 +68,13 @@ def saved_nothing(folder: Path) -> bool:
 
 def _only_begun(paths: list[Path]) -> bool:
     """Whether all of them are what a run writes before its first save."""
-    return (
-        bool(paths)
-        and all(_BEGUN.fullmatch(path.name) for path in paths)
-        and any(path.name.lstrip(".").startswith(ENVIRONMENT) for path in paths)
-    )
+    known = all(_BEGUN.fullmatch(path.name) for path in paths)
+    return known and any(map(_tells_of_run, paths))
+
+
+def _tells_of_run(path: Path) -> bool:
+    """Whether a file is what no one but a run writes, and writes first."""
+    return path.name.lstrip(".").startswith(ENVIRONMENT)
 
 
 def _used(folder: Path) -> InputError:
