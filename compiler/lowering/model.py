@@ -86,7 +86,7 @@ class CompiledModel(nn.Module):
     def loss(
         self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Mean nats over the targets, and the state behind the tokens.
+        """Mean nats over the targets, 0 where there are none, and the state behind the tokens.
 
         The gradient of that of `forward`; but where the model has a horizon, each of its windows
         is forgotten as soon as it is run, and the state before is a constant.
@@ -102,7 +102,8 @@ class CompiledModel(nn.Module):
             return mean, behind
         logits, after = self(tokens, before)
         flat = torch.where(targets < 0, -100, targets).flatten()
-        return F.cross_entropy(logits.flatten(0, 1), flat), after
+        how = "mean" if bool((flat >= 0).any()) else "sum"  # the mean of nothing is no number
+        return F.cross_entropy(logits.flatten(0, 1), flat, reduction=how), after
 
     def moves(self, state: Mapping[str, Any]) -> dict[str, Moves]:
         """What the levels that the task moves have done, by name; nothing if there are none."""

@@ -266,6 +266,10 @@ class NestedOptimizer(Optimizer):
         """
         self._off = True
 
+    def call_on(self) -> None:
+        """Takes back a `call_off` whose step never came, as when a `GradScaler` leaves it out."""
+        self._off = False
+
     def updates(self) -> dict[str, int]:
         """How often each level has moved."""
         return {group[LEVEL]: group[UPDATES] for group in self.param_groups}

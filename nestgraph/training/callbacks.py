@@ -211,15 +211,9 @@ class Keeper(L.Callback):
 
     def _require_gradients(self, trainer: L.Trainer, module: NestModule) -> None:
         """Ends a training whose gradients are no numbers any more, at its last good state."""
-        if module.bad_in_a_row < module.spec.system.training.bad_steps:
-            return
-        trainer.save_checkpoint(self._folder / LAST)  # skipped steps have moved nothing
-        raise InputError(
-            "NG732",
-            f"the gradient was no number for {module.bad_in_a_row} steps in a row, up to step"
-            f" {trainer.global_step}; {self._folder / LAST} holds the last good state",
-            "lower `training.lr` or the rates of the memories, or normalise what they are fed",
-        )
+        if module.is_broken:
+            trainer.save_checkpoint(self._folder / LAST)  # skipped steps have moved nothing
+            raise module.broken(f"{self._folder / LAST} holds the last good state")
 
     def _stop(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self._folder / LAST)

@@ -23,6 +23,7 @@ from nestgraph.training import sampling
 from nestgraph.training.checkpoint import describe, verified
 from nestgraph.training.levels import commits, token_levels
 from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
+from nestgraph.training.token_means import Tally, Window, processes, summed
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -58,8 +59,9 @@ class NestModule(L.LightningModule):
         self._token_levels = token_levels(spec.system)
         self._commits = dict.fromkeys(self._token_levels, 0)
         self._rates: dict[str, float] = {}
-        self._nats = 0.0
-        self._predictions = 0
+        self._tally = Tally()
+        self._window = Window()
+        self._counted: tuple[int, float] | None = None  # tokens of the batch under way
         self.skipped = 0
         self.bad_in_a_row = 0
 
@@ -73,6 +75,7 @@ class NestModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         """Lets the spec beat a checkpoint: a resumed run may have been given other settings."""
+        self.bad_in_a_row, self._window, self._counted = 0, Window(), None
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         if isinstance(optimizer, NestedOptimizer) and isinstance(schedule, LambdaLR):
             retune(optimizer, schedule, self.spec.system.training)
@@ -81,33 +84,86 @@ class NestModule(L.LightningModule):
         """Mean loss of one batch."""
         inputs, targets = inputs_and_targets(batch)
         loss: Tensor = cast(Any, self.model).loss(inputs, targets)[0]
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(targets))
+        everyone = self._count(targets, loss)
+        self.log("train_loss", everyone, prog_bar=True, batch_size=len(targets))
         for level, period in self._token_levels.items():
             self._commits[level] += commits(period, inputs.shape[1])
         return loss
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Notes the rates of this update, and calls it off if its gradient is no number.
+    def _count(self, targets: Tensor, loss: Tensor) -> Tensor:
+        """Counts the tokens of a batch; answers with its mean loss over all processes."""
+        own = int((targets >= 0).sum())
+        if processes() == 1:
+            self._counted = own, float(own)
+            return loss
+        tokens, nats = summed((own, loss.item() * own), targets.device)
+        self._counted = own, tokens
+        return loss.new_tensor(nats / max(1, tokens))
 
-        The schedule goes on right after it either way.
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Weighs the gradient of a batch by its tokens, which `training_step` counts.
+
+        Who optimises manually weighs and divides alone.
         """
+        counted, self._counted = self._counted, None
+        if counted is not None and self.automatic_optimization:
+            weight = self._window.weight(*counted)
+            loss = loss if weight == 1.0 else loss * weight
+        super().backward(loss, *args, **kwargs)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Makes the gradient the mean over all tokens since the last update, and notes the rates.
+
+        An update whose gradient is no number is called off; the schedule goes on right after it
+        either way.
+        """
+        factor = self._window.factor(self.trainer.accumulate_grad_batches)
+        self._window = Window()
+        if factor != 1.0:
+            torch._foreach_mul_(_gradients(optimizer), factor)
         groups = optimizer.param_groups
         self._rates = {group.get("level", "step"): group["lr"] for group in groups}
+        raw = getattr(optimizer, "optimizer", optimizer)
         if _all_finite(optimizer):
             self.bad_in_a_row = 0
+            if isinstance(raw, NestedOptimizer):
+                raw.call_on()  # a scaler may have left out the step that was called off
             return
         self.skipped += 1
         self.bad_in_a_row += 1
         optimizer.zero_grad(set_to_none=True)  # nothing is left to clip
-        raw = getattr(optimizer, "optimizer", optimizer)
         if isinstance(raw, NestedOptimizer):
             raw.call_off()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Logs the clocks of all levels at the steps at which the loss is logged."""
+        """Logs the clocks of all levels at the steps at which the loss is logged.
+
+        Raises:
+            InputError: when as many updates in a row as the spec allows were called off.
+        """
         trainer = cast(Any, self.trainer)
+        if self.is_broken:
+            raise self.broken("the weights are those of before them")
         if trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0:
             self.log_dict(self.level_metrics())
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the gradient was no number for as many steps in a row as the spec allows."""
+        return self.bad_in_a_row >= self.spec.system.training.bad_steps
+
+    def broken(self, left: str) -> InputError:
+        """What ends a training whose gradients are no numbers any more.
+
+        Args:
+            left: what is left of it, in words.
+        """
+        return InputError(
+            "NG732",
+            f"the gradient was no number for {self.bad_in_a_row} steps in a row, up to step"
+            f" {self.trainer.global_step}; {left}",
+            "lower `training.lr` or the rates of the memories, or normalise what they are fed",
+        )
 
     def level_metrics(self) -> dict[str, float]:
         """How often each level has moved so far, and the rates of the outer optimizer's levels.
@@ -122,23 +178,55 @@ class NestModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the last validation."""
-        self._nats, self._predictions = 0.0, 0
+        self._tally = Tally()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds losses up in float64, so that windows of any size weigh by their tokens."""
+        self._tally.add(*self._losses(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean over all tokens of all batches, and of all processes."""
+        self._log_mean("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets the last test."""
+        self._tally = Tally()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds losses up as a validation does."""
+        self._tally.add(*self._losses(batch))
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the mean over all tokens of all batches, and of all processes."""
+        self._log_mean("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Output:
+        """Scores of the token after each one that is read, and the state after them.
+
+        Of tokens (rows, time) all are read, of a pair (inputs, targets) the inputs.
+        """
+        if isinstance(batch, Tensor):
+            return cast(Output, self(batch.long()))
+        parts = list(batch)
+        read = parts[0].long() if len(parts) == 1 else inputs_and_targets(parts)[0]
+        return cast(Output, self(read))
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, int]:
+        """The loss of each token of a batch, and of how many tokens they are."""
         inputs, targets = inputs_and_targets(batch)
         logits = self(inputs).logits.flatten(0, 1)
         wanted = torch.where(targets < 0, IGNORED, targets).flatten()
         losses = F.cross_entropy(logits, wanted, reduction="none", ignore_index=IGNORED)
-        self._nats += losses.cpu().double().sum().item()
-        self._predictions += int((targets >= 0).sum())
+        return losses, int((targets >= 0).sum())
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs the mean over all tokens of all batches."""
-        if self._predictions:
-            loss = torch.tensor(self._nats / self._predictions, dtype=torch.float64)
-            self.log("val_loss", loss, prog_bar=True)
-            self.log("val_bits_per_byte", loss / math.log(2))
+    def _log_mean(self, of: str) -> None:
+        loss = self._tally.mean(self.device)
+        if loss is None:
+            return
+        # Every process has the same number; the largest is it.
+        alike: Any = {"sync_dist": True, "reduce_fx": "max"}
+        self.log(f"{of}_loss", loss, prog_bar=True, **alike)
+        self.log(f"{of}_bits_per_byte", loss / math.log(2), **alike)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The spec's optimizer on its step clocks, with warm-up and cosine."""
@@ -268,10 +356,14 @@ def inputs_and_targets(batch: Batch) -> tuple[Tensor, Tensor]:
     )
 
 
+def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    return [p.grad for p in parameters if p.grad is not None]
+
+
 def _all_finite(optimizer: torch.optim.Optimizer) -> bool:
     """Whether every gradient is a number: one pass over them, and one look at the sum of norms."""
-    parameters = (p for group in optimizer.param_groups for p in group["params"])
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = _gradients(optimizer)
     if not gradients:
         return True
     norms = torch._foreach_norm(gradients)

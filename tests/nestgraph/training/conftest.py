@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from nestgraph.spec import Spec, load
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 
 TEXT = """\
 nestgraph: 1

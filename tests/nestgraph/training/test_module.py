@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 from torch.nn import functional as F
+from trainers import Loader, trainer
 
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
@@ -27,32 +30,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 
 
 TEXT = bytes(random.randrange(256) for _ in range(200))
-
-
-def trainer(steps: int, folder: Path, **settings: Any) -> L.Trainer:
-    quiet = {
-        "accelerator": "cpu",
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": False,
-        "num_sanity_val_steps": 0,
-        "limit_val_batches": 0,
-        "logger": False,
-    }
-    return L.Trainer(max_steps=steps, default_root_dir=folder, **{**quiet, **settings})
-
-
-class Loader:
-    """Batches as they are; Lightning would take a plain list for a list of loaders."""
-
-    def __init__(self, batches: list[Tensor]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 def batches(count: int) -> list[Tensor]:
@@ -202,6 +179,93 @@ def test_validation_is_the_mean_over_all_tokens_of_windows_of_any_size(
     mean = sum(losses) / (24 + 3 + 5)
     assert result["val_loss"] == pytest.approx(mean, rel=1e-6)
     assert result["val_bits_per_byte"] == pytest.approx(mean / math.log(2), rel=1e-6)
+
+
+def test_a_test_is_the_mean_over_all_tokens_too(spec: Spec, tmp_path: Path) -> None:
+    module = compile(spec)
+    data = [torch.randint(256, (3, 9)), torch.randint(256, (1, 4))]
+    own = trainer(0, tmp_path, limit_val_batches=2)
+
+    (tested,) = own.test(module, Loader(data), verbose=False)
+    (validated,) = own.validate(module, Loader(data), verbose=False)
+
+    assert tested == {
+        "test_loss": validated["val_loss"],
+        "test_bits_per_byte": validated["val_bits_per_byte"],
+    }
+
+
+def test_predictions_of_tokens_and_of_pairs_are_scores_behind_each_token(
+    spec: Spec, tmp_path: Path
+) -> None:
+    module, tokens = compile(spec).eval(), torch.randint(256, (2, 5))
+    data = [tokens, [tokens.int()], [tokens, tokens]]
+
+    found = trainer(0, tmp_path).predict(module, Loader(data))
+
+    assert found is not None
+    assert len(found) == 3
+    for output in found:
+        torch.testing.assert_close(output.logits, module(tokens).logits)
+
+
+def spoilt(spec: Spec, bad: Callable[[int], bool]) -> NestModule:
+    """A module the slope of whose loss is no number at some batches."""
+    module = compile(spec)
+    original = module.training_step
+
+    def step(batch: Any, batch_idx: int) -> Tensor:
+        loss = original(batch, batch_idx)
+        return loss * torch.nan if bad(batch_idx) else loss
+
+    module.training_step = step  # type: ignore[method-assign]
+    return module
+
+
+def test_too_many_bad_gradients_in_a_row_end_any_trainer(spec_file: Path, tmp_path: Path) -> None:
+    module = spoilt(
+        load(spec_file, set={"training.bad_steps": 3}), lambda batch: batch == 1 or batch > 3
+    )
+    kept: list[dict[str, Tensor]] = []
+
+    class Keep(L.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+            kept.append(weights(pl_module))
+
+    with pytest.raises(InputError, match=r"NG732 .* 3 steps in a row, up to step 7; the weights"):
+        fit(module, batches(12), tmp_path, callbacks=[Keep()])
+
+    assert module.skipped == 4
+    for name, value in kept[3].items():
+        assert torch.equal(module.state_dict()[name], value), name
+    fit(module, batches(3), tmp_path)  # a new training counts anew
+
+
+class Scaled(MixedPrecision):
+    """A gradient scaler under full precision: it leaves out steps whose slope is no number."""
+
+    def __init__(self) -> None:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
+        super().__init__("16-mixed", "cpu", scaler)
+
+    def autocast_context_manager(self) -> Any:
+        return contextlib.nullcontext()
+
+
+def test_a_step_that_a_scaler_leaves_out_takes_no_other_with_it(spec: Spec, tmp_path: Path) -> None:
+    data = batches(8)
+    bad = {2, 3, 6}
+    module, twin = spoilt(spec, bad.__contains__), spoilt(spec, bad.__contains__)
+
+    fit(module, data, tmp_path, plugins=[Scaled()])
+
+    fit(twin, data, tmp_path)
+    for name, value in twin.state_dict().items():
+        assert torch.equal(module.state_dict()[name], value), name
+    counts = module.level_metrics()
+    assert counts["skipped_steps"] == 3
+    assert counts["updates/step"] == 5
+    assert counts["updates/fast"] == 2
 
 
 def test_it_learns(spec_file: Path, tmp_path: Path) -> None:
