@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nestgraph.compiler.build import build_program, compile_model
 from nestgraph.compiler.planning import plan_of
+from nestgraph.compiler.reach import unreached
 from nestgraph.reference import Reference
 from nestgraph.system import System
 
@@ -32,11 +33,19 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """All tensors that were compared; `str()` is what the command line prints."""
+    """All tensors that were compared; `str()` is what the command line prints.
+
+    Attributes:
+        name: of the spec.
+        tokens: that both executors read.
+        comparisons: one for each tensor.
+        unreached: ticks, resets and the like that so few tokens do not come to.
+    """
 
     name: str
     tokens: int
     comparisons: tuple[Comparison, ...]
+    unreached: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -50,7 +59,8 @@ class Verification:
             f" largest error {worst.error:.1e} at {worst.name} (allowed {TOLERANCE:.0e})"
         )
         wrong = [f"  differs: {c.name} by {c.error:.1e}" for c in self.comparisons if not c.agrees]
-        return "\n".join([head, *wrong])
+        unseen = [f"  not reached: {what}" for what in self.unreached]
+        return "\n".join([head, *wrong, *unseen])
 
 
 def verify(
@@ -83,7 +93,8 @@ def verify(
     tensors |= _states(compiled.flat_state(ours.state), theirs.state)
     tensors |= _gradients(compiled.weights.named(), reference.weights.named())
     comparisons = tuple(_comparisons(tensors))
-    return Verification(name=system.name, tokens=tokens, comparisons=comparisons)
+    unseen = unreached(system, tokens)
+    return Verification(name=system.name, tokens=tokens, comparisons=comparisons, unreached=unseen)
 
 
 def tokens_to_compare(system: System) -> int:

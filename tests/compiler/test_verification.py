@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from building import model_of
+
+from nestgraph.compiler.reach import unreached
 from nestgraph.compiler.verification import MOST_TOKENS, TOKENS, verify
 from nestgraph.spec import load
 
@@ -29,3 +33,53 @@ def test_sequences_are_long_enough_for_what_the_kernels_do(
 
     assert found.tokens == tokens
     assert found.agrees, str(found)
+
+
+SLOW_THINGS = """
+memories:
+  F: {level: nine, reset: thirty, keys: x, values: x, rule: {rate: 0.1}}
+  G: {net: {kind: mlp, expansion: 1}, level: steps, objective: task}
+  A: {net: {kind: attention, window: 12}, keys: x, values: x, reset: thirty}
+  T: {net: {kind: mlp, expansion: 1}, level: thirty, objective: task, gradient: none}
+nodes:
+  f: {read: F, query: x}
+  g: {read: G, query: f}
+  a: {read: A, query: g}
+  t: {read: T, query: a}
+  out: {op: sum, in: [x, t]}
+"""
+SLOW_LEVELS = "{nine: 9 tokens, thirty: 30 tokens, steps: 5 steps}"
+TICKS = "ticks of `nine` (every 9 tokens)"
+LATER_TICKS = "ticks of `thirty` (every 30 tokens)"
+RESETS = tuple(f"resets of `{name}` (every 30 tokens)" for name in "FA")
+WINDOW = "events that leave the window of `A` (12 tokens)"
+STEPS = "ticks of `steps` (every 5 steps)"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (8, {TICKS, LATER_TICKS, *RESETS, WINDOW, STEPS}),
+        (9, {LATER_TICKS, *RESETS, WINDOW, STEPS}),
+        (13, {LATER_TICKS, *RESETS, STEPS}),
+        (30, {STEPS}),
+    ],
+)
+def test_a_comparison_names_what_its_tokens_do_not_reach(tokens: int, expected: set[str]) -> None:
+    found = verify(model_of(SLOW_THINGS, levels=SLOW_LEVELS), tokens=tokens)
+    assert set(found.unreached) == expected
+    assert len(found.unreached) == len(expected)
+    assert all(f"  not reached: {what}" in str(found).splitlines() for what in expected)
+    assert found.agrees, "what is not reached is no disagreement"
+
+
+def test_cuts_beyond_the_compared_tokens_are_named() -> None:
+    text = "{net: {kind: mlp, expansion: 1}, level: nine, objective: task}"
+    nodes = "nodes: {y: {read: T, query: x}, out: {op: sum, in: [x, y]}}"
+    body = f"memories: {{T: {text}}}\n{nodes}"
+    system = model_of(body, levels=SLOW_LEVELS)
+    assert system.model is not None
+    cut = replace(system.model, horizon=system.clocks["nine"])
+    told = "cuts of gradients at `horizon: nine` (every 9 tokens)"
+    assert told in unreached(replace(system, model=cut), 9)
+    assert told not in unreached(replace(system, model=cut), 10)
