@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from nestgraph.checksums import damaged
+from nestgraph.checksums import CHANGED, damaged
 from nestgraph.errors import InputError
 
 MAGIC = b"PK\x03\x04"
@@ -46,7 +46,7 @@ def require_records(file: Path, stream: BinaryIO, *, tensors: bool) -> None:
         seen: set[str] = set()
         for record in records:
             if record.filename in seen:
-                raise damaged(f"`{file}`", f"its record `{record.filename}`", ANOTHER)
+                raise damaged(f"`{file}`", f"its record `{record.filename}` comes twice", ANOTHER)
             seen.add(record.filename)
             if tensors == ("/data/" in record.filename):
                 _require_record(file, archive, record)
@@ -78,7 +78,7 @@ def _require_record(file: Path, archive: zipfile.ZipFile, record: zipfile.ZipInf
             while stream.read(CHUNK):
                 pass
     except Exception as error:  # a damaged header makes it raise whatever comes to it
-        raise damaged(f"`{file}`", f"its record `{record.filename}`", ANOTHER) from error
+        raise damaged(f"`{file}`", f"its record `{record.filename}` {CHANGED}", ANOTHER) from error
 
 
 def _tensors(value: object) -> Iterator[Tensor]:

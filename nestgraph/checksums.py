@@ -20,6 +20,10 @@ from nestgraph.errors import InputError
 
 ENTRY = "nestgraph"  # of a checkpoint: its spec, and the checksums of all entries
 SUMS = "checksums"  # within that entry
+CHANGED = "is not what was written"
+# Of all names together: a name that stands in a file once, for an entry and for its checksum, is
+# damaged in both.
+NAMES = ""
 WEIGHTS = "state_dict"  # of a checkpoint: told tensor by tensor
 EDITED = (
     "take another copy, such as best.ckpt; if it was changed on purpose, set its"
@@ -40,7 +44,8 @@ class Digest(Protocol):
 def seal(content: dict[str, Any]) -> None:
     """Notes the checksums of a checkpoint in its entry; those of before go."""
     entry = content[ENTRY] = {k: v for k, v in content[ENTRY].items() if k != SUMS}
-    entry[SUMS] = dict(_sums(content))
+    sums = dict(_sums(content))
+    entry[SUMS] = sums | {NAMES: digest_of(sorted(sums))}
 
 
 def damage(
@@ -53,18 +58,20 @@ def damage(
         whole: whether parts may not be missing; else only weights and spec must be there.
         leave: entries that somebody else has changed since.
     """
-    noted = content[ENTRY][SUMS]
+    noted = dict(content[ENTRY][SUMS])
+    if noted.pop(NAMES, None) != digest_of(sorted(map(str, noted))):
+        return "the names of its parts or its list of checksums are not what was written"
     kept = {name: value for name, value in content.items() if name not in leave}
     found = dict(_sums(kept))
     for name, digest in found.items():
         if name in noted and noted[name] != digest:
-            return _named(name)
+            return f"{_named(name)} {CHANGED}"
     strange = sorted(set(map(str, found)) - set(noted))
     for name in sorted(set(map(str, noted)) - set(found) - set(leave)):
         if whole or strange or name == ENTRY or name.startswith(f"{WEIGHTS}/"):
-            return f"{_named(name)}, which is missing"
+            return f"{_named(name)} is missing"
     weights = [name for name in strange if name.startswith(f"{WEIGHTS}/")]
-    return f"{_named(weights[0])}, which nothing wrote" if weights else None
+    return f"{_named(weights[0])} was not there" if weights else None
 
 
 def has_sums(content: object) -> bool:
@@ -88,20 +95,21 @@ def header_damage(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> s
         told = json.loads(header[SUMS])
         noted, of_header = dict(told["tensors"]), told["header"]
     except (ValueError, TypeError, KeyError):
-        return "its checksums"
+        return f"its list of checksums {CHANGED}"
     rest = {name: text for name, text in header.items() if name != SUMS}
     if digest_of(sorted(rest.items())) != of_header:
-        return "its header"
+        return f"its header {CHANGED}"
     for name in sorted({*noted, *tensors}):
-        if name not in tensors or noted.get(name) != digest_of(tensors[name]):
-            return f"`{name}`"
+        if name not in tensors:
+            return f"`{name}` is missing"
+        if noted.get(name) != digest_of(tensors[name]):
+            return f"`{name}` {CHANGED}"
     return None
 
 
 def damaged(place: str, what: str, hint: str = EDITED) -> InputError:
     """The refusal of a file that isn't as it was written."""
-    said = f"{place} is damaged: {what} is not what was written"
-    return InputError("NG715", said, hint)
+    return InputError("NG715", f"{place} is damaged: {what}", hint)
 
 
 def digest_of(value: object) -> str:

@@ -114,7 +114,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def load_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The texts in the header of a file, and its tensors by name.
+    """The texts in the header of a file, and its tensors by name, which the file no longer moves.
 
     Raises:
         SafetensorError: its header and its length don't fit.
@@ -125,4 +125,4 @@ def load_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     with safe_open(file, framework="pt") as opened:
         header: Mapping[str, str] = opened.metadata() or {}
         names: list[str] = list(opened.keys())
-        return dict(header), {name: opened.get_tensor(name) for name in names}
+        return dict(header), {name: opened.get_tensor(name).clone() for name in names}

@@ -46,11 +46,13 @@ def read_shipped(name: str) -> bytes:
     entry = manifest()[name]
     try:
         packed = files("nestgraph.data").joinpath(entry["file"]).read_bytes()
-        text = lzma.decompress(packed)
-    except (OSError, lzma.LZMAError) as error:
-        raise _damaged(entry["file"], str(error)) from error
-    if hashlib.sha256(text).hexdigest() != entry["sha256"]:
+    except OSError as error:
+        raise _damaged(entry["file"], error.strerror or str(error)) from error
+    if hashlib.sha256(packed).hexdigest() != entry["packed_sha256"]:  # before it is unpacked
         raise _damaged(entry["file"], "its sha256 is not the one in MANIFEST.json")
+    text = lzma.decompress(packed)
+    if hashlib.sha256(text).hexdigest() != entry["sha256"]:
+        raise _damaged(entry["file"], "the sha256 of its text is not the one in MANIFEST.json")
     return text
 
 

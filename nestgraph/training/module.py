@@ -32,8 +32,8 @@ IGNORED = -100  # the label that `cross_entropy` leaves out
 # What Lightning changes of a checkpoint between reading it and handing it over; more of it where
 # an older Lightning wrote it.
 OLDER = "legacy_pytorch-lightning_version"
-TOUCHED = ("hyper_parameters", "hparams_name", "hparams_type", "pytorch-lightning_version", OLDER)
-MIGRATED = ("loops", "callbacks", "global_step", "epoch")
+TOUCHED = ("hyper_parameters", "hparams_name", "hparams_type")
+MIGRATED = (OLDER, "pytorch-lightning_version", "loops", "callbacks", "global_step", "epoch")
 Batch = Tensor | Sequence[Tensor]
 State = dict[str, Any]
 

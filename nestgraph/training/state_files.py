@@ -101,7 +101,9 @@ class StateFormat:
 
     def _require_older(self, path: Path, header: dict[str, str]) -> None:
         if header["format"] != self.older:
-            raise damaged(f"`{path}`", "its list of checksums", "nothing was changed; take a copy")
+            raise damaged(
+                f"`{path}`", "its checksums are missing", "nothing was changed; take a copy"
+            )
         said = f"`{path}` has no checksums: nobody would notice if it were damaged"
         hint = "written anew, as by --learn, it has some"
         warnings.warn(InputWarning("NG718", said, hint), stacklevel=2)

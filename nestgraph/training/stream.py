@@ -46,6 +46,7 @@ from nestgraph.training.stream_batches import StreamBatches
 from nestgraph.training.telling import tell
 
 STREAM = "stream"  # the checkpoint's entry
+KEPT = ("text", "step", "nats", "tokens", "frozen", "optimizer", "schedule", "state")
 ONLINE = "online_bits_per_byte"
 TOKENS = "tokens"
 
@@ -161,7 +162,8 @@ class _Job:
         """Goes on where a checkpoint was written.
 
         Raises:
-            InputError: when it is no stream's, another text's, or this text is read.
+            InputError: when it is no stream's, lacks a part, is another text's, or this text is
+                read.
         """
         kept = content.get(STREAM)
         if not isinstance(kept, dict):
@@ -170,6 +172,7 @@ class _Job:
                 f"`{file}` was not written by `nestgraph train --stream`",
                 "resume it without --stream, or begin a stream with its weights by --weights",
             )
+        self._require_whole(file, kept)
         if kept["text"] != _digest(self.corpus.text):
             raise InputError(
                 "NG723",
@@ -192,6 +195,15 @@ class _Job:
             self.state = states.from_named(self.module, kept["state"], rows)
         self.step, self.nats, self.tokens = kept["step"], kept["nats"], kept["tokens"]
         self.frozen = kept["frozen"]
+
+    def _require_whole(self, file: Path, kept: dict[str, Any]) -> None:
+        rows = self.spec.system.training.batch
+        tensors = dict(states.named_tensors(self.module.initial_state(rows)))
+        held = kept.get("state")
+        lost = [name for name in KEPT if name not in kept]
+        lost += [name for name in tensors if isinstance(held, dict) and name not in held]
+        if lost:
+            raise InputError("NG713", f"`{file}` is incomplete: its `{lost[0]}` is missing")
 
     def run(self, place: Path, console: Console) -> StreamRun:
         """Reads to the end, or until somebody stops it."""

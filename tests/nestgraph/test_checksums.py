@@ -106,17 +106,17 @@ def test_a_part_that_is_left_out_is_missed_where_training_goes_on() -> None:
     made = content()
     del made["optimizer_states"]
     assert damage(made) is None
-    assert damage(made, whole=True) == "its `optimizer_states`, which is missing"
+    assert damage(made, whole=True) == "its `optimizer_states` is missing"
     made["optimizer_stbtes"] = []  # not left out, but renamed
-    assert damage(made) == "its `optimizer_states`, which is missing"
+    assert damage(made) == "its `optimizer_states` is missing"
 
 
 def test_weights_are_all_there_and_no_more() -> None:
     made = content()
     x = made["state_dict"].pop("a")
-    assert damage(made) == "`a`, which is missing"
+    assert damage(made) == "`a` is missing"
     made["state_dict"] |= {"a": x, "c": x}
-    assert damage(made) == "`c`, which nothing wrote"
+    assert damage(made) == "`c` was not there"
 
 
 def test_what_a_subclass_adds_later_is_its_own() -> None:
@@ -130,13 +130,24 @@ def test_a_header_has_checksums_of_its_texts_and_of_each_tensor() -> None:
     assert json.loads(json.dumps(header)) == header
     assert header_damage(header, tensors) is None
     assert header_damage({"format": "x"}, tensors) is None
-    assert header_damage(header | {"model": "z"}, tensors) == "its header"
-    assert header_damage(header | {"more": "z"}, tensors) == "its header"
-    assert header_damage(header, tensors | {"b": torch.randn(4)}) == "`b`"
-    assert header_damage(header, {"a": tensors["a"]}) == "`b`"
-    assert header_damage(header, tensors | {"c": torch.randn(4)}) == "`c`"
+    assert header_damage(header | {"model": "z"}, tensors) == "its header is not what was written"
+    assert header_damage(header | {"more": "z"}, tensors) == "its header is not what was written"
+    assert header_damage(header, tensors | {"b": torch.randn(4)}) == "`b` is not what was written"
+    assert header_damage(header, {"a": tensors["a"]}) == "`b` is missing"
+    assert header_damage(header, tensors | {"c": torch.randn(4)}) == "`c` is not what was written"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"header": 1, "tensors": 3}'])
 def test_checksums_that_are_none_are_damage_themselves(text: str) -> None:
     assert header_damage({"format": "x", "checksums": text}, {}) is not None
+
+
+def test_a_name_that_an_entry_and_its_checksum_share_is_told_when_it_is_damaged() -> None:
+    made = content()
+    stream = io.BytesIO()
+    torch.save(made, stream)  # which writes such a name once
+    data = stream.getvalue().replace(b"global_step", b"global_stop")
+    read = torch.load(io.BytesIO(data), weights_only=True)
+    assert read["global_stop"] == 3
+    assert read["nestgraph"]["checksums"]["global_stop"]
+    assert damage(read)

@@ -44,11 +44,12 @@ def test_the_manifest_describes_the_packed_files(name: str) -> None:
 
 
 def test_a_shipped_text_that_was_altered_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    altered = {**manifest()["shakespeare"], "sha256": "0" * 64}
-    monkeypatch.setattr(shipped_module, "manifest", lambda: {"shakespeare": altered})
+    for name, said in (("packed_sha256", "its sha256"), ("sha256", "the sha256 of its text")):
+        altered = {**manifest()["shakespeare"], name: "0" * 64}
+        monkeypatch.setattr(shipped_module, "manifest", lambda one=altered: {"shakespeare": one})
 
-    with pytest.raises(InputError, match=r"sha256 is not the one in MANIFEST\.json"):
-        shipped_module.read_shipped("shakespeare")
+        with pytest.raises(InputError, match=rf"{said} is not the one in MANIFEST\.json"):
+            shipped_module.read_shipped("shakespeare")
 
 
 def test_a_shipped_text_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
-from nestgraph.errors import InputError
+from nestgraph.errors import InputError, InputWarning
 from nestgraph.spec import load
+from nestgraph.tensor_files import load_safetensors
 from nestgraph.training import compile
 from nestgraph.training.module import NestModule
 from nestgraph.training.states import load_state, named_tensors, save_state
@@ -109,3 +111,49 @@ def test_an_unfinished_write_leaves_the_old_state(
 
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def kept(folder: Path) -> tuple[NestModule, Path]:
+    """A model and the file of a state of it."""
+    module = online()
+    state = module(torch.randint(256, (1, 9))).state
+    save_state(folder / "mem.safetensors", module, state)
+    return module, folder / "mem.safetensors"
+
+
+def rewritten(path: Path, **changes: str | None) -> None:
+    """The file with another header."""
+    header, tensors = load_safetensors(path)
+    header = {name: text for name, text in {**header, **changes}.items() if text is not None}
+    path.write_bytes(save(tensors, metadata=header))
+
+
+def test_a_bit_that_was_flipped_is_told_with_its_tensor(tmp_path: Path) -> None:
+    module, path = kept(tmp_path)
+    name, tensor = next((n, x) for n, x in load_safetensors(path)[1].items() if x.numel() > 4)
+    content = bytearray(path.read_bytes())
+    content[content.index(tensor.numpy().tobytes()) + 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_state(path, module)
+    assert f"NG715 `{path}` is damaged: `{name}` is not what was written" in str(caught.value)
+
+
+def test_a_header_that_was_changed_is_told(tmp_path: Path) -> None:
+    module, path = kept(tmp_path)
+    rewritten(path, rows="2")
+    with pytest.raises(InputError, match=r"NG715 .* damaged: its header is not what was written"):
+        load_state(path, module)
+    module, path = kept(tmp_path)
+    rewritten(path, checksums=None)
+    with pytest.raises(InputError, match=r"NG715 .* damaged: its checksums are missing"):
+        load_state(path, module)
+
+
+def test_a_state_of_the_first_format_opens_with_a_note(tmp_path: Path) -> None:
+    module, path = kept(tmp_path)
+    wanted = dict(named_tensors(load_state(path, module)))
+    rewritten(path, checksums=None, format="nestgraph-state-1")
+    with pytest.warns(InputWarning, match=r"NG718 `.*mem\.safetensors` has no checksums"):
+        opened = load_state(path, module)
+    assert all(torch.equal(wanted[name], x) for name, x in named_tensors(opened))

@@ -217,3 +217,21 @@ def test_a_stream_that_was_silent_says_how_fast_it_is(
     kept = [line.split()[1] for line in lines if line.endswith("bits per byte")]
     assert paced == ["1/6", "2/6", "3/6", "5/6"]
     assert kept == ["4/6", "6/6"]
+
+
+@pytest.mark.parametrize("part", ["nats", "state", "a tensor"])
+def test_a_stream_that_lacks_a_part_is_not_gone_on_with(
+    text: str, tmp_path: Path, part: str
+) -> None:
+    folder = tmp_path / "run"
+    read(online(), folder, data=text, max_steps=2)
+    content = checkpoint.read_checkpoint(folder / "last.ckpt")
+    held = content["stream"]["state"] if part == "a tensor" else content["stream"]
+    name = next(iter(held)) if part == "a tensor" else part
+    del held[name]
+    seal(content)
+    torch.save(content, folder / "last.ckpt")
+    with pytest.raises(
+        InputError, match=rf"NG713 .* incomplete: its `{re.escape(name)}` is missing"
+    ):
+        read(None, None, resume=folder, max_steps=5)
