@@ -24,6 +24,7 @@ _FILES = {
     "NG112": "`extends` names no spec, or goes round.",
     "NG113": "An override names no place in the spec.",
     "NG114": "A spec has more nodes than fit.",
+    "NG115": "A file that a spec names is no spec.",
     "NG120": "A var is used nowhere.",
 }
 _NAMES = {

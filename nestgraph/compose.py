@@ -6,17 +6,19 @@ replaced. Every value keeps the place at which it was written, in whichever file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nestgraph.errors import Span
 from nestgraph.files import Reader, UnreadableError
 from nestgraph.findings import Findings
-from nestgraph.settings import apply_settings
+from nestgraph.settings import apply_settings, seen_from
 from nestgraph.source import parse
 from nestgraph.tree import Entry, Scalar, Table, Tree, shown
 
 MAX_CHAIN = 16
+_VERSION = re.compile(r"""^\ufeff?(["']?)nestgraph\1\s*:""", re.MULTILINE)
 OWN = ("nestgraph", "name")  # every file says these for itself
 
 
@@ -43,6 +45,7 @@ class Composer:
     Attributes:
         sources: text of every file read so far, also when reading failed.
         settings: text of every `--set`.
+        names: the file that each name of one means, by the place where it is written.
     """
 
     def __init__(self, reader: Reader, findings: Findings) -> None:
@@ -50,6 +53,7 @@ class Composer:
         self.findings = findings
         self.sources: dict[str, str] = {}
         self.settings: dict[str, str] = {}
+        self.names: dict[Span, str] = {}
 
     def compose(self, name: str, overrides: Mapping[str, object]) -> Composed | None:
         """The merged tree of a spec with its overrides, or None if it could not be read."""
@@ -82,7 +86,7 @@ class Composer:
             self.findings.wrong("`extends`", extends, "a path or a zoo name")
             return None
         try:
-            base = self.reader.find(extends.value, beside=file)
+            base = self.find(extends.value, extends.span)
         except UnreadableError as error:
             self.findings.add("NG112", str(error), extends.span, error.hint)
             return None
@@ -98,16 +102,39 @@ class Composer:
             return None
         return self._load(base, extends.span, chain)
 
+    def find(self, name: str, span: Span) -> str:
+        """The file that a name means, seen from the file that wrote it.
+
+        Raises:
+            UnreadableError: when there is none.
+        """
+        file = self.reader.find(name, beside=seen_from(span))
+        self.names[span] = file
+        return file
+
     def read(self, file: str, asked: Span | None) -> Table | None:
-        """The tree of one file as it stands, or None if it could not be read."""
+        """The tree of one file as it stands, or None if it could not be read.
+
+        Args:
+            file: to read.
+            asked: where another spec names it; what then is no spec is never quoted.
+        """
         try:
             text = self.reader.read(file)
         except UnreadableError as error:
-            self.findings.add("NG100", str(error), error.span or asked, error.hint)
+            if asked is not None and error.span is not None:
+                self._no_spec(file, asked, "isn't UTF-8")
+            else:
+                self.findings.add("NG100", str(error), error.span or asked, error.hint)
+            return None
+        found = Findings()
+        tree = parse(text, file, found)
+        if asked is not None and not _begins_spec(tree, text):
+            self._no_spec(file, asked, "has no `nestgraph:` at its top")
             return None
         self.sources[file] = text
         before = len(self.findings)
-        tree = parse(text, file, self.findings)
+        self.findings.take(found)
         if isinstance(tree, Table):
             return tree
         start = Span(file=file, line=1, column=1)
@@ -119,6 +146,17 @@ class Composer:
             message = f"the file holds {shown(tree)}, not a mapping"
             self.findings.add("NG100", message, tree.span, "a spec begins `nestgraph: 1`")
         return None
+
+    def _no_spec(self, file: str, asked: Span, why: str) -> None:
+        hint = "name a spec; one begins `nestgraph: 1`"
+        self.findings.add("NG115", f"`{file}` is no spec: it {why}", asked, hint)
+
+
+def _begins_spec(tree: Tree | None, text: str) -> bool:
+    """Whether a text says that it is a spec, even one with mistakes."""
+    if tree is None:
+        return _VERSION.search(text) is not None
+    return isinstance(tree, Table) and "nestgraph" in tree
 
 
 def merge(base: Table, over: Table) -> Table:

@@ -101,6 +101,7 @@ class SpecError(ValueError):
         self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] = NO_SOURCES
     ) -> None:
         self.diagnostics = in_file_order(diagnostics)
+        assert any(one.severity == "error" for one in self.diagnostics), "refused without a word"
         self.sources = dict(sources)
         super().__init__(self.diagnostics)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.findings import did_you_mean, listed
 from nestgraph.parameters import StateShape, start_origin, state_shapes
-from nestgraph.settings import SETTING
+from nestgraph.settings import seen_from
 from nestgraph.system import Init, Layer, Memory, System
 from nestgraph.tensor_files import read_tensors, unfit
 
@@ -65,9 +65,8 @@ def _memories(system: System) -> Iterator[tuple[Layer, Memory, Memory]]:
 def _path(init: Init) -> Path:
     """The file, seen from the spec that names it; from here where `--set` does."""
     assert init.path is not None
-    if init.span is None or init.span.file.startswith(SETTING):
-        return Path(init.path)
-    return Path(init.span.file).parent / init.path
+    file = None if init.span is None else seen_from(init.span)
+    return Path(init.path) if file is None else Path(file).parent / init.path
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor] | InputError:

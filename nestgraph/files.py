@@ -1,8 +1,14 @@
-"""Where the text of a spec comes from: the disk, or texts kept in a checkpoint."""
+"""Where the text of a spec comes from: the disk, or texts kept in a checkpoint.
+
+A name is seen from the file that wrote it: the file beside that one wins over a shipped spec. What
+nobody wrote, such as the optimizer of a spec that names none, is the shipped one wherever that is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import posixpath
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -31,7 +37,13 @@ class Reader(Protocol):
     """Finds and reads specs by name."""
 
     def find(self, name: str, beside: str | None = None) -> str:
-        """The file that `name` means, seen from the file `beside`."""
+        """The file that `name` means, seen from the file `beside`, or from where the user is."""
+
+    def shipped(self, name: str) -> str | None:
+        """The file of the shipped spec of that name, whatever lies anywhere else."""
+
+    def ships(self, file: str) -> bool:
+        """Whether a file is a shipped spec."""
 
     def read(self, file: str) -> str:
         """The text of a file."""
@@ -50,13 +62,22 @@ class Disk:
         try:
             for path in (folder / name, folder / f"{name}.yaml"):
                 if path.is_file():
-                    return path.as_posix()
-            shipped = zoo.path(name)
+                    return _shortest(path)
+            shipped = self.shipped(name)
             if shipped is not None:
-                return shown(shipped)
+                return shipped
             raise self._absent(folder, name)
         except (OSError, ValueError) as error:
             raise _unopened(name, error) from None
+
+    def shipped(self, name: str) -> str | None:
+        """The file of the shipped spec of that name, whatever lies anywhere else."""
+        path = zoo.path(name)
+        return None if path is None else shown(path)
+
+    def ships(self, file: str) -> bool:
+        """Whether a file is a shipped spec."""
+        return Path(file).resolve().parent == zoo.folder().resolve()
 
     def read(self, file: str) -> str:
         """The text of a file.
@@ -90,10 +111,16 @@ class Disk:
 
 
 class Texts:
-    """Specs kept as texts by file name."""
+    """Specs kept as texts by file name.
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    Args:
+        texts: by the names that the files had.
+        shipped: which of them are shipped specs; None for texts that don't say so.
+    """
+
+    def __init__(self, texts: Mapping[str, str], shipped: Iterable[str] | None = None) -> None:
         self.texts = texts
+        self.kept = None if shipped is None else frozenset(shipped)
 
     def find(self, name: str, beside: str | None = None) -> str:
         """The text that `name` meant when the specs were read from the disk.
@@ -103,13 +130,30 @@ class Texts:
         """
         folder = PurePosixPath(beside).parent if beside is not None else PurePosixPath()
         for path in (folder / name, folder / f"{name}.yaml"):
-            if path.as_posix() in self.texts:
-                return path.as_posix()
-        wanted = PurePosixPath(name).name.removesuffix(".yaml")
-        fitting = [file for file in self.texts if PurePosixPath(file).stem == wanted]
+            for file in (path.as_posix(), posixpath.normpath(path)):
+                if file in self.texts:
+                    return file
+        if self.kept is None:  # they may be texts of 0.1.0, which saw some names from elsewhere
+            fitting = self._called(PurePosixPath(name).name.removesuffix(".yaml"))
+        else:
+            fitting = [file for file in self._called(name) if file in self.kept]
         if len(fitting) == 1:
             return fitting[0]
         raise UnreadableError(f"`{name}` is not among the texts kept", "they may be incomplete")
+
+    def shipped(self, name: str) -> str | None:
+        """The text of the shipped spec of that name; the disk's where it was not kept."""
+        fitting = self._called(name)
+        if self.kept is not None:
+            fitting = [file for file in fitting if file in self.kept]
+        return fitting[0] if len(fitting) == 1 else Disk().shipped(name)
+
+    def ships(self, file: str) -> bool:
+        """Whether a text is a shipped spec; texts that don't say so were all taken as such."""
+        return self.kept is None or file in self.kept or Disk().ships(file)
+
+    def _called(self, stem: str) -> list[str]:
+        return [file for file in self.texts if PurePosixPath(file).stem == stem]
 
     def read(self, file: str) -> str:
         """The text of a file; of a shipped spec where it was not kept.
@@ -143,6 +187,13 @@ def shown(path: Path) -> str:
     """A path as messages show it: relative where it lies below the current folder."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _shortest(path: Path) -> str:
+    """A path without the detours `a/..` that lead back to where they began."""
+    straight = Path(os.path.normpath(path))
+    same = ".." in path.parts and straight.exists() and straight.samefile(path)
+    return (straight if same else path).as_posix()
 
 
 def _unopened(name: str, error: Exception) -> UnreadableError:

@@ -1,24 +1,25 @@
 """Optimizers that a spec names: read, checked, and put where they are named.
 
 `training.optimizer` of a model and `spec:` of an optimizer's group are names or paths, seen from
-the spec's own file. What they mean is read with the spec, so that its kept texts are complete.
+the file that wrote them. A model that names none gets the shipped default, whatever lies beside it.
+What they mean is read with the spec, so that its kept texts are complete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from nestgraph import zoo
-from nestgraph.compose import Composer
+from nestgraph.compose import MAX_CHAIN, Composer
 from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import Span
-from nestgraph.files import UnreadableError, shown
+from nestgraph.files import UnreadableError
 from nestgraph.findings import Findings, closest, did_you_mean, other_names
 from nestgraph.schema.file import VERSION
-from nestgraph.settings import SETTING
+from nestgraph.settings import seen_from
 from nestgraph.system import Group, System, Training
 from nestgraph.tree import Entry, Scalar, Table, Value
 
@@ -50,20 +51,29 @@ class References:
             inline: what stands in `training.optimizer` where that is no name.
         """
         if system.model is None:
-            return self._groups(system, file, ())
-        training = system.training
-        given = _vars_of(training, inline is not None)
+            return self._groups(system, (file,))
+        training, span = system.training, system.training.spans.get("optimizer")
         if inline is not None:
             tree = self._as_spec(inline, system.name)
+            given = _vars_of(training, shipped=False)
             found = self._elaborated(file, tree, given, inline.span, ())
         else:
-            span = training.spans.get("optimizer")
-            # A path that is set from outside is seen from where the user is.
-            outside = span is not None and span.file.startswith(SETTING)
-            here = outside and Path(training.optimizer).is_file()
-            beside = None if here else file
-            found = self._named(training.optimizer, beside, given, span, ())
+            found = self._trainer(training, span)
         return replace(system, training=replace(training, system=found))
+
+    def _trainer(self, training: Training, span: Span | None) -> System | None:
+        """The optimizer that a model names, or the shipped one where it names none."""
+        if span is None:
+            file = self.composer.reader.shipped(training.optimizer)
+            assert file is not None
+        else:
+            found = self._file(training.optimizer, span)
+            if found is None:
+                return None
+            file = found
+        named = training.optimizer == DEFAULT.optimizer
+        shipped = span is None or (named and self.composer.reader.ships(file))
+        return self._read(file, _vars_of(training, shipped=shipped), span, ())
 
     def _as_spec(self, inline: Table, model: str) -> Table:
         entries = dict(inline.entries)
@@ -73,53 +83,58 @@ class References:
                 entries[key] = Entry(inline.span, text)
         return Table(entries, inline.span)
 
-    def _groups(self, system: System, file: str, chain: tuple[str, ...]) -> System:
+    def _groups(self, system: System, chain: tuple[str, ...]) -> System:
         if system.optimizer is None:
             return system
-        groups = tuple(self._group(group, file, (*chain, file)) for group in system.optimizer)
+        groups = tuple(self._group(group, chain) for group in system.optimizer)
         return replace(system, optimizer=groups)
 
-    def _group(self, group: Group, file: str, chain: tuple[str, ...]) -> Group:
+    def _group(self, group: Group, chain: tuple[str, ...]) -> Group:
         if group.spec is None:
             return group
-        given = {name: (value, group.span) for name, value in group.vars.items()}
-        return replace(group, system=self._named(group.spec, file, given, group.span, chain))
-
-    def _named(
-        self, name: str, beside: str | None, given: Vars, span: Span | None, chain: tuple[str, ...]
-    ) -> System | None:
-        """The optimizer of that name, with all that it refers to itself."""
-        file = self._file(name, beside)
+        assert group.place is not None
+        file = self._file(group.spec, group.place)
         if file is None:
-            message = f"no optimizer is called `{name}`"
-            near = closest(name, zoo.optimizers())
-            hint = "`nestgraph list` shows the optimizers; a path will do too"
-            hint = hint if near is None else f"did you mean `{near}`?"
-            self.findings.add("NG347", message, span, hint, cures=_others(span))
-            return None
+            return group
+        given = {name: (value, group.span) for name, value in group.vars.items()}
+        return replace(group, system=self._read(file, given, group.place, chain))
+
+    def _read(
+        self, file: str, given: Vars, span: Span | None, chain: tuple[str, ...]
+    ) -> System | None:
+        """The optimizer of a file, with all that it refers to itself."""
         if file in chain:
             around = " -> ".join((*chain[chain.index(file) :], file))
             message = f"the optimizers name each other in a circle: {around}"
             hint, cures = "name one that does not lead back here", _others(span)
             self.findings.add("NG346", message, span, hint, cures=cures)
             return None
-        self.named += 1
-        if self.named > MOST_NAMED:
-            if self.named == MOST_NAMED + 1:
-                message = f"more than {MOST_NAMED} optimizers are named, one inside of another"
-                hint, cures = "name fewer; one that is named twice counts twice", _others(span)
-                self.findings.add("NG114", message, span, hint, cures=cures)
+        if len(chain) >= MAX_CHAIN:
+            message = f"the optimizers name each other through more than {MAX_CHAIN} files"
+            hint, cures = "start from one nearer the end", _others(span)
+            self.findings.add("NG346", message, span, hint, cures=cures)
             return None
         tree = self.composer.read(file, span)
         return None if tree is None else self._elaborated(file, tree, given, span, chain)
 
-    def _file(self, name: str, beside: str | None) -> str | None:
+    def _file(self, name: str, span: Span) -> str | None:
+        """The file of the optimizer that is named at a place; None after a finding."""
         try:
-            return self.composer.reader.find(name, beside=beside)
+            return self.composer.find(name, span)
         except UnreadableError:
             # Texts that were kept, or given without files, may name an optimizer that ships.
-            path = zoo.path(name)
-            return None if path is None else shown(path)
+            shipped = self.composer.reader.shipped(name)
+        if shipped is not None:
+            return shipped
+        message = f"no optimizer is called `{name}`"
+        near = closest(name, zoo.optimizers())
+        hint = "`nestgraph list` shows the optimizers; a path will do too"
+        if near is not None:
+            hint = f"did you mean `{near}`?"
+        elif seen_from(span) is None:
+            hint = f"{hint}, seen from the folder that you are in"
+        self.findings.add("NG347", message, span, hint, cures=_others(span))
+        return None
 
     def _elaborated(
         self, file: str, tree: Table, given: Vars, span: Span | None, chain: tuple[str, ...]
@@ -133,7 +148,7 @@ class References:
             self.findings.add("NG347", message, span, hint, cures=cures)
             return None
         system = Elaboration(self._tuned(extended, given, span), self.findings).system
-        return None if system is None else self._groups(system, file, chain)
+        return None if system is None else self._groups(system, (*chain, file))
 
     def _tuned(self, tree: Table, given: Vars, span: Span | None) -> Table:
         """The tree with some of its vars set from outside."""
@@ -159,15 +174,20 @@ def _others(span: Span | None) -> Cures | None:
     return None if span is None else other_names(span, ("adamw", "sgd", "muon"))
 
 
-def _vars_of(training: Training, inline: bool) -> Vars:
-    """Vars of the optimizer that `training` sets: those it says, and nanoGPT's for the default."""
-    spans, default = training.spans, not inline and training.optimizer == DEFAULT.optimizer
+def _vars_of(training: Training, *, shipped: bool) -> Vars:
+    """Vars of the optimizer that `training` sets: those it says, and nanoGPT's for the default.
+
+    Args:
+        training: of the model.
+        shipped: whether the optimizer is the default one, and no file of the user's by its name.
+    """
+    spans = training.spans
     found: dict[str, tuple[object, Span | None]] = {}
-    if "betas" in spans or default:
+    if "betas" in spans or shipped:
         for place, beta in enumerate(training.betas, start=1):
             found[f"beta{place}"] = (beta, spans.get("betas"))
-    if "weight_decay" in spans or default:
+    if "weight_decay" in spans or shipped:
         found["decay"] = (training.weight_decay, spans.get("weight_decay"))
-    if default:
+    if shipped:
         found["vector_decay"] = (0.0, None)
     return found

@@ -22,6 +22,11 @@ NAMED = ("vars", "levels", "blocks", "memories", "nodes")
 TOP = ("nestgraph", "name", "doc", "levels", "vars", "blocks", "model", "optimizer", "training")
 
 
+def seen_from(span: Span) -> str | None:
+    """The file beside which a name at that place is looked up; None: the user's own folder."""
+    return None if span.file.startswith(SETTING) else span.file
+
+
 def apply_settings(
     tree: Table, overrides: Mapping[str, object], texts: dict[str, str], findings: Findings
 ) -> Table:

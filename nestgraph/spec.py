@@ -8,14 +8,14 @@ again without the files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nestgraph import checks, rereading, shapes, wording
 from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
-from nestgraph.errors import NO_SOURCES, Diagnostic, SpecError, in_file_order
+from nestgraph.errors import NO_SOURCES, Diagnostic, Span, SpecError, in_file_order
 from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
@@ -37,6 +37,8 @@ class Spec:
         overrides: what `--set` changed.
         system: what it all means.
         warnings: findings that are no errors.
+        names: the file that each name of one means, by the place where it is written.
+        shipped: the files among `sources` that are shipped specs.
     """
 
     path: str
@@ -44,6 +46,8 @@ class Spec:
     overrides: Mapping[str, object]
     system: System = field(repr=False)
     warnings: tuple[Diagnostic, ...] = field(default=(), repr=False)
+    names: Mapping[Span, str] = field(default_factory=dict, repr=False)
+    shipped: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
     def from_sources(
@@ -51,6 +55,7 @@ class Spec:
         sources: Mapping[str, str],
         main: str,
         overrides: Mapping[str, object] = NO_OVERRIDES,
+        shipped: Iterable[str] | None = None,
     ) -> Spec:
         """Read a spec again from texts that were kept.
 
@@ -58,11 +63,12 @@ class Spec:
             sources: texts by file name, as `Spec.sources` gave them.
             main: the file among them that is the spec.
             overrides: as `Spec.overrides` gave them.
+            shipped: as `Spec.shipped` gave them; None where they were not kept.
 
         Raises:
             SpecError: with every problem found.
         """
-        return _load(main, overrides, Texts(sources))
+        return _load(main, overrides, Texts(sources, shipped))
 
     def resolved_yaml(self) -> str:
         """The spec as one text without vars, `extends` and `like`, which loads again."""
@@ -86,7 +92,9 @@ class Spec:
 
     def _elaborated(self) -> Elaboration:
         findings = Findings()
-        composed = Composer(Texts(self.sources), findings).compose(self.path, self.overrides)
+        composed = Composer(Texts(self.sources, self.shipped), findings).compose(
+            self.path, self.overrides
+        )
         if composed is None:
             raise SpecError(findings, self.sources)
         return Elaboration(composed.tree, findings)
@@ -130,7 +138,7 @@ class _Reading:
         composer = Composer(reader, self.findings)
         composed = composer.compose(name, overrides)
         self.main = composed.main if composed else name
-        self.sources = composer.sources
+        self.sources, self.names = composer.sources, composer.names
         self.texts = {**composer.sources, **composer.settings}
         if composed is None:
             return
@@ -153,6 +161,7 @@ class _Reading:
             )
             places = {one.span.file for one in self.findings if one.span is not None}
             self.texts |= {file: composer.sources[file] for file in places & {*composer.sources}}
+        assert self.system is not None or self.findings.failed, "refused without a word"
 
     def _read(self, tree: Table) -> tuple[Outcome, System | None]:
         """What one tree says, and all that is wrong with it."""
@@ -179,4 +188,6 @@ def _load(name: str, overrides: Mapping[str, object], reader: Reader) -> Spec:
         overrides=dict(overrides),
         system=reading.system,
         warnings=in_file_order(reading.findings),
+        names=reading.names,
+        shipped=frozenset(file for file in reading.sources if reader.ships(file)),
     )

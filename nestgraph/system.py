@@ -239,6 +239,7 @@ class Group:
     block: FlatBlock | None
     spec: str | None  # another optimizer by name
     span: Span | None = None
+    place: Span | None = None  # of that name
     vars: Mapping[str, object] = field(default_factory=dict)  # of that optimizer
     lr: float = 1.0  # factor of the learning rate
     system: System | None = None  # that optimizer, once `nestgraph.references` has read it

@@ -26,12 +26,21 @@ Value: TypeAlias = str | int | float | bool | Broken | None
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One word or number. `text` is what the author wrote, before any arithmetic."""
+    """One word or number. `text` is what the author wrote, before any arithmetic.
+
+    `origin` is where a word was written that came here by the name of a var.
+    """
 
     value: Value
     span: Span
     text: str = ""
     quoted: bool = False
+    origin: Span | None = None
+
+    @property
+    def written(self) -> Span:
+        """Where the author wrote the word itself."""
+        return self.origin or self.span
 
 
 @dataclass(frozen=True, slots=True)

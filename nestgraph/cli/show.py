@@ -47,7 +47,7 @@ def show_spec(
 
 
 def overview(spec: Spec, costs: bool = False) -> str:
-    """Title, levels, optimizer, kernels, parameters, costs, vars, training, resolved values."""
+    """Title, levels, optimizer, kernels, parameters, costs, vars, training, files, all values."""
     system = spec.system
     parts = [
         f"{system.name}  {system.doc}\n{spec.path}",
@@ -64,8 +64,15 @@ def overview(spec: Spec, costs: bool = False) -> str:
         parts.append(section("Vars", _fields(variables)))
     if system.model is not None:
         parts.append(section("Training", _fields(training_fields(system.training))))
+    if spec.names:
+        parts.append(section("Files that it names", columns(_files(spec), indent=2)))
     parts.append(section("Resolved", spec.resolved_yaml().rstrip()))
     return "\n\n".join(parts)
+
+
+def _files(spec: Spec) -> list[tuple[str, str]]:
+    """The file that each name means, and where the name is written."""
+    return [(file, f"from {place}") for place, file in spec.names.items()]
 
 
 def _levels(system: System) -> str:

@@ -40,6 +40,7 @@ def whole(spec: Spec, measured: bool) -> Json:
         "name": system.name,
         "doc": system.doc,
         "file": spec.path,
+        "files": [{"file": file, "from": str(place)} for place, file in spec.names.items()],
         "levels": [_level(row, cost) for row, cost in level_costs(system)],
         "optimizer": _optimizer(system),
         "vars": [_field(field) for field in spec.variables()],

@@ -123,7 +123,12 @@ class Library:
             self.findings.wrong(f"`vars` of block `{name}`", defaults, "a mapping", cures=cures)
         known = defaults if isinstance(defaults, Table) else Table({}, table.span)
         words = self._given(name, known, given)
-        return Scope(self.findings, known, words, self.scope)
+        places = given.entries if isinstance(given, Table) else {}
+        written = {
+            var: entry.value.written if isinstance(entry.value, Scalar) else entry.value.span
+            for var, entry in places.items()
+        }
+        return Scope(self.findings, known, words, self.scope, written)
 
     def _given(self, name: str, known: Table, given: Tree | None) -> dict[str, Word | None]:
         if not isinstance(given, Table):

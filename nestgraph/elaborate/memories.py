@@ -217,6 +217,7 @@ class MemoryBuilder:
             self.names.memory(given.memory, "memory", self._span("init", "memory"))
         if isinstance(given, schema.CheckpointInit):
             keys = (given.key,) if isinstance(given.key, str) else tuple(given.key or ())
-            place = self._span("init", "path")
+            path, _ = at(self.table, ("init", "path"))
+            place = path.written if isinstance(path, Scalar) else path.span
             return Init(kind=given.kind, path=given.path, keys=keys, span=place)
         return Init(**given.model_dump(), span=span)

@@ -16,7 +16,7 @@ from nestgraph.errors import Span
 from nestgraph.findings import MOST_HELPED, Findings, closest, did_you_mean, near_words
 from nestgraph.tree import Items, Scalar, Table, Tree
 
-SECTIONS = ("vars", "levels", "model", "optimizer", "training", "network", "mlps")
+ELSEWHERE = ("name", "doc", "blocks")  # two that hold no arithmetic, and blocks, by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Mention:
 def check_vars(tree: Table, findings: Findings) -> None:
     """Report vars that are mentioned and not declared, or declared and not mentioned."""
     declared = _declared(tree)
-    sections = [below for name in SECTIONS if (below := tree.get(name)) is not None]
+    sections = [entry.value for entry in tree.without(*ELSEWHERE).entries.values()]
     wanted = [mention for section in sections for mention in _mentions(section)]
     checker = _Checker(declared, findings, tree.span.file)
     blocks = tree.get("blocks")

@@ -32,11 +32,13 @@ class Scope:
         defaults: Table | None = None,
         given: Mapping[str, Word | None] | None = None,
         outer: Scope | None = None,
+        places: Mapping[str, Span] | None = None,
     ) -> None:
         self.findings = findings
         self.defaults: Mapping[str, Entry] = defaults.entries if defaults else {}
         self.values: dict[str, Word | None] = dict(given or {})  # None: broken
         self.outer = outer
+        self.places: dict[str, Span] = dict(places or {})  # where each value was written
         self.asked: list[str] = []
 
     def own(self) -> dict[str, Word | None]:
@@ -56,7 +58,9 @@ class Scope:
         if not isinstance(tree.value, str) or not is_arithmetic(tree.value):
             return tree
         value = self.evaluate(tree.value, tree)
-        return replace(tree, value=BROKEN if value is None else value)
+        if not isinstance(value, str):
+            return replace(tree, value=BROKEN if value is None else value)
+        return replace(tree, value=value, origin=self._origin(tree.value.strip()[1:]))
 
     def evaluate(self, text: str, scalar: Scalar) -> Word | None:
         """The value of arithmetic that stands at the start of a scalar, or None."""
@@ -81,6 +85,12 @@ class Scope:
         if name in self.defaults and not own_default:
             return self._own(name, span)
         return self.outer._find(name, span) if self.outer is not None else None
+
+    def _origin(self, name: str) -> Span | None:
+        """Where the word of a var was written; None for what is no var."""
+        if name in self.places:
+            return self.places[name]
+        return self.outer._origin(name) if self.outer is not None else None
 
     def _own(self, name: str, span: Span | None) -> Word | None:
         if name in self.values:
@@ -111,6 +121,8 @@ class Scope:
             return None
         value = self.apply(tree)
         found = value.value if isinstance(value, Scalar) else None
+        if isinstance(value, Scalar):
+            self.places[name] = value.written
         return None if found is BROKEN or not isinstance(found, Word) else found
 
 

@@ -64,7 +64,7 @@ class StackBuilder:
     def _group(self, group: Group, tree: Tree) -> SystemGroup:
         names = None if isinstance(group.for_, str) else group.for_.names
         kind = group.for_ if isinstance(group.for_, str) else "names"
-        block, spec, given = None, None, {}
+        block, spec, given, place = None, None, {}, None
         if isinstance(group, BlockGroup):
             instance = self._instance(group.block, tree)
             block = instance.flat if instance else None
@@ -72,12 +72,15 @@ class StackBuilder:
                 self._offered(instance)
         else:
             spec, given = group.spec, dict(group.with_)
+            named = tree.get("spec") if isinstance(tree, Table) else None
+            place = named.written if isinstance(named, Scalar) else None
         return SystemGroup(
             kind=kind,
             names=names,
             block=block,
             spec=spec,
             span=tree.span,
+            place=place,
             vars=given,
             lr=group.lr,
         )

@@ -17,6 +17,7 @@ from nestgraph.files import Disk
 from nestgraph.spec import check
 
 FILE = "example.yaml"
+NOTES = "notes.txt"
 _FENCE = re.compile(r"^## (\w+)\n\n```yaml(?: --set (\S+)=(\S+))?\n(.*?)^```$", re.M | re.S)
 
 
@@ -65,16 +66,16 @@ class Explanation:
 
 
 class _OneFile(Disk):
-    """The shipped specs, and one text as a file."""
+    """The shipped specs, one text as a file, and notes beside it."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.texts = {FILE: text, NOTES: "wider, next time\n"}
 
     def find(self, name: str, beside: str | None = None) -> str:
-        return FILE if name == FILE else super().find(name, beside)
+        return name if name in self.texts else super().find(name, beside)
 
     def read(self, file: str) -> str:
-        return self.text if file == FILE else super().read(file)
+        return self.texts[file] if file in self.texts else super().read(file)
 
 
 def codes() -> tuple[str, ...]:

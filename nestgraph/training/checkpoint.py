@@ -2,8 +2,8 @@
 
 Everything in one loads under `weights_only=True`, so that opening a stranger's checkpoint runs
 none of its code. The entry `nestgraph` holds the format's number, the version that wrote it,
-every source file as written, which of them is the spec, the overrides, the resolved spec, and
-the checksums of all that the file holds.
+every source file as written, which of them is the spec and which are shipped, the overrides, the
+resolved spec, and the checksums of all that the file holds.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def describe(spec: Spec) -> dict[str, Any]:
         "version": __version__,
         "main": spec.path,
         "sources": dict(spec.sources),
+        "shipped": sorted(spec.shipped),
         "overrides": json.dumps(dict(spec.overrides)),
         "resolved": spec.resolved_yaml(),
     }
@@ -154,7 +155,8 @@ def spec_of(content: Mapping[str, Any]) -> Spec:
     from nestgraph.spec import Spec
 
     entry = content[ENTRY]
-    return Spec.from_sources(entry["sources"], entry["main"], json.loads(entry["overrides"]))
+    overrides = json.loads(entry["overrides"])
+    return Spec.from_sources(entry["sources"], entry["main"], overrides, entry.get("shipped"))
 
 
 def rebuild(file: Path, content: Mapping[str, Any]) -> NestModule:

@@ -73,4 +73,5 @@ def with_settings(spec: Spec, settings: Mapping[str, object]) -> Spec:
     """The same spec with more overrides."""
     if not settings:
         return spec
-    return type(spec).from_sources(spec.sources, spec.path, {**spec.overrides, **settings})
+    overrides = {**spec.overrides, **settings}
+    return type(spec).from_sources(spec.sources, spec.path, overrides, spec.shipped)

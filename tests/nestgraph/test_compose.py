@@ -259,3 +259,57 @@ def test_errors_keep_their_places_through_a_chain_of_files():
         ("grand.yaml:8:30", "NG201"),
         ("parent.yaml:4:16", "NG104"),
     ]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        b"DB_PASSWORD: hunter2\n",
+        b"DB_PASSWORD=hunter2: [\n",
+        b"- hunter2\n",
+        b"hunter2",
+        b"",
+        b"hunter2\xff\n",
+        b"a: &a [hunter2, *b]\n",
+        b"x: {nestgraph: hunter2}\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "names",
+    [
+        "extends: ../secret.env",
+        "extends: transformer-tiny\ntraining: {optimizer: ../secret.env}",
+        "extends: transformer-tiny\ntraining: {optimizer: {extends: ../secret.env}}",
+        "extends: muon\noptimizer: [{for: rest, spec: ../secret.env}]",
+    ],
+)
+def test_a_file_that_is_no_spec_is_told_once_and_never_quoted(
+    names: str, secret: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "secret.env").write_bytes(secret)
+    file = tmp_path / "own" / "m.yaml"
+    file.write_text(f"nestgraph: 1\nname: mine\n{names}\n")
+    with pytest.raises(
+        SpecError, match=r"m.yaml:\d+:\d+: NG115 .*secret.env` is no spec"
+    ) as caught:
+        load(file)
+    assert len(caught.value.diagnostics) == 1
+    assert not any(word in str(caught.value) for word in ("hunter2", "PASSWORD", "0xff"))
+
+
+def test_a_base_with_mistakes_is_quoted_if_it_says_that_it_is_a_spec(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("# mine\n'nestgraph' : 1\nname: [base\n")
+    (tmp_path / "m.yaml").write_text("nestgraph: 1\nname: m\nextends: base\n")
+    with pytest.raises(SpecError, match=r"base.yaml:\d+:\d+: NG101"):
+        load(tmp_path / "m.yaml")
+
+
+@pytest.mark.parametrize("value", ["$x", "$width", "{a: 1}", "", "2", "[1]"])
+def test_a_spec_that_is_not_loaded_always_says_why(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    text = f"nestgraph: {value}\nname: m\nextends: transformer-tiny\n"
+    file.write_text(text)
+    with pytest.raises(SpecError, match=r"m.yaml:1:\d+: NG(104|108)") as caught:
+        load(file)
+    assert len([one for one in caught.value.diagnostics if one.severity == "error"]) == 1

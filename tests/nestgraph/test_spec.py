@@ -82,7 +82,7 @@ def test_tiny_specs_differ_from_their_model_in_size_only(name: str):
 def test_a_spec_is_read_again_from_its_texts_and_from_its_resolved_text(name: str):
     spec = load(name, set={"training.steps": 7})
 
-    again = Spec.from_sources(spec.sources, spec.path, spec.overrides)
+    again = Spec.from_sources(spec.sources, spec.path, spec.overrides, spec.shipped)
     text = spec.resolved_yaml()
     resolved = Spec.from_sources({"r.yaml": text}, "r.yaml")
 

@@ -182,3 +182,19 @@ def test_what_moves_a_parameter_is_named_through_all_ops(run, name, sources) -> 
     told = json.loads(run("show", "transformer-tiny", "--set", optimizer, "--json").stdout)
     (first, *_) = (m for m in told["optimizer"]["memories"] if m["path"].endswith("/param"))
     assert first["learns_from"] == sources
+
+
+def test_every_name_of_a_file_is_shown_with_the_file_that_it_means(run) -> None:
+    Path("b").mkdir()
+    Path("b/m.yaml").write_text(
+        "nestgraph: 1\nname: b\nextends: transformer-tiny\ntraining: {optimizer: adamw}\n"
+    )
+    Path("b/adamw.yaml").write_text("nestgraph: 1\nname: mine\nextends: lion\n")
+    Path("m.yaml").write_text("nestgraph: 1\nname: m\nextends: b/m.yaml\n")
+    told = run("show", "m.yaml").stdout.partition("Files that it names\n")[2].partition("\n\n")[0]
+    rows = dict(reversed(row.split("  from ")) for row in told.splitlines())
+    assert rows["m.yaml:3:10"].strip() == "b/m.yaml"
+    assert rows["b/m.yaml:4:23"].strip() == "b/adamw.yaml"
+    assert rows["b/m.yaml:3:10"].strip().endswith("specs/transformer-tiny.yaml")
+    files = json.loads(run("show", "m.yaml", "--json").stdout)["files"]
+    assert {"file": "b/adamw.yaml", "from": "b/m.yaml:4:23"} in files
