@@ -45,6 +45,15 @@ class CompiledModel(nn.Module):
         self._layers = _layer_code(program, load_source(self.source))
         self._segments = Segments(self) if any(fast_ops(program)) else None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the loaded code, whose functions nobody can import by name."""
+        return {name: value for name, value in self.__dict__.items() if name != "_layers"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Loads the code again from its source."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no type for it
+        self._layers = _layer_code(self.program, load_source(self.source))
+
     def initial_state(self, batch: int) -> dict[str, Any]:
         """The state before the first token: a tree of tensors, float32 or wider."""
         layers = self._first(self.prepared(), batch)

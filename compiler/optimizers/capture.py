@@ -9,6 +9,7 @@ do, are told apart again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -25,21 +26,28 @@ class Capture:
     def __init__(self) -> None:
         self.wanted: dict[int, Tensor] = {}
         self.sums: dict[int, tuple[Tensor, int]] = {}
+        self._modes: list[Any] = []  # their methods have no types
 
     def watch(self, module: nn.Module, weights: Iterable[Tensor]) -> None:
-        """Notes what these weights are fed whenever the module runs with gradients."""
+        """Notes what these weights are fed whenever the module runs with gradients.
+
+        A module within a module that is watched is not watched twice.
+        """
         self.wanted.update({id(weight): weight for weight in weights})
-        modes: list[Any] = []  # its methods have no types
+        module.register_forward_pre_hook(self._enter)
+        module.register_forward_hook(self._leave, always_call=True)
 
-        def enter(*_: object) -> None:
-            modes.append(_Watching(self))
-            modes[-1].__enter__()
+    def __reduce__(self) -> tuple[type[Capture], tuple[()]]:
+        # Weights are known by where they lie, so that a copy, here or elsewhere, knows none.
+        return Capture, ()
 
-        def leave(*_: object) -> None:
-            modes.pop().__exit__(None, None, None)
+    def _enter(self, *_: object) -> None:
+        inner = bool(self._modes) or not self.wanted
+        self._modes.append(nullcontext() if inner else _Watching(self))
+        self._modes[-1].__enter__()
 
-        module.register_forward_pre_hook(enter)
-        module.register_forward_hook(leave, always_call=True)
+    def _leave(self, *_: object) -> None:
+        self._modes.pop().__exit__(None, None, None)
 
     def note(self, weight: Tensor, x: Tensor) -> None:
         """Adds the rows of one input."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import lightning as L
 import torch
@@ -15,12 +16,19 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from nestgraph.checksums import ENTRY, seal
+from nestgraph.compiler import compile_model
 from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.errors import InputError
 from nestgraph.output import Output
 from nestgraph.parameters import ParameterSpec
 from nestgraph.training import sampling
-from nestgraph.training.checkpoint import describe, verified
+from nestgraph.training.checkpoint import (
+    describe,
+    find_checkpoint,
+    read_checkpoint,
+    spec_of,
+    verified,
+)
 from nestgraph.training.levels import commits, token_levels
 from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
 from nestgraph.training.token_means import Tally, Window, processes, summed
@@ -270,6 +278,45 @@ class NestModule(L.LightningModule):
         entry = verified("the checkpoint", checkpoint, leave=leave)[ENTRY]
         self._commits.update(entry.get("commits", {}))
         self.skipped = entry.get("skipped", 0)
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | Path | IO[Any],
+        map_location: Any = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Opens a trained model, or one of a subclass; its spec lies in the checkpoint.
+
+        Args:
+            checkpoint_path: a `.ckpt` file, of any Trainer, or a run folder.
+            map_location: where to put the weights; where they were if None.
+            hparams_file: has no meaning here.
+            strict: whether the weights must be those of the spec; they must if None.
+            weights_only: nothing of a checkpoint runs as code, whatever is asked.
+            kwargs: what else a subclass takes.
+
+        Raises:
+            InputError: there is no such file, or it is damaged, or not nestgraph's.
+            SpecError: this version of nestgraph reads the spec inside otherwise.
+        """
+        if not isinstance(checkpoint_path, str | Path) or hparams_file is not None:
+            raise InputError(
+                "NG733",
+                "`load_from_checkpoint` takes the path of a checkpoint, which holds its own spec",
+                "give a .ckpt file or a run folder, and no `hparams_file`",
+            )
+        file = find_checkpoint(Path(checkpoint_path))
+        spec = spec_of(read_checkpoint(file))
+        seed = spec.system.training.seed
+        model = compile_model(spec.system, seed=seed, blank=strict is not False)
+        own = {"model": model, "spec": spec, **kwargs}
+        return super().load_from_checkpoint(
+            file, map_location, strict=strict, weights_only=True, **own
+        )
 
     def generate(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import random
 from collections.abc import Callable
@@ -159,6 +160,47 @@ def test_a_users_own_trainer_saves_checkpoints_that_open_alone_and_resume(
     assert opened.spec.system == spec.system
     for name, value in unbroken.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+
+
+class Wrapped(NestModule):
+    """A subclass that takes more, and keeps it as Lightning does."""
+
+    def __init__(self, model: Any, spec: Spec, extra: int = 1) -> None:
+        super().__init__(model, spec)
+        self.save_hyperparameters("extra")
+        self.extra = extra
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")
+@pytest.mark.parametrize("kind", [NestModule, Wrapped])
+def test_a_checkpoint_of_any_trainer_opens_by_lightnings_own_means(
+    spec: Spec, tmp_path: Path, kind: type[NestModule]
+) -> None:
+    own: dict[str, Any] = {"extra": 7} if kind is Wrapped else {}
+    module = kind(compile(spec).model, spec, **own)
+    keeper = ModelCheckpoint(tmp_path, filename="x")
+    fit(module, batches(4), tmp_path, callbacks=[keeper], enable_checkpointing=True)
+
+    opened = kind.load_from_checkpoint(tmp_path / "x.ckpt", map_location="cpu")
+
+    assert type(opened) is kind
+    assert opened.spec.system == spec.system
+    assert getattr(opened, "extra", None) == own.get("extra")
+    for name, value in weights(module).items():
+        assert torch.equal(opened.state_dict()[name], value), name
+
+
+def test_what_is_no_checkpoint_of_ours_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"no")
+
+    with pytest.raises(InputError, match=r"NG712 .*last\.ckpt"):
+        NestModule.load_from_checkpoint(tmp_path)
+    with pytest.raises(InputError, match="NG711 there is no run"):
+        NestModule.load_from_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match=r"NG733 .* takes the path"):
+        NestModule.load_from_checkpoint(io.BytesIO())
+    with pytest.raises(InputError, match=r"NG733 .* holds its own spec"):
+        NestModule.load_from_checkpoint(tmp_path / "last.ckpt", hparams_file="h.yaml")
 
 
 def test_validation_is_the_mean_over_all_tokens_of_windows_of_any_size(
