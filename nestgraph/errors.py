@@ -7,7 +7,7 @@ carries every finding of one run. Lines and columns count from 1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
@@ -17,6 +17,10 @@ from nestgraph.terminal import LINES, columns_of, inert
 Severity = Literal["error", "warning", "note"]
 
 WIDEST = 140  # characters of a source line that are shown with a finding
+
+KNOWN = "known here: "
+"""How a hint begins that lists all names of a place; a long list stands once in a run."""
+_LONG_LIST = 100  # characters
 
 NO_SOURCES: Mapping[str, str] = MappingProxyType({})
 
@@ -100,7 +104,7 @@ class SpecError(ValueError):
     def __init__(
         self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] = NO_SOURCES
     ) -> None:
-        self.diagnostics = in_file_order(diagnostics)
+        self.diagnostics = _lists_once(in_file_order(diagnostics))
         assert any(one.severity == "error" for one in self.diagnostics), "refused without a word"
         self.sources = dict(sources)
         super().__init__(self.diagnostics)
@@ -127,6 +131,19 @@ def in_file_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Findings without repeats, sorted by place; those without a place come first."""
     unique = dict.fromkeys(diagnostics)
     return tuple(sorted(unique, key=_place))
+
+
+def _lists_once(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Findings whose hints refer to a long list that a finding before them has printed."""
+    told: dict[str, Span] = {}
+    found = []
+    for one in diagnostics:
+        if one.span and one.hint.startswith(KNOWN) and len(one.hint) > _LONG_LIST:
+            first = told.setdefault(one.hint, one.span)
+            if first is not one.span:
+                one = replace(one, hint=f"the finding at {first} lists all that are known here")
+        found.append(one)
+    return tuple(found)
 
 
 def _place(diagnostic: Diagnostic) -> tuple[str, int, int, str, str]:

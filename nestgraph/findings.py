@@ -7,73 +7,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from nestgraph.cures import Cures, Define, Put, as_meant, as_named, either
-from nestgraph.errors import Diagnostic, Severity, Span
+from nestgraph.errors import KNOWN, Diagnostic, Severity, Span
+from nestgraph.habits import folded, is_foreign, meant_by, otherwise
 from nestgraph.tree import Tree, shown
-
-# What authors write by habit from other tools, and the words of this language for it.
-HABITS: dict[str, tuple[str, ...]] = {
-    "activation_fn": ("activation",),
-    "alpha": ("retain",),
-    "args": ("with",),
-    "batch_size": ("batch",),
-    "beta": ("momentum",),
-    "block_size": ("context",),
-    "clock": ("level",),
-    "count": ("repeat", "times"),
-    "d_model": ("width",),
-    "dataset": ("data",),
-    "decay": ("retain", "weight_decay"),
-    "depth": ("repeat", "layers"),
-    "dim": ("width", "out"),
-    "epochs": ("steps",),
-    "eta": ("rate",),
-    "eval_interval": ("val_interval",),
-    "every": ("level", "period"),
-    "factor": ("scale",),
-    "forget": ("retain",),
-    "frequency": ("level",),
-    "from": ("memory",),
-    "grad_clip": ("clip",),
-    "gradient_clip": ("clip",),
-    "gradient_clip_val": ("clip",),
-    "hidden": ("expansion",),
-    "input": ("in",),
-    "inputs": ("in",),
-    "iterations": ("steps",),
-    "kernel": ("width",),
-    "kernel_size": ("width",),
-    "key": ("keys",),
-    "learning_rate": ("lr", "rate"),
-    "loss": ("objective",),
-    "lr": ("rate",),
-    "max_steps": ("steps",),
-    "n": ("repeat", "times"),
-    "n_heads": ("heads",),
-    "num_heads": ("heads",),
-    "num_layers": ("layers", "repeat"),
-    "op": ("kind",),
-    "optim": ("optimizer",),
-    "output": ("out",),
-    "params": ("with",),
-    "period": ("level",),
-    "query": ("keys",),
-    "scale": ("weights",),
-    "seq_len": ("context",),
-    "sequence_length": ("context",),
-    "size": ("out", "width"),
-    "times": ("repeat",),
-    "type": ("kind", "op"),
-    "update_every": ("level",),
-    "value": ("values",),
-    "vocab_size": ("vocab",),
-    "warmup_steps": ("warmup",),
-    "wd": ("weight_decay",),
-}
-
 
 MANY = 200
 MOST_NAMES = 16  # in place of an unknown one
 MOST_HELPED = 200  # findings of a spec for which all is sought that may have been meant
+LIKE = 0.6  # how like a word must be to be meant
+LIKE_A_SLIP = 0.85  # and how like, where it is a right word of another tool
 
 
 class Findings(list[Diagnostic]):
@@ -81,10 +23,14 @@ class Findings(list[Diagnostic]):
 
     Attributes:
         cures: what may put a mistake right, as far as that is known.
+        vars: the vars that `$` reaches where findings are made just now.
+        ops: the ops that fit into what the file describes; empty while that is not known.
     """
 
     def __init__(self, given: Iterable[Diagnostic] = ()) -> None:
         super().__init__(given)
+        self.vars: tuple[str, ...] = ()
+        self.ops: tuple[str, ...] = ()
         self.cures: dict[Diagnostic, Cures] = {}
 
     def add(
@@ -130,27 +76,31 @@ class Findings(list[Diagnostic]):
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that the author most likely meant, if any comes near."""
     choices = list(known)
-    for habit in HABITS.get(word, ()):
+    for habit in meant_by(word):
         if habit in choices:
             return habit
-    near = _like(word, choices, 1)
+    spelling = folded(word)
+    for choice in choices:
+        if folded(choice) == spelling:
+            return choice
+    near = _like(word, choices, 1, LIKE_A_SLIP if is_foreign(word) else LIKE)
     return near[0] if near else None
 
 
-def _like(word: str, choices: list[str], count: int) -> list[str]:
+def _like(word: str, choices: list[str], count: int, least: float) -> list[str]:
     """The choices that are spelt most like a word."""
     if len(choices) > MANY:  # comparing is slow; a typo keeps the first letter most of the time
         choices = [choice for choice in choices if choice[:1] == word[:1]][:MANY]
-    return list(_nearest(word, tuple(choices), count))
+    return list(_nearest(word, tuple(choices), count, least))
 
 
 @lru_cache(
     maxsize=64
 )  # one mistake is compared with the same words for its hint and for what may put it right
-def _nearest(word: str, choices: tuple[str, ...], count: int) -> tuple[str, ...]:
-    folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), folded, n=count)
-    return tuple(folded[one] for one in near)
+def _nearest(word: str, choices: tuple[str, ...], count: int, least: float) -> tuple[str, ...]:
+    lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word.lower(), lower, n=count, cutoff=least)
+    return tuple(lower[one] for one in near)
 
 
 def near_words(word: str, known: Iterable[str]) -> list[str]:
@@ -159,7 +109,7 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
     first = closest(word, choices)
     if first is None:
         return []
-    return list(dict.fromkeys([first, *_like(word, choices, 3)]))
+    return list(dict.fromkeys([first, *_like(word, choices, 3, LIKE)]))
 
 
 def respelt(span: Span, word: str, known: Iterable[str], others: Cures) -> Cures:
@@ -202,7 +152,16 @@ def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:
         return ""
     if len(choices) > limit:
         return ""
-    return f"known here: {listed(choices)}"
+    return f"{KNOWN}{listed(choices)}"
+
+
+def word_of_language(word: str, known: Iterable[str]) -> str:
+    """A hint for a word where one of the language stands: the one meant, how else, or all."""
+    choices = list(known)
+    near = closest(word, choices)
+    if near is not None:
+        return f"did you mean `{near}`?"
+    return otherwise(word) or did_you_mean(word, choices, limit=len(choices))
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

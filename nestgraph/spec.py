@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nestgraph import checks, rereading, shapes, wording
+from nestgraph.bases import sparing_bases
 from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
 from nestgraph.errors import NO_SOURCES, Diagnostic, Span, SpecError, in_file_order
@@ -139,6 +140,8 @@ class _Reading:
         composed = composer.compose(name, overrides)
         self.main = composed.main if composed else name
         self.sources, self.names = composer.sources, composer.names
+        self.bases = frozenset(composer.sources) - {self.main}
+        self.changed = bool(overrides)
         self.texts = {**composer.sources, **composer.settings}
         if composed is None:
             return
@@ -173,7 +176,8 @@ class _Reading:
         references = References(self.composer, named)
         system = references.attach(elaboration.system, self.composed.main, elaboration.inline)
         system, misfits = shapes.infer(system)
-        rest = (*misfits, *checks.run(system))
+        judged = sparing_bases(checks.run(system), self.main, self.bases, self.changed)
+        rest = (*misfits, *judged)
         parts = elaboration.library.parts
         return Outcome(parts=parts, front=front, named=named, rest=rest), system
 

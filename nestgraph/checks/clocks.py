@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, node_rule
+from nestgraph.checks.turned import turned_elsewhere
 from nestgraph.errors import Span
 from nestgraph.shapes.flows import spot
 from nestgraph.system import Clock, Memory, Node
@@ -45,10 +46,12 @@ def _unit(scope: Scope, clock: Clock, span: Span | None, objective: str) -> Iter
     if scope.in_model:
         hint = "choose a level that counts tokens"
         hint += ", or `objective: task`" if objective else ""
+    turned = turned_elsewhere(span, (clock.span,))
+    where = f"the block that uses it ({span})" if turned else "this block"
     yield Finding(
-        message=f"`{clock.name}` counts {clock.unit}; this block runs on {runs_on}",
-        hint=hint,
-        span=span,
+        message=f"`{clock.name}` counts {clock.unit}; {where} runs on {runs_on}",
+        hint=f"let it count {runs_on}" if turned else hint,
+        span=turned or span,
     )
 
 
@@ -75,7 +78,20 @@ def a_step_group_is_a_group_of_the_outer_optimizer(
     if not (scope.in_model and memory.is_step_group):
         return
     name = scope.label(memory.name)
-    for field in sorted(memory.written - STEP_GROUP_FIELDS):
+    causes = (spot(memory, "objective"), spot(memory, "level"), memory.level.span)
+    idle = sorted(memory.written - STEP_GROUP_FIELDS)
+    far = {field: turned_elsewhere(spot(memory, field), causes) for field in idle}
+    for turned in dict.fromkeys(filter(None, far.values())):
+        told = [f"`{field}` ({spot(memory, field)})" for field in idle if far[field] == turned]
+        yield Finding(
+            message=f"this makes `{name}` a group of the outer optimizer, a `task` memory on "
+            f"steps, on which {', '.join(told)} mean nothing",
+            hint=_taken_back(memory, turned),
+            span=turned,
+        )
+    for field in idle:
+        if far[field] is not None:
+            continue
         yield Finding(
             message=f"`{field}` has no meaning on `{name}`: a `task` memory on steps is a group "
             "of the outer optimizer",
@@ -88,3 +104,12 @@ def a_step_group_is_a_group_of_the_outer_optimizer(
             hint="choose another net",
             span=spot(memory, "net"),
         )
+
+
+def _taken_back(memory: Memory, turned: Span) -> str:
+    """What to change at the place that made a group on steps of a memory."""
+    if turned == spot(memory, "objective"):
+        return "choose another objective"
+    if turned == memory.level.span:
+        return "let it count tokens, such as `16 tokens`"
+    return "choose a level that counts tokens, such as `token`"

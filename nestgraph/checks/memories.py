@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, read_rule
+from nestgraph.checks.turned import turned_elsewhere
 from nestgraph.shapes.flows import coefficients, spot
 from nestgraph.system import Memory, Read
 
@@ -22,7 +23,15 @@ def attention_only_stores(scope: Scope, memory: Memory) -> Iterator[Finding]:
     if memory.net.kind != "attention" or (scope.in_model and memory.is_step_group):
         return
     for field, why in MEANINGLESS_FOR_ATTENTION.items():
-        if field in memory.written:
+        turned = turned_elsewhere(spot(memory, field), (spot(memory, "net"),))
+        if field in memory.written and turned:
+            yield Finding(
+                message=f"this makes `{scope.label(memory.name)}` attention, on which its "
+                f"`{field}` ({spot(memory, field)}) has no meaning: {why}",
+                hint="choose another net, or write the memory anew under another name",
+                span=turned,
+            )
+        elif field in memory.written:
             shown = "momentum" if field == "rule" and "momentum" in memory.rule.spans else field
             yield Finding(
                 message=f"`{shown}` has no meaning on attention: {why}",

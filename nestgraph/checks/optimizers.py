@@ -6,22 +6,10 @@ from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule
 from nestgraph.optimizer_flows import NUMBER, misfits, said, shapes
+from nestgraph.schema.ops import OF_OPTIMIZERS
 from nestgraph.shapes.flows import coefficients, spot
 from nestgraph.system import Memory, Node
 
-ONLY_IN_OPTIMIZERS = frozenset(
-    {
-        "newton_schulz",
-        "debias",
-        "identity",
-        "sign",
-        "clip",
-        "transpose",
-        "matmul",
-        "matrix_power",
-        "pool",
-    }
-)
 LEARNED_OPS = frozenset(
     {"linear", "conv", "rms_norm", "layer_norm", "bias", "gain", "polynomial", "decay", "lookup"}
 )
@@ -44,16 +32,30 @@ def an_optimizer_moves_one_parameter(scope: Scope) -> Iterator[Finding]:
     )
 
 
+IN_MODELS = {
+    "clip": "`{op: l2_norm}` brings a vector to length 1",
+    "debias": "`{op: affine, scale: ...}` scales by a number",
+    "identity": "a learned vector is `{op: constant, out: ...}`",
+    "matmul": "a learned matrix is `{op: linear}`; two flows are multiplied by `{op: product}`",
+    "matrix_power": "`{op: power, exponent: ...}` takes each channel to a power",
+    "newton_schulz": "`{op: l2_norm}` does to a vector what this does to a matrix",
+    "pool": "what is kept over positions is a memory: `{net: vector, values: v, level: ...}`",
+    "sign": "the nearest is `tanh`",
+    "transpose": "leave it out: a vector has one direction",
+}
+"""What comes nearest in a model."""
+
+
 @node_rule("NG336")
 def matrix_ops_stay_in_optimizers(scope: Scope, node: Node) -> Iterator[Finding]:
     """A model's flows are vectors at every token; these ops take matrices, or skip steps."""
     over = scope.in_model and node.fields.get("over") == "all"
-    if over or (scope.in_model and node.op in ONLY_IN_OPTIMIZERS):
+    if over or (scope.in_model and node.op in OF_OPTIMIZERS):
         what = "`over: all`" if over else f"`{node.op}`"
         why = "have a value at every token" if node.op == "pool" else "are vectors"
         yield Finding(
             message=f"{what} is for optimizers: a model's flows {why}",
-            hint="use another op",
+            hint="write `{op: l2_norm}`, of one vector" if over else IN_MODELS[node.op],
             span=node.spans.get("over") or node.spans.get("op") or node.span,
         )
 

@@ -42,6 +42,8 @@ class Elaboration:
         check_vars(self.tree, findings)
         self.scope = Scope(findings, self._table("vars"))
         self.scope.own()
+        findings.vars = self.scope.names
+        findings.ops = _ops_of(self.tree)
         self.clocks = clocks(self.tree.get("levels"), self.scope, findings)
         self.library = Library(self._blocks(), self.scope, self.clocks, findings)
         self.header = self._header()
@@ -158,6 +160,12 @@ class Elaboration:
 def _some(key: str) -> tuple[object, ...]:
     """Values of a section that is missing."""
     return samples(bounded(schema.SpecFile.model_fields[key]), key)
+
+
+def _ops_of(tree: Table) -> tuple[str, ...]:
+    """The ops for what a file describes."""
+    optimizer = "optimizer" in tree and "model" not in tree
+    return tuple(name for name in schema.OPS if optimizer or name not in schema.OF_OPTIMIZERS)
 
 
 def _without_inline(tree: Table) -> tuple[Table, Table | None]:

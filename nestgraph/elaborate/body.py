@@ -98,6 +98,7 @@ class BodyBuilder:
             if table is None:
                 continue
             found = Findings()
+            found.vars = self.findings.vars
             model = validate(schema.Memory, table, f"memory `{name}`", found)
             # What a memory took by `like` was reported where it was written.
             self.findings.take(found, (one for one in found if (one.code, one.span) not in seen))

@@ -73,7 +73,7 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
         return None
     whole = isinstance(value, int) and not isinstance(value, bool)
     if isinstance(value, float):
-        hint = "write `//`" if "/" in text else _WRITE
+        hint = "write `//`" if "/" in text and value >= 1 else _whole(value, tree)
         message = f"period of level `{name}` is {value:.6g} but must be whole"
         findings.add("NG105", message, tree.span, hint, cures=_other_clocks(tree))
         return None
@@ -83,6 +83,13 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
         findings.add("NG104", message, tree.span, hint, cures=_other_clocks(tree))
         return None
     return value
+
+
+def _whole(value: float, tree: Scalar) -> str:
+    """The nearest period that is whole, and why there is none below 1."""
+    unit = "steps" if "step" in tree.text else "tokens"
+    why = f"a level moves at most once in one of the {unit}; " if value < 1 else ""
+    return f"{why}write `{max(1, round(value))} {unit}`"
 
 
 def _other_clocks(tree: Tree) -> Cures:

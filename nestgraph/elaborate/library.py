@@ -154,6 +154,7 @@ class Library:
         findings = self.findings
         filled = scope.apply(table.without("vars"))
         assert isinstance(filled, Table)
+        findings.vars = scope.names
         body = BodyBuilder(name, key, self.clocks, findings).build(filled)
         self.asked.append(name)
         inner = self._inner(body)

@@ -9,6 +9,7 @@ from nestgraph.cures import Cures, Define, Rename, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, near_names, other_names
 from nestgraph.schema import stand_ins
+from nestgraph.schema.wording import FLOWS
 from nestgraph.system import Clock
 from nestgraph.tree import BROKEN, Scalar, Table, at
 
@@ -63,6 +64,8 @@ class Names:
             self.findings.add("NG201", message, span, usual)
             return name
         hint = did_you_mean(name, self.flows) or usual
+        if name in self.findings.vars and field not in FLOWS:  # else a number
+            hint = f"did you mean `${name}`?"
         nodes = stand_ins.nodes(self.flows) if self.flows else []
         cures = near_names(span, name, self.flows, self._missing("nodes", name, span, nodes))
         self.findings.add("NG201", message, span, hint, cures=cures)

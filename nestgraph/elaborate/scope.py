@@ -41,6 +41,12 @@ class Scope:
         self.places: dict[str, Span] = dict(places or {})  # where each value was written
         self.asked: list[str] = []
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The vars that `$` reaches here."""
+        around = self.outer.names if self.outer is not None else ()
+        return tuple(dict.fromkeys((*self.defaults, *self.values, *around)))
+
     def own(self) -> dict[str, Word | None]:
         """The values of this scope's own vars; None for a broken one."""
         return {name: self._own(name, None) for name in self.defaults}

@@ -16,6 +16,7 @@ from nestgraph.schema.memory import Memory as Memory
 from nestgraph.schema.nodes import AnyNode as AnyNode
 from nestgraph.schema.nodes import BlockNode as BlockNode
 from nestgraph.schema.nodes import ReadNode as ReadNode
+from nestgraph.schema.ops import OF_OPTIMIZERS as OF_OPTIMIZERS
 from nestgraph.schema.ops import OPS as OPS
 from nestgraph.schema.ops import Op as Op
 from nestgraph.schema.validate import mended as mended

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nestgraph.cures import Cures, Drop, Put, either
-from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
+from nestgraph.findings import Findings, closest, listed, respelt, word_of_language
 from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import known_keys
 from nestgraph.schema.nodes import AnyNode, BlockNode, ReadNode, op_node
@@ -134,8 +134,9 @@ def _op_name(tree: Table, where: str, findings: Findings) -> str | None:
 
 def _known(name: str, op: Tree, holder: Tree, findings: Findings) -> bool:
     if name not in OPS:
-        hint = did_you_mean(name, OPS, limit=len(OPS))
-        cures = respelt(op.span, name, OPS, _other_ops(op, holder))
+        fitting = findings.ops or tuple(OPS)
+        hint = word_of_language(name, fitting)
+        cures = respelt(op.span, name, fitting, _other_ops(op, holder))
         findings.add("NG104", f"no op is called `{name}`", op.span, hint, cures=cures)
     return name in OPS
 

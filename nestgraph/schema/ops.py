@@ -393,3 +393,10 @@ BARE = tuple(
     for name, kind in CHAINABLE.items()
     if not any(field.is_required() for key, field in kind.model_fields.items() if key != "op")
 )
+OF_OPTIMIZERS = frozenset(
+    (
+        *("clip", "debias", "identity", "matmul", "matrix_power", "newton_schulz"),
+        *("pool", "sign", "transpose"),
+    )
+)
+"""Ops that take matrices, or skip steps: a model's flows are vectors at every token."""

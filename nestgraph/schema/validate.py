@@ -15,14 +15,19 @@ from pydantic import ValidationError
 from nestgraph.cures import NONE, Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
+from nestgraph.habits import otherwise
 from nestgraph.schema.adapters import adapter
+from nestgraph.schema.elsewhere import elsewhere
 from nestgraph.schema.follow import Trail, bounded, follow, known_keys
 from nestgraph.schema.ranges import in_range
 from nestgraph.schema.samples import allowed, samples
-from nestgraph.schema.wording import Error, expectation, stand_in, words
-from nestgraph.tree import BROKEN, Entry, Scalar, Table, Tree, at, plain, shown
+from nestgraph.schema.wording import Error, expectation, stand_in, whole, words
+from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, at, plain, shown
 
 Path = tuple[str | int, ...]
+
+NUMBERS = ("int_type", "float_type", "shape")
+"""Errors of fields for numbers, where a word may be the name of a var."""
 
 
 def mended(table: Table, known: Iterable[str], where: str, findings: Findings) -> Table:
@@ -146,10 +151,10 @@ class _Reporter:
         free = [word for word in known_keys(trail.model) if word not in beside]  # a base's are, too
         meant = closest(key, missing) or closest(key, free)
         near = meant or closest(key, known_keys(trail.model))  # given too, perhaps by `like`
-        hint = f"did you mean `{near}`?" if near else did_you_mean(key, free)
+        hint = f"did you mean `{near}`?" if near else self._not_here(key, trail, free)
         if near is None and len(missing) == 1:
-            hint = f"`{next(iter(missing))}` is missing there"
             free = list(missing)
+            hint = otherwise(key) or f"`{free[0]}` is missing there"
             missing.clear()
         missing.pop(meant or "", None)
         self.bad[trail.path] = None
@@ -167,6 +172,11 @@ class _Reporter:
             self.beside[path, file] = frozenset(words)
         return self.beside[path, file]
 
+    def _not_here(self, key: str, trail: Trail, free: list[str]) -> str:
+        """What to do about a key that resembles none: say otherwise, elsewhere, or another."""
+        said = otherwise(key) or elsewhere(key, trail.model)
+        return said or did_you_mean(key, free, limit=len(free)) or "delete it"
+
     def _wrong(self, error: Error, trail: Trail) -> None:
         value = self._value(trail)
         self.bad[trail.path] = stand_in(error)
@@ -175,13 +185,19 @@ class _Reporter:
         name = self._name(at(self.tree, trail.path)[1])
         number = value.value if isinstance(value, Scalar) else None
         if error["type"] == "int_type" and isinstance(number, float) and isinstance(value, Scalar):
-            hint = "write `//`" if "/" in value.text else "write a whole number"
+            hint = whole(number, value.text)
             message = f"{name} is {shown(value)} but must be whole"
             cures = _other_values(trail, value)
             self.findings.add("NG105", message, value.span, hint, cures=cures)
             return
         wanted, hint = expectation(error, trail, value)
         cures = _other_values(trail, value)
+        word = value.value if isinstance(value, Scalar) else None
+        if error["type"] in NUMBERS and isinstance(word, str):
+            var = closest(word, self.findings.vars)
+            hint = f"did you mean `${var}`?" if var else hint
+        if error["type"] == "list_type" and not isinstance(value, Items):
+            cures = Cures(((Put(value.span, Items((value,), value.span)),), *cures.choices))
         if error["type"] == "literal_error":
             known = words(error["ctx"]["expected"])
             cures = respelt(value.span, str(plain(value)), known, cures)
@@ -195,9 +211,10 @@ class _Reporter:
             return
         known = [word for word in words(error["ctx"]["expected_tags"]) if word != "word"]
         word, what = str(plain(given)), f"`kind` of {self._name(trail.path)}"
-        hint = did_you_mean(word, known)
+        near = closest(word, known)
+        hint = f"did you mean `{near}`?" if near else otherwise(word)
         cures = respelt(given.span, word, known, _other_values(trail, value))
-        self.findings.wrong(what, given, listed(known, "or"), hint if "mean" in hint else "", cures)
+        self.findings.wrong(what, given, listed(known, "or"), hint, cures)
 
     def _formless(self, error: Error, trail: Trail) -> None:
         """A mapping that has none of the keys by which it would be told."""

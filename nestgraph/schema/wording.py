@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from nestgraph.findings import closest, listed
+from nestgraph.habits import otherwise
 from nestgraph.schema.follow import Trail
-from nestgraph.tree import Tree, plain
+from nestgraph.schema.samples import samples
+from nestgraph.tree import Scalar, Table, Tree, plain
 
 Error: TypeAlias = Mapping[str, Any]
 
@@ -43,6 +45,8 @@ def expectation(error: Error, trail: Trail, value: Tree) -> tuple[str, str]:
         return "the name of a flow", ""
     if kind == "literal_error" and plain(value) in trail.tags:
         return listed(words(context["expected"]), "or"), f"write `{{kind: {plain(value)}, ...}}`"
+    if kind == "list_type":
+        return _WANTED[kind], _as_list(value, trail)
     if kind in _WANTED:
         return _WANTED[kind], ""
     if kind in _LIMITS:
@@ -57,6 +61,18 @@ def expectation(error: Error, trail: Trail, value: Tree) -> tuple[str, str]:
     return str(error["msg"]), ""
 
 
+def _as_list(value: Tree, trail: Trail) -> str:
+    """How a value that stands alone is written where several may stand."""
+    if isinstance(value, Scalar) and isinstance(value.value, str | int | float):
+        told = value.text or str(value.value)
+    elif isinstance(value, Table):
+        told = "{...}"
+    else:
+        return ""
+    least = min((len(one) for one in samples(trail.annotation, "")), default=1)
+    return f"write `[{', '.join([told, *['...'] * (least - 1)])}]`"
+
+
 def stand_in(error: Error) -> object:
     """A value of the kind that was expected, to go on with; None where a name was expected."""
     kind, context = error["type"], error.get("ctx", {})
@@ -68,6 +84,13 @@ def stand_in(error: Error) -> object:
     return {"int_type": 1, "float_type": 1.0, "finite_number": 1.0, "bool_type": False}.get(kind)
 
 
+def whole(number: float, text: str) -> str:
+    """What to write in place of a number that must be whole and is not."""
+    if "/" in text and "//" not in text and "." not in text and number >= 1:
+        return "write `//`"
+    return f"write a whole number, such as `{max(1, round(number))}`"
+
+
 def words(text: str) -> list[str]:
     """The quoted words of one of pydantic's lists."""
     return re.findall(r"'([^']+)'", text)
@@ -77,5 +100,6 @@ def _one_of(expected: str, value: Tree) -> tuple[str, str]:
     known = words(expected)
     if not known:
         return expected, ""
-    near = closest(str(plain(value)), known)
-    return listed(known, "or"), f"did you mean `{near}`?" if near else ""
+    word = str(plain(value))
+    near = closest(word, known)
+    return listed(known, "or"), f"did you mean `{near}`?" if near else otherwise(word)

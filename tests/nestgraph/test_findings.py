@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nestgraph.errors import Diagnostic, Span, in_file_order
-from nestgraph.findings import HABITS, Findings, closest, did_you_mean, listed
+from nestgraph.findings import Findings, closest, did_you_mean, listed
+from nestgraph.habits import HABITS
 
 
 def test_typos_and_habits_lead_to_known_words():
