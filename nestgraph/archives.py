@@ -7,14 +7,12 @@ about as long as the file. Its records have check sums, which PyTorch's reader d
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
-from torch import Tensor
 
-from nestgraph.checksums import CHANGED, damaged
+from nestgraph.checksums import CHANGED, damaged, tensors_in
 from nestgraph.errors import InputError
 
 MAGIC = b"PK\x03\x04"
@@ -58,7 +56,7 @@ def require_claims(file: Path, stream: BinaryIO, content: object) -> None:
     Raises:
         InputError: some do (NG716): numbers that are told once may stand for many.
     """
-    dense = (x for x in _tensors(content) if x.layout == torch.strided)
+    dense = (x for x in tensors_in(content) if x.layout == torch.strided)
     _require_size(file, stream, sum(x.numel() * x.element_size() for x in dense))
 
 
@@ -79,12 +77,3 @@ def _require_record(file: Path, archive: zipfile.ZipFile, record: zipfile.ZipInf
                 pass
     except Exception as error:  # a damaged header makes it raise whatever comes to it
         raise damaged(f"`{file}`", f"its record `{record.filename}` {CHANGED}", ANOTHER) from error
-
-
-def _tensors(value: object) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        inner: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
-        for one in inner:
-            yield from _tensors(one)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +26,7 @@ CHANGED = "is not what was written"
 # Of all names together: a name that stands in a file once, for an entry and for its checksum, is
 # damaged in both.
 NAMES = ""
+LARGE = 1 << 20  # numbers from which on threads are worth their while
 WEIGHTS = "state_dict"  # of a checkpoint: told tensor by tensor
 EDITED = (
     "take another copy, such as best.ckpt; if it was changed on purpose, set its"
@@ -114,19 +117,43 @@ def damaged(place: str, what: str, hint: str = EDITED) -> InputError:
 
 def digest_of(value: object) -> str:
     """The checksum of plain values and tensors; the same after saving and loading them."""
+    return _digest_of(value, _of_tensors(value))
+
+
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """Every tensor in a tree of mappings and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        inner: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
+        for one in inner:
+            yield from tensors_in(one)
+
+
+def _digest_of(value: object, known: Mapping[int, str]) -> str:
     digest = hashlib.sha256()
-    _add(digest, value)
+    _add(digest, value, known)
     return digest.hexdigest()
 
 
+def _of_tensors(value: object) -> dict[int, str]:
+    """The digest of each tensor in a value, by its `id`; of large ones on all cores at once."""
+    found = {id(x): x for x in tensors_in(value)}
+    if sum(x.numel() for x in found.values()) < LARGE:
+        return {key: _of_tensor(x) for key, x in found.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(found, pool.map(_of_tensor, found.values()), strict=True))
+
+
 def _sums(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    known = _of_tensors(content)
     for name, value in content.items():
         if name == ENTRY:
-            yield name, digest_of({k: v for k, v in value.items() if k != SUMS})
+            yield name, _digest_of({k: v for k, v in value.items() if k != SUMS}, known)
         elif name == WEIGHTS and isinstance(value, Mapping):
-            yield from ((f"{name}/{key}", digest_of(x)) for key, x in value.items())
+            yield from ((f"{name}/{key}", _digest_of(x, known)) for key, x in value.items())
         else:
-            yield name, digest_of(value)
+            yield name, _digest_of(value, known)
 
 
 def _named(name: str) -> str:
@@ -134,19 +161,19 @@ def _named(name: str) -> str:
     return f"`{tensor}`" if part == WEIGHTS and tensor else f"its `{part}`"
 
 
-def _add(digest: Digest, value: object) -> None:
+def _add(digest: Digest, value: object, known: Mapping[int, str]) -> None:
     """Adds a value with its kind and length, so that no two values read alike."""
     if isinstance(value, Tensor):
-        _add_tensor(digest, value)
+        digest.update(f"tensor {known.get(id(value)) or _of_tensor(value)};".encode())
     elif isinstance(value, Mapping):
         digest.update(f"map {len(value)};".encode())
         for key, inner in value.items():
-            _add(digest, key)
-            _add(digest, inner)
+            _add(digest, key, known)
+            _add(digest, inner, known)
     elif isinstance(value, (list, tuple)):
         digest.update(f"list {len(value)};".encode())
         for inner in value:
-            _add(digest, inner)
+            _add(digest, inner, known)
     elif isinstance(value, bool) or value is None:
         digest.update(f"{value};".encode())
     elif isinstance(value, int):
@@ -161,13 +188,14 @@ def _add(digest: Digest, value: object) -> None:
         digest.update(f"other {type(value).__module__}.{type(value).__qualname__};".encode())
 
 
-def _add_tensor(digest: Digest, tensor: Tensor) -> None:
-    digest.update(f"tensor {tensor.dtype} {tensor.layout};".encode())
+def _of_tensor(tensor: Tensor) -> str:
+    digest = hashlib.sha256(f"{tensor.dtype} {tensor.layout};".encode())
     dense = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
     if not dense or type(tensor) not in (Tensor, nn.Parameter):
-        return  # none of ours
+        return digest.hexdigest()  # none of ours
     digest.update(f"{tuple(tensor.shape)};".encode())
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     numbers = torch.view_as_real(plain).reshape(-1) if plain.is_complex() else plain
     if numbers.numel():
         digest.update(numbers.view(torch.uint8).numpy().data)
+    return digest.hexdigest()

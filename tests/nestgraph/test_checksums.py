@@ -151,3 +151,10 @@ def test_a_name_that_an_entry_and_its_checksum_share_is_told_when_it_is_damaged(
     assert read["global_stop"] == 3
     assert read["nestgraph"]["checksums"]["global_stop"]
     assert damage(read)
+
+
+def test_large_tensors_have_the_checksums_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {name: [torch.randn(70), {"x": torch.randn(3, 30)}] for name in "abc"}
+    one_by_one = digest_of(made)
+    monkeypatch.setattr("nestgraph.checksums.LARGE", 1)
+    assert digest_of(made) == one_by_one
