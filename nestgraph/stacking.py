@@ -28,6 +28,7 @@ from nestgraph.files import Disk
 from nestgraph.findings import Findings, did_you_mean
 from nestgraph.schema.clocks import LAYERS, ClockFile, Mlps
 from nestgraph.schema.follow import known_keys
+from nestgraph.settings import seen_from
 from nestgraph.system import Clock
 from nestgraph.tree import Entry, Items, Scalar, Table, Tree, plain, shown
 
@@ -210,5 +211,6 @@ def _mended(tree: Table, findings: Findings) -> Table:
 def _place(network: str, tree: Table) -> str:
     """The folder beside the file that names it, if there is one; else the name."""
     entry = tree.entries["network"]
-    beside = Path(entry.value.span.file).parent / network
+    home = seen_from(entry.value.span)
+    beside = (Path() if home is None else Path(home).parent) / network
     return str(beside) if beside.is_dir() else network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from nestgraph.schema.base import Closed, FlowName, Size, Text, by_key, by_word
 from nestgraph.schema.nodes import Vars
@@ -170,10 +170,17 @@ class Training(Closed):
     )
 
 
+def _no_truth(value: object) -> object:
+    """`true`, which Python takes for 1, as a word that is not."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 class SpecFile(Closed):
     """A nestgraph spec."""
 
-    nestgraph: Literal[1] = Field(description="Version of the language.")
+    nestgraph: Annotated[Literal[1], BeforeValidator(_no_truth)] = Field(
+        description="Version of the language."
+    )
     name: Annotated[str, Field(pattern=NAME)] = Field(description="Name of the spec.")
     doc: str = Field("", description="One line about it.")
     extends: Text | None = Field(None, description="Path or zoo name of the spec to start from.")

@@ -223,3 +223,20 @@ def test_a_damaged_spec_is_a_list_of_placed_findings_never_a_crash(data: st.Data
     for finding in findings(text):
         assert finding.span is not None
         assert str(finding)
+
+
+@pytest.mark.parametrize("version", ["$x", "true", "false", "$width", "2", "[1]", "{}", "'1'", ""])
+def test_another_version_is_refused_at_its_place(version: str) -> None:
+    """`$x`, which left nothing to say, and `true`, which Python takes for 1, are no versions."""
+    text = (
+        f"nestgraph: {version}\nname: m\nvars: {{width: 8}}\n"
+        "blocks: {layer: {nodes: {out: {op: silu, in: x}}}}\n"
+        "model: {embed: {vocab: 256, width: $width}, stack: [{block: layer}]}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        Spec.from_sources({"m.yaml": text}, "m.yaml")
+    errors = [one for one in caught.value.diagnostics if one.severity == "error"]
+    assert [(one.span.line, one.span.column) for one in errors if one.span] in (
+        [(1, 12)],
+        [(1, 11)],
+    )
