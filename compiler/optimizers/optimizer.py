@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from nestgraph.compiler.optimizers import layout
 from nestgraph.compiler.optimizers.capture import Capture
-from nestgraph.compiler.optimizers.discover import discover
+from nestgraph.compiler.optimizers.discover import discover, hosts
 from nestgraph.compiler.optimizers.frame import Frame, Given, Held
 from nestgraph.compiler.optimizers.program import Program, describe
 from nestgraph.compiler.optimizers.starts import first_layers
@@ -115,8 +115,9 @@ class NestedOptimizer(Optimizer):
         """An optimizer of all parameters of a module that need gradients.
 
         Weights of `nn.Embedding` are embeddings, those of `nn.Linear` linear maps; one that is
-        called `head` or `lm_head`, or shares an embedding, is the head. Where a group asks what
-        layers are fed, the module is watched.
+        called `head` or `lm_head` is the head; one that shares an embedding is an embedding.
+        A model of nestgraph anywhere in the module says itself what its parameters are, and on
+        which clocks. Where a group asks what layers are fed, the module is watched.
         """
         optimizer = cls(discover(module), lr, **options)
         if watch and optimizer.needs_inputs:
@@ -136,7 +137,8 @@ class NestedOptimizer(Optimizer):
             if self.programs[group[RULE]].reads_input
             for parameter in group["params"]
         ]
-        self.capture.watch(module, weights)
+        for host in hosts(module):
+            self.capture.watch(host, weights)
 
     def add_param_group(self, param_group: Group) -> None:
         """Adds parameters, in as many groups as the spec tells apart; their clocks start now."""

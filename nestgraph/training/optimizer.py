@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
-from nestgraph.compiler.optimizers.optimizer import Group
-from nestgraph.groups import traits_of
+from nestgraph.compiler.optimizers.discover import model_groups
 from nestgraph.parameters import ParameterSpec
 from nestgraph.system import Training
 
@@ -29,22 +28,8 @@ def build_optimizer(
         SpecError: the optimizer can't be run, or a parameter doesn't fit its group.
     """
     assert training.system is not None, "a spec that was read knows its optimizer"
-    groups: dict[tuple[object, ...], Group] = {}
-    for spec, parameter in parameters:
-        if not parameter.requires_grad:
-            continue
-        traits = traits_of(spec)
-        told = {
-            "level": spec.level,
-            "period": spec.period,
-            "kind": traits.kind,
-            "linear_map": traits.linear_map,
-            "stacked": traits.stacked,
-        }
-        group = groups.setdefault(tuple(told.values()), {**told, "params": []})
-        group["params"].append((spec.name, parameter))
     kind_of_optimizer = compile_optimizer(training.system)
-    return kind_of_optimizer(list(groups.values()), lr=training.lr, seed=training.seed)
+    return kind_of_optimizer(model_groups(parameters), lr=training.lr, seed=training.seed)
 
 
 def learning_rate(training: Training, step: int) -> float:
