@@ -88,6 +88,7 @@ _MEANING = {
     "NG350": "A horizon cuts gradients where it can't.",
     "NG351": "A `task` memory on tokens restarts between its ticks, or as what is none.",
     "NG352": "A field has no meaning on a `task` memory on tokens.",
+    "NG356": "A pool of an optimizer is over a level that never ticks.",
 }
 _WARNINGS = {
     "NG401": "An mlp memory commits at every token, which is slow.",

@@ -60,6 +60,19 @@ def matrix_ops_stay_in_optimizers(scope: Scope, node: Node) -> Iterator[Finding]
         )
 
 
+@node_rule("NG356")
+def a_pool_comes_to_an_end(scope: Scope, node: Node) -> Iterator[Finding]:
+    """What is pooled over a level that never ticks would never come out."""
+    level = node.fields.get("level")
+    clock = scope.system.clocks.get(str(level)) if node.op == "pool" else None
+    if level == "never" or (clock is not None and clock.unit == "never"):
+        yield Finding(
+            message=f"nothing comes out of a pool over `{level}`, which never ticks",
+            hint="choose a level that counts steps",
+            span=node.spans.get("level") or node.span,
+        )
+
+
 @block_rule("NG345")
 def the_parameter_is_told_how_to_move(scope: Scope) -> Iterator[Finding]:
     """The given memory follows the task; any other objective, or no clock, would be no update."""
