@@ -116,6 +116,8 @@ _RUNS = {
     "NG703": "A shipped text is damaged.",
     "NG704": "The data holds tokens that the model doesn't know.",
     "NG705": "The data is shorter than a level's period.",
+    "NG706": "The text of a run isn't where the run knows it.",
+    "NG707": "The text of a resumed run is another than it began with.",
     "NG711": "There is no such run or checkpoint.",
     "NG712": "A checkpoint is cut short, or another program's.",
     "NG713": "A checkpoint holds no spec, or another version's.",

@@ -1,16 +1,20 @@
 """How a command ends when it can't go on: a sentence on stderr and an exit status, no traceback.
 
-2 is a finding about what the user gave, 130 an interruption, 141 a reader that went away.
-Anything else that escapes is a bug of nestgraph and keeps its traceback.
+2 is a finding about what the user gave, 130 an interruption (by Ctrl-C, or of a training by another
+signal), 141 a reader that went away. Anything else that escapes is a bug of nestgraph and keeps its
+traceback.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 import typer
@@ -37,7 +41,7 @@ class PoliteGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with _told_as_notes():
+            with _told_as_notes(), _kept_interruptions():
                 result = super().invoke(ctx)
             sys.stdout.flush()  # a full disk or a closed pipe often shows only here
         except KeyboardInterrupt:
@@ -66,6 +70,37 @@ def _told_as_notes() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
+
+
+@contextlib.contextmanager
+def _kept_interruptions() -> Iterator[None]:
+    """Lets Ctrl-C arrive as one, also where others' code makes an error of their own of it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or not _in_main_thread():
+        yield
+        return
+    pressed = False
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, receive)
+    try:
+        yield
+    except SpecError:
+        raise
+    except Exception as error:
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def require_text(arguments: Iterable[object]) -> None:

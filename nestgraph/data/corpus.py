@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from nestgraph.data.files import read_path
 from nestgraph.data.shipped import read_shipped, shipped_names
@@ -18,15 +21,21 @@ class Corpus:
 
     Attributes:
         name: what the user asked for.
+        path: where it lies, as an absolute path; the name of a shipped one.
         text: all of it.
+        sha256: of the text.
         files: how many files it was read from.
         left_out: how many files of a folder were not text.
+        parts: the size and the sha256 of each file of a folder, by its path in it.
     """
 
     name: str
+    path: str
     text: bytes
+    sha256: str
     files: int = 1
     left_out: int = 0
+    parts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def cut(self) -> int:
@@ -60,23 +69,34 @@ class Corpus:
             )
 
 
-def load_corpus(name: str) -> Corpus:
+def load_corpus(name: str, beside: Path | None = None) -> Corpus:
     """The text of that name: a shipped one, else a file or a folder.
 
     `./shakespeare` reads a file of that name where `shakespeare` would mean the shipped text.
 
     Args:
-        name: a shipped name, or a path relative to the working directory.
+        name: a shipped name, or a path.
+        beside: the folder that a path is seen from; the working directory if None.
 
     Raises:
         InputError: when there is no such text, or it can't be read, or it is empty.
     """
     if name in shipped_names():
-        return Corpus(name=name, text=read_shipped(name))
-    found = read_path(name)
+        text = read_shipped(name)
+        return Corpus(name=name, path=name, text=text, sha256=hashlib.sha256(text).hexdigest())
+    seen = name if beside is None else str(beside / name)
+    found = read_path(seen)
     if not found.text:
-        raise InputError("NG702", f"`{name}` holds no text", "give a file or folder with some")
-    return Corpus(name=name, text=found.text, files=found.files, left_out=found.left_out)
+        raise InputError("NG702", f"`{seen}` holds no text", "give a file or folder with some")
+    return Corpus(
+        name=seen,
+        path=str(Path(seen).resolve()),
+        text=found.text,
+        sha256=hashlib.sha256(found.text).hexdigest(),
+        files=found.files,
+        left_out=found.left_out,
+        parts=found.parts,
+    )
 
 
 def _bytes(count: int) -> str:

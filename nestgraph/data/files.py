@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nestgraph.data.shipped import shipped_names
@@ -15,11 +17,12 @@ PROBE = 8192  # a zero byte this near to the start tells that a file is not text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What a path held."""
+    """What a path held; of a folder, the size and the sha256 of each file, too."""
 
     text: bytes
     files: int
     left_out: int = 0
+    parts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
 def read_path(name: str) -> Found:
@@ -42,6 +45,7 @@ def read_path(name: str) -> Found:
 
 def _read_folder(folder: Path) -> Found:
     parts: list[bytes] = []
+    known: dict[str, tuple[int, str]] = {}
     left_out = 0
     for path in _visible_files(folder):
         content = path.read_bytes()
@@ -50,7 +54,9 @@ def _read_folder(folder: Path) -> Found:
         elif content:
             # Without this the last line of one file would run into the next file.
             parts.append(content if content.endswith(b"\n") else content + b"\n")
-    return Found(text=b"".join(parts), files=len(parts), left_out=left_out)
+            digest = hashlib.sha256(content).hexdigest()
+            known[path.relative_to(folder).as_posix()] = (len(content), digest)
+    return Found(text=b"".join(parts), files=len(parts), left_out=left_out, parts=known)
 
 
 def _visible_files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import lightning as L
 import torch
 
 from nestgraph.errors import InputError
+from nestgraph.training import texts
 from nestgraph.training.board import Board
 from nestgraph.training.checkpoint import BEST, LAST
 from nestgraph.training.interruption import Interruption, TrainingStopped
@@ -156,15 +157,23 @@ class Keeper(L.Callback):
         steps: after which training ends, with a validation.
         val_interval: steps between validations.
         interruption: whether somebody pressed Ctrl-C.
+        text: what the checkpoints remember of the text.
     """
 
     def __init__(
-        self, folder: Path, *, steps: int, val_interval: int, interruption: Interruption
+        self,
+        folder: Path,
+        *,
+        steps: int,
+        val_interval: int,
+        interruption: Interruption,
+        text: Mapping[str, Any],
     ) -> None:
         self._folder = folder
         self._steps = steps
         self._val_interval = val_interval
         self._interruption = interruption
+        self._text = dict(text)
         self.best = math.inf
 
     def state_dict(self) -> dict[str, Any]:
@@ -174,6 +183,12 @@ class Keeper(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remembers the best loss of before."""
         self.best = state_dict["best"]
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Lets the checkpoint remember the text."""
+        checkpoint[texts.ENTRY] = self._text
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Saves a new run before its first step, so that it can be gone on with at any time."""

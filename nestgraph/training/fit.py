@@ -15,10 +15,10 @@ import lightning as L
 import rich
 from rich.console import Console
 
-from nestgraph.data import VOCAB, Corpus, load_corpus
+from nestgraph.data import VOCAB, Corpus
 from nestgraph.errors import InputError
 from nestgraph.models import model_of
-from nestgraph.training import checkpoint, compile, folder, report
+from nestgraph.training import checkpoint, compile, folder, report, texts
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.callbacks import Keeper, Lines, Metrics, Times
@@ -95,15 +95,17 @@ def fit(
     refuse_for_now(devices=devices, strategy=strategy, precision=precision)
     settings = wished(max_steps=max_steps, data=data, seed=seed)
     file = checkpoint.find_checkpoint(resume) if resume is not None else None
+    blank = weights is not None or file is not None
     with contextlib.ExitStack() as held:
         folder.hold_home(file, held)
         content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
+        anew = texts.named_anew(spec, data)
         spec = spec_of_run(spec, content, settings)
-        job = _prepare(spec, file, content, blank=weights is not None or file is not None)
+        job = _prepare(spec, file, content, blank=blank, anew=anew)
         if weights is not None:
             checkpoint.adopt(job.module, weights)
         board = wants_board(folder.home_of(file), tensorboard)
-        place = folder.place_of(spec, file, out, held)
+        place = folder.place_of(job.module.spec, file, out, held)
         return _train(job, place, console or rich.get_console(), board)
 
 
@@ -117,7 +119,9 @@ class _Job:
     done: int  # steps in it
 
 
-def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None, *, blank: bool) -> _Job:
+def _prepare(
+    spec: Spec, file: Path | None, content: dict[str, Any] | None, *, blank: bool, anew: bool
+) -> _Job:
     training, model = spec.system.training, model_of(spec.system)
     done = _steps_in(file, content)
     if done >= training.steps:
@@ -126,12 +130,12 @@ def _prepare(spec: Spec, file: Path | None, content: dict[str, Any] | None, *, b
             f"`{file}` has all its {done} steps of {training.steps}",
             "give a larger --max-steps to train on",
         )
-    corpus = load_corpus(training.data)
+    spec, corpus = texts.text_of_run(spec, content, anew=anew)
     corpus.require(training.context)
     if (top := max(corpus.text)) >= model.vocab:
         raise InputError(
             "NG704",
-            f"`{training.data}` holds byte {top}, but the model knows {model.vocab} tokens",
+            f"`{corpus.name}` holds byte {top}, but the model knows {model.vocab} tokens",
             f"set `model.embed.vocab` to {VOCAB}",
         )
     module = compile(spec, blank=blank)
@@ -161,7 +165,7 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
     if note := crowd():
         tell(console, note)
     with Interruption() as interruption, _quiet():
-        trainer = _trainer(place, job.module, console, interruption, board)
+        trainer = _trainer(place, job, console, interruption, board)
         try:
             trainer.fit(job.module, *_loaders(job), ckpt_path=job.file)
         except TrainingStopped as stop:
@@ -202,12 +206,12 @@ def _loaders(job: _Job) -> tuple[TrainingBatches, ValidationBatches]:
 
 def _trainer(
     place: Path,
-    module: NestModule,
+    job: _Job,
     console: Console,
     interruption: Interruption,
     board: Board | None,
 ) -> L.Trainer:
-    training = module.spec.system.training
+    module, training = job.module, job.module.spec.system.training
     steps, val_interval = training.steps, training.val_interval
 
     def write(line: str) -> None:
@@ -222,7 +226,10 @@ def _trainer(
     lines = Lines(write, steps)
     times, sizes = Times(place / folder.TIMES), Sizes(module.spec.system)
     metrics = Metrics(place / folder.METRICS, sizes, board)
-    keeper = Keeper(place, steps=steps, val_interval=val_interval, interruption=interruption)
+    text = texts.remembered(job.corpus)
+    keeper = Keeper(
+        place, steps=steps, val_interval=val_interval, interruption=interruption, text=text
+    )
     return L.Trainer(
         devices=1,
         max_steps=steps,

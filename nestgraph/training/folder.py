@@ -29,7 +29,7 @@ HISTORY = "history.svg"
 TOLD = (SPEC, RESOLVED, ENVIRONMENT)  # whose checksums a run always notes
 # What a run writes before its first save, whole or as drafts.
 _FIRST = (SPEC, r"base-\d+-.*", RESOLVED, PICTURE, ENVIRONMENT, folder_sums.SUMS)
-_BEGUN = re.compile("|".join([*(rf"{one}|\.{one}\.\d+\.part" for one in _FIRST), "tensorboard"]))
+_BEGUN = re.compile("|".join([*_FIRST, r"\..+\.\d+\.part", "tensorboard"]))
 
 
 def new_folder(name: str, wish: Path | None, held: contextlib.ExitStack) -> Path:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from nestgraph.spec import Spec
 
 
+DATA = "training.data"
+
+
 def refuse_for_now(*, devices: str, strategy: str, precision: str) -> None:
     """Refuses what training can't do yet.
 
@@ -34,7 +37,7 @@ def wished(*, max_steps: int | None, data: str | None, seed: int | None) -> dict
     """Options of the command line as overrides of the spec."""
     wishes = {
         "training.steps": max_steps,
-        "training.data": None if data is None else json.dumps(data),  # texts are read as YAML
+        DATA: None if data is None else json.dumps(data),  # texts are read as YAML
         "training.seed": seed,
     }
     return {path: value for path, value in wishes.items() if value is not None}
@@ -59,7 +62,11 @@ def spec_of_run(
         return with_settings(kept, settings)
     tuned = {path: value for path, value in spec.overrides.items() if path.startswith("training.")}
     given = with_settings(spec, {**kept.overrides, **spec.overrides})
-    if given.resolved_yaml() != with_settings(kept, tuned).resolved_yaml():
+    if DATA not in tuned:  # the run says its text as a path of its own
+        given, own = _without_data(given), _without_data(with_settings(kept, tuned))
+    else:
+        own = with_settings(kept, tuned)
+    if given.resolved_yaml() != own.resolved_yaml():
         raise InputError(
             "NG723",
             f"`{spec.path}` is not what the run was started with",
@@ -75,3 +82,9 @@ def with_settings(spec: Spec, settings: Mapping[str, object]) -> Spec:
         return spec
     overrides = {**spec.overrides, **settings}
     return type(spec).from_sources(spec.sources, spec.path, overrides, spec.shipped)
+
+
+def _without_data(spec: Spec) -> Spec:
+    """The same spec, with the text that its files name."""
+    rest = {path: value for path, value in spec.overrides.items() if path != DATA}
+    return type(spec).from_sources(spec.sources, spec.path, rest, spec.shipped)

@@ -12,7 +12,6 @@ goes on from its last checkpoint with the numbers of an unbroken one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import math
 import time
@@ -26,12 +25,12 @@ from rich.console import Console
 
 from nestgraph.checksums import ENTRY, seal
 from nestgraph.compiler.lowering.trees import detached
-from nestgraph.data import Corpus, load_corpus
+from nestgraph.data import Corpus
 from nestgraph.errors import InputError
 from nestgraph.fast import fast_memories
 from nestgraph.models import model_of
 from nestgraph.spec import Spec
-from nestgraph.training import checkpoint, compile, folder, states
+from nestgraph.training import checkpoint, compile, folder, states, texts
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.crowd import crowd
 from nestgraph.training.files import replace_file
@@ -108,8 +107,10 @@ def stream(
     with contextlib.ExitStack() as held:
         folder.hold_home(file, held)
         content = checkpoint.read_checkpoint(file, whole=True) if file is not None else None
+        anew = texts.named_anew(spec, data)
         spec = spec_of_run(spec, content, wished(max_steps=None, data=data, seed=seed))
-        corpus = load_corpus(spec.system.training.data)
+        _require_stream(file, content)
+        spec, corpus = texts.text_of_run(spec, content, anew=anew, same=True)
         if max_steps is None and content is not None:
             max_steps = content.get(STREAM, {}).get("limit")
         blank = weights is not None or file is not None
@@ -162,18 +163,11 @@ class _Job:
         """Goes on where a checkpoint was written.
 
         Raises:
-            InputError: when it is no stream's, lacks a part, is another text's, or this text is
-                read.
+            InputError: when it lacks a part, is another text's, or this text is read.
         """
-        kept = content.get(STREAM)
-        if not isinstance(kept, dict):
-            raise InputError(
-                "NG723",
-                f"`{file}` was not written by `nestgraph train --stream`",
-                "resume it without --stream, or begin a stream with its weights by --weights",
-            )
+        kept = content[STREAM]
         self._require_whole(file, kept)
-        if kept["text"] != _digest(self.corpus.text):
+        if kept["text"] != self.corpus.sha256:
             raise InputError(
                 "NG723",
                 f"`{self.corpus.name}` is not the text that the run in `{file}` was reading",
@@ -296,13 +290,14 @@ class _Job:
         content: dict[str, Any] = {
             "state_dict": self.module.state_dict(),
             ENTRY: checkpoint.describe(self.spec),
+            texts.ENTRY: texts.remembered(self.corpus),
             STREAM: {
                 "step": self.step,
                 "limit": self.limit,
                 "nats": self.nats,
                 "tokens": self.tokens,
                 "frozen": self.frozen,
-                "text": _digest(self.corpus.text),
+                "text": self.corpus.sha256,
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "state": {name: x.clone() for name, x in remembered},
@@ -345,6 +340,16 @@ class _Job:
         return ", ".join(listed) or "none learns from the task while it reads"
 
 
+def _require_stream(file: Path | None, content: dict[str, Any] | None) -> None:
+    """Makes sure that a checkpoint is that of a stream."""
+    if content is not None and not isinstance(content.get(STREAM), dict):
+        raise InputError(
+            "NG723",
+            f"`{file}` was not written by `nestgraph train --stream`",
+            "resume it without --stream, or begin a stream with its weights by --weights",
+        )
+
+
 def _require(spec: Spec, corpus: Corpus, batches: StreamBatches) -> None:
     """Makes sure that there is something to read, and that every level ticks in it."""
     model = model_of(spec.system)
@@ -370,7 +375,3 @@ def _require(spec: Spec, corpus: Corpus, batches: StreamBatches) -> None:
             " ticks",
             "give a longer text, a smaller `training.batch`, or the level a shorter period",
         )
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()

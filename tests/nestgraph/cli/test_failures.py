@@ -80,6 +80,24 @@ def test_an_interruption_is_one_line_and_status_130() -> None:
     assert ending(KeyboardInterrupt()) == (130, "Interrupted.\n")
 
 
+def test_ctrl_c_stays_one_where_others_code_makes_an_error_of_it() -> None:
+    app = typer.Typer(cls=PoliteGroup)
+
+    @app.callback()
+    def root() -> None: ...
+
+    @app.command()
+    def fails() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("a validator could not be built") from None
+
+    result = CliRunner().invoke(app, ["fails"])
+    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_reader_that_went_away_is_silent() -> None:
     assert ending(BrokenPipeError()) == (141, "")
 

@@ -96,7 +96,8 @@ def test_a_run_leaves_everything_in_its_folder(spec: Spec, spec_file: Path) -> N
         "best.ckpt",
     }
     assert (run.folder / "spec.yaml").read_bytes() == spec_file.read_bytes()
-    assert load(run.folder / "resolved.yaml").system.training.data == "text.txt"
+    said_text = load(run.folder / "resolved.yaml").system.training.data
+    assert said_text == str(Path("text.txt").resolve())
     assert_same_weights(load_run(run.folder), run.module)
     assert (run.step, run.interrupted) == (12, False)
     assert "runs/small-1/levels.svg" in said
