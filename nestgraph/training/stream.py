@@ -286,7 +286,8 @@ class _Job:
 
     def save(self, place: Path) -> None:
         """Writes the checkpoint, whole or not at all."""
-        remembered = states.named_tensors(self.state or {})
+        rows = self.spec.system.training.batch
+        remembered = states.named_tensors(self.state or self.module.initial_state(rows))
         content: dict[str, Any] = {
             "state_dict": self.module.state_dict(),
             ENTRY: checkpoint.describe(self.spec),
