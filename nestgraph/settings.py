@@ -12,6 +12,9 @@ from collections.abc import Mapping
 
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean
+from nestgraph.habits import meant_by
+from nestgraph.schema.file import Training
+from nestgraph.schema.follow import known_keys
 from nestgraph.source import parse
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, shown
 
@@ -85,7 +88,7 @@ class _Setting:
         if len(self.parts) == 1 and self.path not in TOP:
             if self.path not in declared:
                 hint = did_you_mean(self.path, [*declared, *TOP], limit=0)
-                self._fail(0, f"no var is called `{self.path}`", hint)
+                self._fail(0, f"no var is called `{self.path}`", hint or _in_training(self.path))
                 return tree
             self.parts = ["vars", self.path]
         changed = self._into(tree, 0)
@@ -147,6 +150,13 @@ class _Setting:
 
     def _fail(self, index: int, message: str, hint: str) -> None:
         self.findings.add("NG113", message, self._span(index), hint)
+
+
+def _in_training(word: str) -> str:
+    """The setting of the training that a lone word stands for, if it is one."""
+    keys = known_keys(Training)
+    meant = next((key for key in (word, *meant_by(word)) if key in keys), None)
+    return "" if meant is None else f"did you mean `training.{meant}`?"
 
 
 def _item_name(item: Tree) -> str:

@@ -90,7 +90,7 @@ def test_errors_keep_the_file_in_which_they_stand():
 
     assert [str(one) for one in caught.value.diagnostics] == [
         "base.yaml:16:29: NG105 `model.embed.width` of the spec is 2.5 but must be whole; "
-        "write a whole number",
+        "write a whole number, such as `2`",
         "base.yaml:17:19: NG205 no block is called `c`; known here: `b`",
     ]
 

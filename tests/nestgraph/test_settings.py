@@ -179,3 +179,16 @@ def test_half_a_character_is_refused_at_its_place(number: int):
     assert complaint("doc", f"a{half}b").startswith("--set doc=a")
     with pytest.raises(SpecError, match=r":1:6: NG101 `\\ud[0-9a-f]{3}` is half a character"):
         Spec.from_sources({FILE: GOOD}, FILE, {"doc": f"a{half}b"})
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("lr", "lr"), ("batch_size", "batch"), ("epochs", "steps"), ("wd", "weight_decay")],
+)
+def test_a_setting_of_the_training_without_its_section_is_told_with_it(path: str, meant: str):
+    found = errors(GOOD, {path: "1"})
+
+    assert found == [
+        f"--set {path}=1:1:1: NG113 no var is called `{path}`; did you mean `training.{meant}`?"
+    ]
+    assert errors(GOOD, {f"training.{meant}": "1"}) == []
