@@ -7,11 +7,18 @@ as on an accelerator.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from nestgraph.compiler.build import build_program
+from nestgraph.compiler.repeats import Counted, adds_up, counted, kinds_of_layers
+from nestgraph.system import Layer, System
 
 if TYPE_CHECKING:
-    from nestgraph.system import System
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +45,72 @@ class MeasuredCost:
 def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
     """Counts one sequence, forward and backward.
 
+    Equal layers are counted once, and so are equal segments of a sequence (`repeats.py`).
+
     Args:
         system: of a model.
         tokens: in the sequence; the spec's `training.context` when None.
+
+    Raises:
+        SpecError: the spec needs what the executors do not run yet.
+    """
+    build_program(system)  # what can't run is refused of the whole model
+    tokens = system.training.context if tokens is None else tokens
+    if not adds_up(system):
+        return measure_whole(system, tokens=tokens)
+    kinds, states = kinds_of_layers(system), dict[str, int]()
+
+    def count(model: System, time: int, group: int | None) -> Counted:
+        cost = measure_whole(model, tokens=time, group=group)
+        states.update(cost.state_bytes)
+        return Counted(
+            forward=cost.forward,
+            backward=cost.backward,
+            parameter_bytes=cost.parameter_bytes,
+            kept_bytes=cost.kept_bytes,
+        )
+
+    cost = counted(system, tokens, count)
+    return MeasuredCost(
+        tokens=tokens,
+        forward=cost.forward,
+        backward=cost.backward,
+        parameter_bytes=cost.parameter_bytes,
+        state_bytes=dict(_of_all_layers(kinds, states)),
+        kept_bytes=cost.kept_bytes,
+    )
+
+
+def _of_all_layers(
+    kinds: Sequence[Sequence[Layer]], states: Mapping[str, int]
+) -> Iterator[tuple[str, int]]:
+    """The states of one layer of each kind, under the names of all that are like it."""
+    alike = {layers[0].path: layers for layers in kinds}
+    for name, size in states.items():
+        path = next((path for path in alike if name.startswith(f"{path}.")), None)
+        if path is None:
+            yield name, size
+            continue
+        for layer in alike[path]:
+            yield layer.path + name.removeprefix(path), size
+
+
+class _Saved:
+    """A tensor that waits for the backward pass."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def measure_whole(
+    system: System, *, tokens: int | None = None, group: int | None = None
+) -> MeasuredCost:
+    """Counts one sequence through every layer and segment.
+
+    Args:
+        system: of a model.
+        tokens: in the sequence; the spec's `training.context` when None.
+        group: segments that run again together for the backward pass; None for as many as ever.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
@@ -49,22 +119,26 @@ def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
     from torch.utils.flop_counter import FlopCounterMode
 
     from nestgraph.compiler.build import compile_model
+    from nestgraph.ops.walk import in_groups_of
 
     time = system.training.context if tokens is None else tokens
     model = compile_model(system, blank=True).to("meta")
     sequence = torch.zeros(1, time, dtype=torch.long, device="meta")
-    kept: dict[int, int] = {}
+    saved: WeakSet[_Saved] = WeakSet()  # what a graph that is dropped has saved is gone by itself
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            storage = tensor.untyped_storage()
-            kept[storage._cdata] = storage.nbytes()  # on `meta` all have the address 0
-        return tensor
+    def keep(tensor: torch.Tensor) -> _Saved:
+        one = _Saved(tensor)
+        saved.add(one)
+        return one
 
-    with FlopCounterMode(display=False) as counter:
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    grouped = nullcontext() if group is None else in_groups_of(group)
+    with grouped, FlopCounterMode(display=False) as counter:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one.tensor):
             output = model(sequence)
         forward = counter.get_total_flops()
+        tensors = [one.tensor for one in saved if not isinstance(one.tensor, torch.nn.Parameter)]
+        storages = [tensor.untyped_storage() for tensor in tensors]
+        kept = {one._cdata: one.nbytes() for one in storages}  # on `meta` all have the address 0
         output.logits.sum().backward()
     return MeasuredCost(
         tokens=time,

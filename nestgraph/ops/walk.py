@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import torch
@@ -22,6 +24,25 @@ Segment: TypeAlias = tuple[int, int, tuple[bool, ...]]
 Body: TypeAlias = Callable[..., tuple[tuple[Tensor, ...], tuple[Any, ...]]]
 
 MOST_KEPT = 128  # segments of which everything is kept
+_GROUPS: ContextVar[int | None] = ContextVar("groups", default=None)
+
+
+@contextmanager
+def in_groups_of(size: int) -> Iterator[None]:
+    """Within it, loops run again in groups of some segments, however many they have.
+
+    For measurements, which learn from few segments what many cost.
+    """
+    token = _GROUPS.set(size)
+    try:
+        yield
+    finally:
+        _GROUPS.reset(token)
+
+
+def group_size(segments: int) -> int:
+    """How many of so many segments run again together; 0 where everything is kept."""
+    return 0 if segments <= MOST_KEPT else math.ceil(math.sqrt(segments))
 
 
 def walk(
@@ -39,9 +60,10 @@ def walk(
         The flows of all segments joined along time, and the last states.
     """
     listed = list(segments)
-    if not torch.is_grad_enabled() or len(listed) <= MOST_KEPT:
+    wanted = _GROUPS.get()
+    size = group_size(len(listed)) if wanted is None else wanted
+    if not torch.is_grad_enabled() or not size:
         return _run(body, listed, states)
-    size = math.ceil(math.sqrt(len(listed)))
     parts: list[list[Tensor]] = []
     for first in range(0, len(listed), size):
         group = listed[first : first + size]

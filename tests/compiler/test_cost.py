@@ -1,0 +1,104 @@
+"""What few layers and segments foretell is what all of them cost."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+
+import pytest
+import torch
+from building import model_of
+
+from nestgraph import zoo
+from nestgraph.compiler import cost
+from nestgraph.compiler.cost import measure, measure_whole
+from nestgraph.spec import load
+from nestgraph.system import System
+
+LEVELS = "{two: 2 tokens, four: 4 tokens, slow: 5 steps}"
+LOOP = """
+memories:
+  M: {net: {kind: mlp, expansion: 1}, level: two, keys: x, values: x,
+      rule: {rate: 0.1, erase: key}RESET}
+nodes:
+  c: {op: conv, in: x, width: 3}
+  y: {read: M, query: c, at: boundary}
+  out: {op: sum, in: [x, y]}
+"""
+TWO_NETS = """
+memories:
+  M: {net: {kind: mlp, expansion: 1}, level: two, keys: x, values: x,
+      rule: {rate: 0.1, erase: key}}
+  A: {net: attention, keys: x, values: x}
+nodes:
+  y: {read: M, query: x, at: boundary}
+  z: {read: A, query: y}
+  out: {op: sum, in: [x, z]}
+"""
+
+
+def slow(*case: object) -> object:
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
+def same(system: System, tokens: int) -> None:
+    assert measure(system, tokens=tokens) == measure_whole(system, tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        slow(LOOP.replace("RESET", ""), 2 * 18),  # segments that are all kept
+        slow(LOOP.replace("RESET", ""), 2 * 30),  # that run again in groups
+        (LOOP.replace("RESET", ""), 2 * 31),  # the last group smaller
+        slow(LOOP.replace("RESET", ""), 2 * 31 + 1),  # a part of one more
+        slow(LOOP.replace("RESET", ", reset: four"), 2 * 18),  # unequal ones
+        (TWO_NETS, 2 * 18),  # a layer whose cost grows with the square of time
+    ],
+)
+def test_a_loop_of_equal_segments_costs_what_all_of_it_is_counted_to_cost(
+    body: str, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("nestgraph.ops.walk"), "MOST_KEPT", 20)
+    same(model_of(body, levels=LEVELS), tokens)
+
+
+def test_few_of_many_segments_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    system, seen = model_of(LOOP.replace("RESET", ""), levels=LEVELS), []
+
+    def noted(model: System, *, tokens: int, group: int | None) -> cost.MeasuredCost:
+        seen.append(tokens)
+        return measure_whole(model, tokens=tokens, group=group)
+
+    monkeypatch.setattr(cost, "measure_whole", noted)
+    assert measure(system, tokens=2_000).tokens == 2_000
+    assert [tokens for tokens in seen if tokens < 2_000] == [8, 12, 12, 18]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", [300, 301])
+def test_a_long_loop_costs_what_all_of_it_is_counted_to_cost(tokens: int) -> None:
+    same(model_of(LOOP.replace("RESET", ""), levels=LEVELS), tokens)
+
+
+def test_equal_layers_between_others_cost_what_each_of_them_is_counted_to_cost() -> None:
+    same(load("deltanet-tiny").system, 24)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [family.name for family in zoo.families()])
+def test_every_shipped_model_costs_what_all_of_it_is_counted_to_cost(name: str) -> None:
+    same(load(f"{name}-tiny" if f"{name}-tiny" in zoo.names() else name).system, 40)
+
+
+@pytest.mark.slow
+def test_a_model_of_the_size_of_a_paper_is_measured_in_seconds() -> None:
+    torch.zeros(1)
+    begin = time.process_time()
+    found = measure(load("hope-340m").system)
+    assert time.process_time() - begin < 5
+    assert found.tokens == 4096
+    first, last = (
+        [name for name in found.state_bytes if name.startswith(path)] for path in ("0.", "23.")
+    )
+    assert len(first) == len(last) > 0
