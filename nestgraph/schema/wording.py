@@ -51,7 +51,8 @@ def expectation(error: Error, trail: Trail, value: Tree) -> tuple[str, str]:
         return _WANTED[kind], ""
     if kind in _LIMITS:
         name, relation = _LIMITS[kind]
-        return f"{relation} {context[name]:g}", ""
+        bound = context[name]
+        return f"{relation} {bound if isinstance(bound, int) else f'{bound:g}'}", ""
     if kind == "literal_error":
         return _one_of(context["expected"], value)
     if kind in ("too_short", "too_long"):
