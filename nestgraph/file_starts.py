@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nestgraph.errors import Diagnostic, InputError, SpecError
+from nestgraph.errors import Diagnostic, InputError, Span, SpecError
 from nestgraph.findings import did_you_mean, listed
 from nestgraph.parameters import StateShape, start_origin, state_shapes
 from nestgraph.settings import seen_from
@@ -51,6 +51,12 @@ def file_starts(system: System, dtype: torch.dtype = torch.float32) -> dict[str,
     if problems:
         raise SpecError(problems)
     return found
+
+
+def start_files(system: System) -> dict[Span, Path]:
+    """The files that memories of a model start as, by the places that name them."""
+    found = {one.init.span: _path(one.init) for _, _, one in _memories(system)}
+    return {place: path for place, path in found.items() if place is not None}
 
 
 def _memories(system: System) -> Iterator[tuple[Layer, Memory, Memory]]:

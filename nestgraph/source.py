@@ -25,7 +25,7 @@ TOO_DEEP, SHALLOWER = f"more than {MAX_DEPTH} levels of nesting", "close some br
 MAX_NODES = 50_000
 MAX_DIGITS = 300
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -73,7 +73,7 @@ def parse(text: str, file: str, findings: Findings) -> Tree | None:
     """
     builder = _Builder(file, findings)
     try:
-        return builder.build(yaml.parse(text.removeprefix("\ufeff"), Loader=_LOADER))
+        return builder.build(yaml.parse(text.removeprefix("\ufeff"), Loader=LOADER))
     except _Stop:
         return None
     except yaml.MarkedYAMLError as error:

@@ -20,6 +20,7 @@ from nestgraph.errors import NO_SOURCES, Diagnostic, Span, SpecError, in_file_or
 from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
+from nestgraph.kept import NO_NAMES, Names, renamed_tree
 from nestgraph.references import References
 from nestgraph.rereading import Outcome
 from nestgraph.system import System
@@ -71,11 +72,15 @@ class Spec:
         """
         return _load(main, overrides, Texts(sources, shipped))
 
-    def resolved_yaml(self) -> str:
-        """The spec as one text without vars, `extends` and `like`, which loads again."""
+    def resolved_yaml(self, names: Names = NO_NAMES) -> str:
+        """The spec as one text without vars, `extends` and `like`, which loads again.
+
+        Args:
+            names: of files, where they are not to be those that the author wrote.
+        """
         from nestgraph.resolved import resolved_yaml
 
-        return resolved_yaml(self._elaborated())
+        return resolved_yaml(self._elaborated(names))
 
     def variables(self) -> tuple[Field, ...]:
         """The vars of the file with their values, each with the place that it came from."""
@@ -91,14 +96,16 @@ class Spec:
 
         return bundle_of_spec(self)
 
-    def _elaborated(self) -> Elaboration:
+    def _elaborated(self, names: Names = NO_NAMES) -> Elaboration:
         findings = Findings()
         composed = Composer(Texts(self.sources, self.shipped), findings).compose(
             self.path, self.overrides
         )
         if composed is None:
             raise SpecError(findings, self.sources)
-        return Elaboration(composed.tree, findings)
+        tree = renamed_tree(composed.tree, names)
+        assert isinstance(tree, Table)
+        return Elaboration(tree, findings)
 
 
 def load(path_or_name: str | Path, set: Mapping[str, object] | None = None) -> Spec:

@@ -29,7 +29,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         InputError: there is no such file (NG711), it can't be read (NG712), it isn't as it was
             written (NG715), or unpacks to many times its size (NG716).
     """
-    file = _file(path)
+    file = file_of(path)
     try:
         content = _read(file)
     except OSError as error:
@@ -88,7 +88,12 @@ def load_values(file: Path) -> Any:
     return content
 
 
-def _file(path: Path) -> Path:
+def file_of(path: Path) -> Path:
+    """The file that holds the tensors of a path: itself, or the one inside of a folder.
+
+    Raises:
+        InputError: there is none (NG711).
+    """
     if path.is_file():
         return path
     if path.is_dir():

@@ -148,9 +148,10 @@ class Elaboration:
         tree = self.header.get("training")
         table = tree if isinstance(tree, Table) else Table({}, self.header.span)
         places = {key: entry.value.span for key, entry in table.entries.items()}
-        optimizer = table.get("optimizer")
-        if isinstance(optimizer, Scalar):  # a path is seen from the file that wrote it
-            places["optimizer"] = optimizer.written
+        for key in ("optimizer", "data"):  # a path is seen from the file that wrote it
+            word = table.get(key)
+            if isinstance(word, Scalar):
+                places[key] = word.written
         low = given.lr / 10 if given.min_lr is None else given.min_lr
         fields = given.model_dump(exclude={"min_lr", "betas"})
         betas = (given.betas[0], given.betas[1])

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nestgraph.errors import InputError
+from nestgraph.kept import RESOLVED, SPEC
 from nestgraph.spec import Spec, load
-from nestgraph.training.folder import ENVIRONMENT, METRICS, RESOLVED, SPEC, TIMES, TOLD, is_run
+from nestgraph.training.folder import ENVIRONMENT, METRICS, TIMES, TOLD, is_run
 from nestgraph.training.folder_sums import require_intact
 from nestgraph.training.metrics_file import whole_rows
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError
+from nestgraph.kept import RESOLVED, SPEC
 from nestgraph.training import folder_sums
 from nestgraph.training.files import replace_file, unwritable
 from nestgraph.training.lock import RUN_LOCK, sole_writer
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from nestgraph.spec import Spec
 
 RUNS = Path("runs")
-SPEC = "spec.yaml"
-RESOLVED = "resolved.yaml"
 PICTURE = "levels.svg"
 METRICS = "metrics.csv"
 TIMES = "times.csv"
@@ -28,7 +27,7 @@ ENVIRONMENT = "environment.json"
 HISTORY = "history.svg"
 TOLD = (SPEC, RESOLVED, ENVIRONMENT)  # whose checksums a run always notes
 # What a run writes before its first save, whole or as drafts.
-_FIRST = (SPEC, r"base-\d+-.*", RESOLVED, PICTURE, ENVIRONMENT, folder_sums.SUMS)
+_FIRST = (SPEC, r"base-\d+-.*", r"start-\d+\..*", RESOLVED, PICTURE, ENVIRONMENT, folder_sums.SUMS)
 _BEGUN = re.compile("|".join([*_FIRST, r"\..+\.\d+\.part", "tensorboard"]))
 
 
@@ -124,6 +123,8 @@ def place_of(spec: Spec, file: Path | None, out: Path | None, held: contextlib.E
         InputError: when a resumed run is to go elsewhere, the folder is in use, or is no longer as
             the run wrote it.
     """
+    from nestgraph.training.kept_files import keep_spec  # which imports PyTorch
+
     own = home_of(file)
     if own is not None and out is not None:
         raise InputError(
@@ -134,7 +135,7 @@ def place_of(spec: Spec, file: Path | None, out: Path | None, held: contextlib.E
     place = new_folder(spec.system.name, out, held) if own is None else own
     folder_sums.unseal(place)
     write_environment(place)  # first: it tells a run that was begun from anybody's files
-    texts = write_spec(place, spec)
+    texts = keep_spec(place, spec, begun=file is not None)
     folder_sums.seal(place, [*texts, place / ENVIRONMENT])
     return place
 
@@ -142,18 +143,6 @@ def place_of(spec: Spec, file: Path | None, out: Path | None, held: contextlib.E
 def seal_tables(folder: Path) -> None:
     """Notes the checksums of tables that don't grow any more."""
     folder_sums.seal(folder, [folder / METRICS, folder / TIMES])
-
-
-def write_spec(folder: Path, spec: Spec) -> list[Path]:
-    """Keeps every source file as written, and the resolved spec; the files."""
-    bases = [file for file in spec.sources if file != spec.path]
-    texts = {SPEC: spec.sources[spec.path]}
-    for number, file in enumerate(bases, start=1):
-        texts[f"base-{number}-{Path(file).name}"] = spec.sources[file]
-    texts[RESOLVED] = spec.resolved_yaml()
-    for name, text in texts.items():
-        replace_file(folder / name, text.encode())
-    return [folder / name for name in texts]
 
 
 def write_environment(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
 from nestgraph.training import folder
+from nestgraph.training.kept_files import keep_spec
 
 
 def new_folder(name: str, wish: Path | None = None) -> Path:
@@ -56,20 +57,22 @@ def test_every_source_of_a_spec_is_kept_even_when_two_have_one_name(
     spec_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "small.yaml").write_text(
-        "nestgraph: 1\nname: middle\nextends: ../small.yaml\nvars: {width: 8}\n"
-    )
+    middle = "nestgraph: 1\nname: middle\nextends: ../small.yaml  # below\nvars: {width: 8}\n"
+    (tmp_path / "sub" / "small.yaml").write_text(middle)
     top = tmp_path / "top.yaml"
     top.write_text("nestgraph: 1\nname: top\nextends: sub/small.yaml\n")
     spec = load(top)
     place = tmp_path / "run"
     place.mkdir()
 
-    folder.write_spec(place, spec)
+    keep_spec(place, spec, begun=False)
 
-    texts = {path.read_text() for path in place.iterdir() if path.name != "resolved.yaml"}
-    assert texts == set(spec.sources.values())
-    assert (place / "spec.yaml").read_text() == top.read_text()
+    texts = {path.name: path.read_text() for path in place.iterdir()}
+    assert texts.pop("resolved.yaml")
+    assert texts["spec.yaml"] == top.read_text().replace("sub/small", "base-1-small")
+    assert texts["base-1-small.yaml"] == middle.replace("../small", "base-2-small")
+    assert len(texts) == len(spec.sources)
+    assert texts["base-2-small.yaml"] == spec_file.read_text()
     assert folder.is_run(place)
     assert load(place / "resolved.yaml").system.model.width == 8
 

@@ -1,0 +1,122 @@
+"""The texts of a spec as one folder keeps them, where every name of a file means what lies there.
+
+A text stays as the author wrote it, down to its comments; only the names of files are others. The
+name of a shipped spec stays, since it means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from nestgraph import zoo
+from nestgraph.errors import Span
+from nestgraph.source import LOADER
+from nestgraph.tree import Entry, Items, Table, Tree
+
+if TYPE_CHECKING:
+    from nestgraph.spec import Spec
+
+SPEC = "spec.yaml"
+RESOLVED = "resolved.yaml"
+LONGEST = 200  # bytes of a file's own name that are kept
+_PLAIN = re.compile(r"[\w./+-]*[A-Za-z/][\w./+-]*", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Names:
+    """What the names of files are called in the folder, by the place where they are written.
+
+    Attributes:
+        new: their new names.
+        shipped: the places whose names mean shipped specs; a path to one is renamed all the same.
+    """
+
+    new: Mapping[Span, str]
+    shipped: frozenset[Span] = frozenset()
+
+    def of(self, place: Span, word: object) -> str | None:
+        """The new name of a word at a place; None where it stays as it is."""
+        if place not in self.new or not isinstance(word, str):
+            return None
+        stays = place in self.shipped and zoo.path(word) is not None
+        return None if stays else self.new[place]
+
+
+NO_NAMES = Names(new={})
+
+
+def kept_texts(spec: Spec, others: Mapping[Span, str]) -> dict[str, str]:
+    """The texts of a spec and its resolved form, by the names that they are kept under.
+
+    Args:
+        spec: whose texts they are.
+        others: new names of files that are no specs, by the places that name them.
+    """
+    bases = [file for file in spec.sources if file != spec.path]
+    numbered = {file: f"base-{k}-{_short(file)}" for k, file in enumerate(bases, start=1)}
+    kept = {spec.path: SPEC, **numbered}
+    names = Names(
+        new={**{place: kept[file] for place, file in spec.names.items() if file in kept}, **others},
+        shipped=frozenset(place for place, file in spec.names.items() if file in spec.shipped),
+    )
+    texts = {kept[file]: renamed_text(spec.sources[file], file, names) for file in kept}
+    return {**texts, RESOLVED: spec.resolved_yaml(names)}
+
+
+def renamed_text(text: str, file: str, names: Names) -> str:
+    """A text of a file with its names rewritten; everything else is as it was, to the character."""
+    if not any(place.file == file for place in names.new):
+        return text
+    mark = text[: text.startswith("\ufeff")]
+    body = text.removeprefix(mark)
+    for start, end, word in reversed(list(_changes(body, file, names))):
+        body = body[:start] + word + body[end:]
+    return mark + body
+
+
+def _changes(text: str, file: str, names: Names) -> Iterator[tuple[int, int, str]]:
+    """Where a name begins and ends in a text, and what is to stand there."""
+    places = {(place.line, place.column): place for place in names.new if place.file == file}
+    for event in yaml.parse(text, Loader=LOADER):
+        if not isinstance(event, yaml.ScalarEvent):
+            continue
+        start, end = event.start_mark, event.end_mark
+        assert start is not None
+        assert end is not None
+        place = places.get((start.line + 1, start.column + 1))
+        name = None if place is None else names.of(place, event.value)
+        if name is None:
+            continue
+        anchor = f"&{event.anchor} " if event.anchor else ""
+        ended = "\n" if text[start.index : end.index].endswith("\n") else ""
+        yield start.index, end.index, f"{anchor}{_quoted(name)}{ended}"
+
+
+def renamed_tree(tree: Tree, names: Names) -> Tree:
+    """A tree with its names rewritten."""
+    if isinstance(tree, Table):
+        entries = {
+            key: Entry(entry.key, renamed_tree(entry.value, names))
+            for key, entry in tree.entries.items()
+        }
+        return Table(entries, tree.span)
+    if isinstance(tree, Items):
+        return Items(tuple(renamed_tree(item, names) for item in tree.items), tree.span)
+    name = names.of(tree.span, tree.value)
+    return tree if name is None else replace(tree, value=name, text=name)
+
+
+def _quoted(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+
+
+def _short(file: str) -> str:
+    """The end of a file's name, which its ending is in."""
+    return Path(file).name.encode(errors="replace")[-LONGEST:].decode(errors="ignore")
