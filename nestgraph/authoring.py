@@ -9,8 +9,10 @@ from pathlib import Path
 
 from nestgraph import zoo
 from nestgraph.errors import InputError
+from nestgraph.kept import Names, data_path, renamed_text
 from nestgraph.schema.file import NAME
 from nestgraph.spec import Spec
+from nestgraph.start_paths import start_paths
 
 SCHEMA = "schema.json"
 
@@ -58,13 +60,24 @@ def extending(path: Path, base: Spec, asked: str) -> str:
 
 def copied(path: Path, base: Spec, asked: str) -> str:
     """A spec that says everything: the base's own text, or its resolved one if that extends."""
-    text = base.sources[base.path]
+    names = _seen_from(path.parent, base)
+    text = renamed_text(base.sources[base.path], base.path, names)
     named = _renamed(text, path.stem)
     if named is None or re.search(r"^extends\s*:", text, re.MULTILINE) or base.overrides:
-        named = _renamed(base.resolved_yaml(), path.stem)
+        named = _renamed(base.resolved_yaml(names), path.stem)
     assert named is not None, "a resolved spec has a line with its name"
     body = re.sub(r"\A(#.*\n)*", "", named)
     return "\n".join(_head(path, f"A copy of `{asked}`.")) + "\n" + body
+
+
+def _seen_from(folder: Path, spec: Spec) -> Names:
+    """The names of files in a spec as a copy of it says them in another folder."""
+    specs = {place: Path(file) for place, file in spec.names.items()}
+    files = {**specs, **start_paths(spec.system), **data_path(spec)}
+    return Names(
+        new={place: _relative(file, folder) for place, file in files.items()},
+        shipped=frozenset(place for place, file in spec.names.items() if file in spec.shipped),
+    )
 
 
 def _renamed(text: str, name: str) -> str | None:

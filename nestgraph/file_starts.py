@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nestgraph.errors import Diagnostic, InputError, Span, SpecError
+from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.findings import did_you_mean, listed
-from nestgraph.parameters import StateShape, start_origin, state_shapes
-from nestgraph.settings import seen_from
-from nestgraph.system import Init, Layer, Memory, System
+from nestgraph.parameters import StateShape, state_shapes
+from nestgraph.start_paths import memories_of_files, start_path
+from nestgraph.system import Layer, Memory, System
 from nestgraph.tensor_files import read_tensors, unfit
 
 DENSE = "save it as a dense tensor of finite floating-point numbers"
@@ -39,8 +39,8 @@ def file_starts(system: System, dtype: torch.dtype = torch.float32) -> dict[str,
     files: dict[Path, Mapping[str, Tensor] | InputError] = {}
     found: dict[str, Tensor] = {}
     problems: list[Diagnostic] = []
-    for layer, memory, origin in _memories(system):
-        path = _path(origin.init)
+    for layer, memory, origin in memories_of_files(system):
+        path = start_path(origin.init)
         if path not in files:
             files[path] = _tensors(path)
         try:
@@ -51,28 +51,6 @@ def file_starts(system: System, dtype: torch.dtype = torch.float32) -> dict[str,
     if problems:
         raise SpecError(problems)
     return found
-
-
-def start_files(system: System) -> dict[Span, Path]:
-    """The files that memories of a model start as, by the places that name them."""
-    found = {one.init.span: _path(one.init) for _, _, one in _memories(system)}
-    return {place: path for place, path in found.items() if place is not None}
-
-
-def _memories(system: System) -> Iterator[tuple[Layer, Memory, Memory]]:
-    """Each memory whose parameters start as a file says, and the one that names the file."""
-    for layer in system.model.layers if system.model else ():
-        for memory in layer.block.memories.values():
-            origin = start_origin(layer.block, memory)
-            if origin.init.kind == "checkpoint":
-                yield layer, memory, origin
-
-
-def _path(init: Init) -> Path:
-    """The file, seen from the spec that names it; from here where `--set` does."""
-    assert init.path is not None
-    file = None if init.span is None else seen_from(init.span)
-    return Path(init.path) if file is None else Path(file).parent / init.path
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor] | InputError:

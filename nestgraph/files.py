@@ -6,6 +6,7 @@ nobody wrote, such as the optimizer of a spec that names none, is the shipped on
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections.abc import Iterable, Mapping
@@ -101,6 +102,9 @@ class Disk:
             return UnreadableError(f"`{name}` is a folder", "name one of the specs in it")
         if path.exists():
             return UnreadableError(f"`{name}` is not a file", "name a YAML file")
+        for link in (path, folder / f"{name}.yaml"):
+            if why := broken_link(link):
+                return UnreadableError(why, "mend the link, or name a spec")
         near = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         bare = Path(name).name
         hint = did_you_mean(bare, [*zoo.names(), *zoo.optimizers(), *near], limit=0)
@@ -196,6 +200,23 @@ def _shortest(path: Path) -> str:
     return (straight if same else path).as_posix()
 
 
+def broken_link(path: Path) -> str:
+    """What is wrong with a link that leads to nothing; empty for anything else."""
+    if not path.is_symlink() or path.exists():
+        return ""
+    target = path.readlink().as_posix()
+    try:
+        path.resolve(strict=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"`{path}` is a link to `{target}`, which leads back to it"
+    except RuntimeError:  # how Python before 3.13 says so
+        return f"`{path}` is a link to `{target}`, which leads back to it"
+    return f"`{path}` is a link to `{target}`, which isn't there"
+
+
 def _unopened(name: str, error: Exception) -> UnreadableError:
     reason = getattr(error, "strerror", None) or str(error)
-    return UnreadableError(f"`{name}` can't be opened: {reason}", "look at its path and rights")
+    long = getattr(error, "errno", None) == errno.ENAMETOOLONG
+    cure = "name a spec; no file has so long a name" if long else "look at its path and rights"
+    return UnreadableError(f"`{name}` can't be opened: {reason}", cure)

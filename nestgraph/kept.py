@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from nestgraph import zoo
+from nestgraph.data.shipped import shipped_names
 from nestgraph.errors import Span
+from nestgraph.settings import seen_from
 from nestgraph.source import LOADER
 from nestgraph.tree import Entry, Items, Table, Tree
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 SPEC = "spec.yaml"
 RESOLVED = "resolved.yaml"
+DATA = "training.data"
 LONGEST = 200  # bytes of a file's own name that are kept
 _PLAIN = re.compile(r"[\w./+-]*[A-Za-z/][\w./+-]*", re.ASCII)
 
@@ -68,6 +71,20 @@ def kept_texts(spec: Spec, others: Mapping[Span, str]) -> dict[str, str]:
     )
     texts = {kept[file]: renamed_text(spec.sources[file], file, names) for file in kept}
     return {**texts, RESOLVED: spec.resolved_yaml(names)}
+
+
+def data_path(spec: Spec) -> dict[Span, Path]:
+    """The text to learn from that a spec's own files name, by the place; none for a shipped one."""
+    rest = {path: value for path, value in spec.overrides.items() if path != DATA}
+    own = spec
+    if len(rest) < len(spec.overrides):  # what is named from outside hides what the files say
+        own = type(spec).from_sources(spec.sources, spec.path, rest, spec.shipped)
+    training = own.system.training
+    place = training.spans.get("data")
+    if place is None or training.data in shipped_names():
+        return {}
+    beside = seen_from(place)
+    return {place: (Path() if beside is None else Path(beside).parent) / training.data}
 
 
 def renamed_text(text: str, file: str, names: Names) -> str:

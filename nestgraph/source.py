@@ -37,7 +37,16 @@ _SPECIAL: dict[str, Value] = {
     "-.inf": float("-inf"),
     ".nan": float("nan"),
 }
+_DIRECTIVE = "delete the line that begins with `%`; specs need none"
+_ESCAPE = "write a backslash as two, or quote by `'`, which knows none"
 _CURES = (
+    ("incompatible YAML document", "specs are YAML 1.2: delete the line that begins with `%`"),
+    ("directive", _DIRECTIVE),
+    ("tag handle", "tags are not part of the language; leave it out"),
+    ("escape character", _ESCAPE),
+    ("hexdecimal number", _ESCAPE),
+    ("alphabetic or numeric", "quote text that begins with `*` or `&`"),
+    ("tab character", "indent with spaces, not tabs"),
     ("cannot start any token", "indent with spaces, not tabs, and quote text with symbols"),
     ("mapping values are not allowed", "quote the text, or check the indentation"),
     ("expected ',' or", "close the bracket, or separate the items by commas"),
@@ -274,8 +283,8 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
 
 
 def _cure(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or ""
-    return next((cure for part, cure in _CURES if part in problem), "check brackets and quotes")
+    told = f"{error.problem} {error.context}"
+    return next((cure for part, cure in _CURES if part in told), "check brackets and quotes")
 
 
 def _mark_span(error: yaml.MarkedYAMLError, text: str, file: str) -> Span:

@@ -13,6 +13,7 @@ from torch import Tensor
 from nestgraph import checksums
 from nestgraph.archives import require_claims, require_records
 from nestgraph.errors import InputError
+from nestgraph.files import broken_link
 
 _INSIDE = ("last.ckpt", "model.safetensors")  # of a run folder; of a Hugging Face one
 _OURS = "model.weights."  # before the names of the parameter table in a checkpoint of a run
@@ -101,7 +102,7 @@ def file_of(path: Path) -> Path:
         if inside:
             return inside[0]
         raise InputError("NG711", f"`{path}` holds none of {', '.join(_INSIDE)}", "give a file")
-    raise InputError("NG711", f"there is no file `{path}`")
+    raise InputError("NG711", broken_link(path) or f"there is no file `{path}`")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nestgraph.data.shipped import shipped_names
 from nestgraph.errors import InputError
+from nestgraph.files import broken_link
 from nestgraph.findings import closest, listed
 
 PROBE = 8192  # a zero byte this near to the start tells that a file is not text
@@ -74,6 +75,8 @@ def _refuse(error: OSError) -> None:
 
 
 def _missing(name: str) -> InputError:
+    if why := broken_link(Path(name)):
+        return InputError("NG701", why, "mend the link, or name a text")
     known = shipped_names()
     near = closest(name, known)
     hint = f"did you mean `{near}`?" if near else f"give a path, or one of {listed(known)}"

@@ -19,6 +19,7 @@ from torch import Tensor
 from nestgraph import __version__, checksums
 from nestgraph.checksums import ENTRY, SUMS
 from nestgraph.errors import InputError, InputWarning
+from nestgraph.files import broken_link
 from nestgraph.tensor_files import load_values, unfit
 from nestgraph.training import folder
 
@@ -71,7 +72,7 @@ def find_checkpoint(path: Path) -> Path:
     if not path.is_dir():
         raise InputError(
             "NG711",
-            f"there is no run `{path}`",
+            broken_link(path) or f"there is no run `{path}`",
             "give a run folder such as runs/hope-tiny-1, or a .ckpt file",
         )
     if not (path / LAST).is_file():

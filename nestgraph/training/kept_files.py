@@ -10,18 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nestgraph.data import shipped_names
 from nestgraph.errors import InputError, Span
-from nestgraph.file_starts import start_files
-from nestgraph.kept import kept_texts
-from nestgraph.settings import seen_from
+from nestgraph.kept import data_path, kept_texts
+from nestgraph.start_paths import start_paths
 from nestgraph.tensor_files import file_of
 from nestgraph.training.files import replace_file, unwritable
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
-
-DATA = "training.data"
 
 
 def keep_spec(folder: Path, spec: Spec, *, begun: bool) -> list[Path]:
@@ -40,7 +36,7 @@ def keep_spec(folder: Path, spec: Spec, *, begun: bool) -> list[Path]:
         InputError: the folder can't be written to.
     """
     starts = dict(_kept_starts(folder, spec, begun=begun))
-    texts = kept_texts(spec, {**starts, **dict(_texts_to_learn(spec))})
+    texts = kept_texts(spec, {**starts, **_learned_text(spec)})
     for name, text in texts.items():
         replace_file(folder / name, text.encode())
     return [folder / name for name in (*texts, *dict.fromkeys(starts.values()))]
@@ -48,7 +44,7 @@ def keep_spec(folder: Path, spec: Spec, *, begun: bool) -> list[Path]:
 
 def _kept_starts(folder: Path, spec: Spec, *, begun: bool) -> Iterator[tuple[Span, str]]:
     """Names of the copies of files that memories start as, by the places that name those."""
-    files = start_files(spec.system)
+    files = start_paths(spec.system)
     kept: dict[Path, str | None] = {}
     for number, path in enumerate(dict.fromkeys(files.values()), start=1):
         there = sorted(folder.glob(f"start-{number}.*"))
@@ -84,20 +80,6 @@ def _copy(file: Path, to: Path) -> None:
         raise unwritable(to, cause) from error
 
 
-def _texts_to_learn(spec: Spec) -> Iterator[tuple[Span, str]]:
+def _learned_text(spec: Spec) -> dict[Span, str]:
     """The text that the spec itself names, as a path that is good everywhere."""
-    said = spec.overrides
-    rest = {path: value for path, value in said.items() if path != DATA}
-    own = (
-        spec
-        if len(rest) == len(said)
-        else type(spec).from_sources(spec.sources, spec.path, rest, spec.shipped)
-    )
-    training = own.system.training
-    place = training.spans.get("data")
-    if place is None or training.data in shipped_names():
-        return
-    beside = seen_from(place)
-    path = (Path() if beside is None else Path(beside).parent) / training.data
-    if path.exists():
-        yield place, str(path.resolve())
+    return {place: str(path.resolve()) for place, path in data_path(spec).items() if path.exists()}

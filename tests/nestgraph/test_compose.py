@@ -313,3 +313,25 @@ def test_a_spec_that_is_not_loaded_always_says_why(value: str, tmp_path: Path) -
     with pytest.raises(SpecError, match=r"m.yaml:1:\d+: NG(104|108)") as caught:
         load(file)
     assert len([one for one in caught.value.diagnostics if one.severity == "error"]) == 1
+
+
+@pytest.mark.parametrize("name", ["d.yaml", "d"])
+def test_a_link_that_leads_to_nothing_is_told_as_one(name: str, here: Path) -> None:
+    (here / "d.yaml").symlink_to("gone.yaml")
+    assert complaint(name) == (
+        "NG100 `d.yaml` is a link to `gone.yaml`, which isn't there; mend the link, or name a spec"
+    )
+    (here / "m.yaml").write_text(f"nestgraph: 1\nname: m\nextends: {name}\n")
+    assert "NG112 `d.yaml` is a link to `gone.yaml`" in complaint("m.yaml")
+
+
+def test_links_that_go_round_are_told_as_such(here: Path) -> None:
+    (here / "a.yaml").symlink_to("b.yaml")
+    (here / "b.yaml").symlink_to("a.yaml")
+    assert "`a.yaml` is a link to `b.yaml`, which leads back to it" in complaint("a.yaml")
+
+
+def test_a_name_that_is_too_long_for_a_file_is_told_so(here: Path) -> None:
+    assert complaint("n" * 300).endswith(
+        "can't be opened: File name too long; name a spec; no file has so long a name"
+    )

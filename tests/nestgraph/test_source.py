@@ -196,3 +196,27 @@ def test_json_reads_as_the_values_it_holds(value: object):
     import json
 
     assert plain(read(json.dumps({"root": value}))) == {"root": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("%YAML 2.0\n---\na: 1", "specs are YAML 1.2: delete the line that begins with `%`"),
+        ("%YAML 1.2\n%YAML 1.2\n---\na: 1", "delete the line that begins with `%`"),
+        ("%YAML x\n---\na: 1", "delete the line that begins with `%`"),
+        ("%FOO x\n---\na: 1", "delete the line that begins with `%`"),
+        ("%TAG\n---\na: 1", "delete the line that begins with `%`"),
+        ("a: !x!foo 1", "tags are not part of the language; leave it out"),
+        ('a: "\\q"', "write a backslash as two"),
+        ('a: "\\x1"', "write a backslash as two"),
+        ("a: *", "quote text that begins with `*` or `&`"),
+        ("a: &", "quote text that begins with `*` or `&`"),
+        ("a: b\n\tc: d", "indent with spaces, not tabs"),
+    ],
+)
+def test_the_cure_of_a_text_that_is_no_yaml_fits_its_cause(text: str, cure: str) -> None:
+    findings = Findings()
+    parse(text, "t.yaml", findings)
+    (found,) = findings
+    assert found.code == "NG101"
+    assert cure in found.hint

@@ -114,3 +114,24 @@ def test_a_disk_that_fills_leaves_no_half_of_a_spec(run, monkeypatch, copy) -> N
     assert "NG721 `mine.yaml` can't be written: No space left on device" in result.stderr
     assert not list(Path().iterdir())
     assert run("new", "mine", "--from", "hope", *copy).exit_code == 0
+
+
+def test_a_copy_elsewhere_names_the_files_that_the_original_names(run) -> None:
+    for folder in ("a/opt", "b"):
+        Path(folder).mkdir(parents=True)
+    Path("a/opt/own.yaml").write_text("nestgraph: 1\nname: own\nextends: lion\n")
+    Path("b/text.txt").write_text("to be")
+    base = load("transformer-tiny").resolved_yaml()
+    training = "training: {optimizer: opt/own, data: ../b/text.txt}  # mine\n"
+    text = base.partition("\ntraining:")[0] + "\n" + training
+    Path("a/m.yaml").write_text(text)
+    Path("a/child.yaml").write_text("nestgraph: 1\nname: c\nextends: m\n")
+    for start in ("a/m.yaml", "a/child.yaml"):
+        mine = f"b/copy-of-{Path(start).stem}"
+        result = run("new", mine, "--from", start, "--copy")
+        assert result.exit_code == 0, result.output
+        found = load(f"{mine}.yaml")
+        assert found.names[found.system.training.spans["optimizer"]] == "a/opt/own.yaml"
+        assert found.system.training.data == "text.txt"
+    copy = Path("b/copy-of-m.yaml").read_text()
+    assert "training: {optimizer: ../a/opt/own.yaml, data: text.txt}  # mine" in copy

@@ -156,3 +156,9 @@ def test_reading_text_does_not_import_torch() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_text_that_is_a_broken_link_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").symlink_to("gone.txt")
+    with pytest.raises(InputError, match=r"NG701 `.*t.txt` is a link to `gone.txt`, which isn't"):
+        load_corpus(str(tmp_path / "t.txt"))
