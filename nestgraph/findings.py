@@ -81,7 +81,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
             return habit
     spelling = folded(word)
     for choice in choices:
-        if folded(choice) == spelling:
+        if choice[:1].lower() == word[:1].lower() and folded(choice) == spelling:
             return choice
     near = _like(word, choices, 1, LIKE_A_SLIP if is_foreign(word) else LIKE)
     return near[0] if near else None

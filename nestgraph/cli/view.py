@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import webbrowser
 
 from nestgraph.cli.opening import settings
@@ -18,10 +19,10 @@ def view_specs(paths: list[str], port: int, show: bool, changes: list[str]) -> N
     try:
         server = Server(specs, port)
     except OSError as error:
+        what = "is taken" if error.errno == errno.EADDRINUSE else "can't be opened"
         hint = "give another with --port, or none for a free one"
-        raise InputError(
-            "NG810", f"port {port} of {HOST} is taken: {error.strerror}", hint
-        ) from error
+        message = f"port {port} of {HOST} {what}: {error.strerror}"
+        raise InputError("NG810", message, hint) from error
     say(f"{server.address}  (Ctrl-C ends it)")
     if show:
         webbrowser.open(server.address)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import urllib.request
@@ -37,3 +39,15 @@ def test_a_port_that_is_taken_is_a_sentence(run, write) -> None:
     assert result.exit_code == 2
     assert "NG810" in result.stderr
     assert "--port" in result.stderr
+
+
+def test_a_port_that_may_not_be_opened_is_not_called_taken(run, write, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socketserver.TCPServer, "server_bind", refuse)
+
+    result = run("view", write(), "--port", 80)
+
+    assert result.exit_code == 2
+    assert "NG810 port 80 of 127.0.0.1 can't be opened: Permission denied; give" in result.stderr
