@@ -85,8 +85,9 @@ class Mover:
         return [a for a in self.moving if self._memories[a].pace.period == period]
 
     def is_due(self, address: Address, at: int) -> bool:
-        """Whether a memory moves behind position `at`."""
-        return at % self._memories[address].pace.period == 0
+        """Whether a memory moves behind position `at`; one on the level `never` stays."""
+        period = self._memories[address].pace.period
+        return period != 0 and at % period == 0
 
     def slopes(
         self,
@@ -244,7 +245,7 @@ class Mover:
         """Those behind the moves and restarts of a tick."""
         after = dict(roots)
         for address, one in self._memories.items():
-            if one.pace.gradient == "none" and one.pace.period and self.is_due(address, at):
+            if one.pace.gradient == "none" and self.is_due(address, at):
                 after[address] = None
         for address, one in self._memories.items():
             if one.pace.reset and at % one.pace.reset == 0:

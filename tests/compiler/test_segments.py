@@ -378,6 +378,20 @@ def test_a_loss_window_by_window_has_the_gradient_of_the_whole(
         state = after
 
 
+@pytest.mark.parametrize("name", WIRINGS)
+def test_a_level_that_never_moves_has_the_gradient_of_the_whole_too(name: str) -> None:
+    changes = {f"vars.{key}": value for key, value in (TINY | LEVELS | {"horizon": "fast"}).items()}
+    told = {**changes, "levels.mid": "never", "blocks.layer.memories.F.gradient": "none"}
+    model = lively(load(name, set=told).system)
+    inputs, targets = (torch.randint(VOCAB, (2, LENGTH)) for _ in range(2))
+
+    loss, _ = model.loss(inputs, targets, None)
+
+    other = F.cross_entropy(model(inputs).logits.flatten(0, 1), targets.flatten())
+    torch.testing.assert_close(loss, other, rtol=CLOSE, atol=CLOSE)
+    same_gradients(model, loss, other)
+
+
 def same_gradients(model: CompiledModel, one: Tensor, other: Tensor) -> None:
     named = {n: p for n, p in model.weights.named().items() if p.requires_grad}
     pairs = [
