@@ -130,6 +130,7 @@ _RUNS = {
     "NG722": "A run would overwrite what is there.",
     "NG723": "There is no model to train or to compile, or nothing to resume.",
     "NG724": "Another process writes to a run folder, or to the file of a state.",
+    "NG725": "An option names a place by nothing.",
     "NG731": "The loss or its gradient is no longer a number.",
     "NG732": "The gradient was no number for too many steps in a row.",
     "NG733": "A checkpoint is asked for in a way that it can't be opened.",

@@ -8,6 +8,7 @@ traceback.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from nestgraph.system_errors import cure_of
 USER_ERROR = 2
 INTERRUPTED = 130
 READER_GONE = 141
+PLACES = ("--out", "-o", "--resume", "--weights", "--state", "--data")  # options that name one
 TAKES_BYTES = {"generate"}  # for its prompt; it looks at its other arguments itself
 
 
@@ -37,6 +39,7 @@ class PoliteGroup(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if name not in TAKES_BYTES:
             require_text(rest)
+        require_places(rest)
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -113,6 +116,21 @@ def require_text(arguments: Iterable[object]) -> None:
         if not is_text(argument):
             shown = argument.encode("utf-8", "backslashreplace").decode().replace("\\udc", "\\x")
             raise InputError("NG748", f"the argument `{shown}` is not UTF-8", "write it as UTF-8")
+
+
+def require_places(arguments: Iterable[object]) -> None:
+    """Makes sure that no place is named by nothing, as by a variable of the shell that isn't set.
+
+    An empty path would mean the working folder.
+
+    Raises:
+        InputError: naming the option.
+    """
+    for option, value in itertools.pairwise([*map(str, arguments), "."]):
+        name, equals, _ = option.partition("=")
+        empty = option == f"{name}=" if equals else not value
+        if empty and name in PLACES:
+            raise InputError("NG725", f"`{name}` names nothing", "give a path, or leave it away")
 
 
 def is_text(argument: str) -> bool:

@@ -220,3 +220,31 @@ def test_every_writer_leaves_nothing_on_a_full_disk(
     assert re.search(r"x\.(json|svg|yaml)`? can't be written: No space left", result.stderr)
     assert ".part" not in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "hope-tiny", "--out", ""),
+        ("train", "hope-tiny", "--out="),
+        ("train", "--resume", "", "--max-steps", "3"),
+        ("train", "hope-tiny", "--data", ""),
+        ("draw", "hope-tiny", "-o", ""),
+        ("generate", "run", "To be", "--learn", "--state", ""),
+    ],
+)
+def test_a_place_that_is_named_by_nothing_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(application, arguments)
+    assert result.exit_code == 2
+    assert re.fullmatch(
+        r"NG725 `-\S+` names nothing; give a path, or leave it away\n", result.stderr
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_prompt_is_no_place() -> None:
+    result = CliRunner().invoke(application, ["generate", "gone", "", "--learn"])
+    assert "NG725" not in result.stderr
