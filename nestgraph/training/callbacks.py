@@ -192,6 +192,7 @@ class Keeper(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Saves a new run before its first step, so that it can be gone on with at any time."""
+        self._interruption.listen()
         if not (self._folder / LAST).is_file():
             trainer.save_checkpoint(self._folder / LAST)
 

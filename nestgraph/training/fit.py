@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import rich
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from nestgraph.data import VOCAB, Corpus
@@ -168,9 +169,10 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
         trainer = _trainer(place, job, console, interruption, board)
         try:
             trainer.fit(job.module, *_loaders(job), ckpt_path=job.file)
-        except TrainingStopped as stop:
+        except (TrainingStopped, SIGTERMException) as stop:
+            saved = isinstance(stop, TrainingStopped) and stop.saved
             step = trainer.global_step
-            words = report.interrupted(folder=place, step=step, steps=steps, saved=stop.saved)
+            words = report.interrupted(folder=place, step=step, steps=steps, saved=saved)
             folder.seal_tables(place)
             tell(console, words)
             return Run(folder=place, module=job.module, step=step, val_loss=None, interrupted=True)

@@ -50,9 +50,18 @@ class Interruption:
         # Python lets only the main thread say what a signal does.
         if threading.current_thread() is threading.main_thread():
             self._terminals = [stream for stream in (STDOUT, STDERR) if os.isatty(stream)]
-            heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._receive) for number in heard}
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+            self._before = {n: h for n, h in handlers.items() if h is not signal.SIG_IGN}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Hears the signals alone, whoever has begun to since.
+
+        Lightning hears SIGTERM, too, and would leave in the middle of a validation, without a save.
+        """
+        for number in self._before:
+            signal.signal(number, self._receive)
 
     def __exit__(
         self,

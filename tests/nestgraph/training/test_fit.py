@@ -261,6 +261,32 @@ def test_every_signal_that_ends_a_job_saves_first(
 
 
 @pytest.mark.usefixtures("quick_picture")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("step", "stops"), [(5, True), (12, False)])
+def test_a_signal_inside_a_validation_lets_it_end_and_be_saved(
+    spec: Spec,
+    number: signal.Signals,
+    step: int,
+    stops: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = NestModule.validation_step
+
+    def send(self: NestModule, batch: Any, index: int) -> None:
+        original(self, batch, index)
+        if self.trainer.global_step == step and index == 0:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(NestModule, "validation_step", send)
+
+    run, said = train(spec, "run")
+
+    assert (run.interrupted, run.step) == (stops, step)
+    assert ("everything is saved" in said) == stops
+    assert torch.load("run/last.ckpt", weights_only=True)["global_step"] == step
+
+
+@pytest.mark.usefixtures("quick_picture")
 def test_a_hangup_that_comes_twice_still_saves_and_an_ignored_one_is_ignored(
     spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
