@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nestgraph.data import Corpus, load_corpus, shipped_names
 from nestgraph.errors import InputError, InputWarning
+from nestgraph.settings import seen_from
 from nestgraph.training.options import DATA, with_settings
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def _folder_of(spec: Spec) -> Path | None:
     span = spec.system.training.spans.get("data")
     if span is None or DATA in spec.overrides or span.file in spec.shipped:
         return None
-    return Path(span.file).parent
+    file = seen_from(span)
+    return None if file is None else Path(file).parent
 
 
 def _load_again(before: Remembered) -> Corpus:

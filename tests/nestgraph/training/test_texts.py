@@ -17,7 +17,7 @@ from nestgraph.spec import Spec, load
 from nestgraph.training import folder as folders
 from nestgraph.training.fit import Run, fit
 from nestgraph.training.stream import stream
-from nestgraph.training.texts import ENTRY
+from nestgraph.training.texts import ENTRY, text_of_run
 
 TEXT = b"It is a truth universally acknowledged, that a single man in possession. " * 30
 OTHER = TEXT[::-1]
@@ -178,3 +178,12 @@ def test_a_stream_goes_on_with_its_own_text_only(spec: Spec, here: Path) -> None
 
     assert moved.step == 2
     assert remembered("run")["path"] == str(here / "copy.txt")
+
+
+def test_a_text_that_is_set_as_part_of_a_section_is_seen_from_the_working_folder(
+    spec: Spec, here: Path
+) -> None:
+    wished = Spec.from_sources(
+        spec.sources, spec.path, {"training": {"data": "texts/a.txt"}}, spec.shipped
+    )
+    assert text_of_run(wished, None, anew=False)[1].path == str(here / "texts" / "a.txt")
