@@ -108,6 +108,7 @@ _NOT_YET = {
     "NG908": "Nothing runs `gradient` other than `full` yet.",
     "NG909": "Nothing runs several events at one position yet.",
     "NG910": "Nothing runs this op yet.",
+    "NG911": "A block has more memories than are ordered in time.",
     "NG914": "A kernel would have to be differentiated twice.",
 }
 _RUNS = {

@@ -24,6 +24,7 @@ OPS = frozenset({
 })
 # fmt: on
 
+MOST_LOOPED = 128  # memories of a block on clocks of their own; ordering them takes seconds
 Refusal = tuple[str, str, str]  # code, field of the memory, what isn't run yet
 
 
@@ -56,6 +57,18 @@ def _blocks(system: System) -> Iterator[Diagnostic]:
     for block in {id(layer.block): layer.block for layer in layers}.values():
         for memory in block.memories.values():
             yield from _memory(memory)
+        looped = [memory for memory in block.memories.values() if _may_loop(memory)]
+        if len(looped) > MOST_LOOPED:
+            what = f"{len(looped)} memories in one block that are walked segment by segment"
+            yield _not_yet("NG911", f"{what} (at most {MOST_LOOPED})", looped[MOST_LOOPED].span)
+
+
+def _may_loop(memory: Memory) -> bool:
+    """Whether the compiler may have to order a memory in loops, whose cost is their cube."""
+    if memory.net.kind == "attention" or memory.objective.kind == "task":
+        return False
+    plain = memory.net.kind == "linear" and memory.level.period == 1
+    return not plain or memory.reset.period > 0
 
 
 def _memory(memory: Memory) -> Iterator[Diagnostic]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from building import model_of, spec_of
 
-from nestgraph.support import unsupported
+from nestgraph.support import MOST_LOOPED, unsupported
 
 
 def test_everything_the_executors_run_is_let_through():
@@ -74,3 +74,14 @@ def test_every_refusal_is_at_its_field_and_comes_once_for_a_repeated_block():
     refusals = unsupported(spec.system)
 
     assert [(d.code, d.span.line) for d in refusals if d.span] == [("NG902", 7)]
+
+
+def test_a_block_with_more_memories_than_can_be_ordered_in_time_is_refused() -> None:
+    def refused(count: int) -> list[str]:
+        fields = "level: chunk, keys: x, values: x, rule: {rate: 0.1}"
+        memories = "".join(f"  m{i}: {{{fields}}}\n" for i in range(count))
+        nodes = "nodes:\n  y: {read: m0, query: x}\n  out: {op: sum, in: [x, y]}"
+        return [one.code for one in unsupported(model_of(f"memories:\n{memories}{nodes}"))]
+
+    assert refused(MOST_LOOPED) == []
+    assert refused(MOST_LOOPED + 1) == ["NG911"]
