@@ -88,7 +88,7 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
 def _whole(value: float, tree: Scalar) -> str:
     """The nearest period that is whole, and why there is none below 1."""
     unit = "steps" if "step" in tree.text else "tokens"
-    why = f"a level moves at most once in one of the {unit}; " if value < 1 else ""
+    why = f"a level moves once a {unit[:-1]} at most; " if value < 1 else ""
     return f"{why}write `{max(1, round(value))} {unit}`"
 
 

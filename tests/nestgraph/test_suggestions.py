@@ -51,7 +51,7 @@ GATE = "then: [sigmoid]"
         (
             "fast: 4 tokens",
             "fast: 1/2 tokens",
-            "a level moves at most once in one of the tokens; write `1 tokens`",
+            "a level moves once a token at most; write `1 tokens`",
             "fast: 1 tokens",
         ),
         ("fast: 4 tokens", "fast: 7/2 tokens", "write `//`", "fast: 7//2 tokens"),
