@@ -135,6 +135,7 @@ _RUNS = {
     "NG731": "The loss or its gradient is no longer a number.",
     "NG732": "The gradient was no number for too many steps in a row.",
     "NG733": "A checkpoint is asked for in a way that it can't be opened.",
+    "NG734": "A transform of torch.func, or a forward-mode derivative, meets a model.",
     "NG735": "Something has taken the place of a parameter of a model.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",
     "NG742": "A trained model gives scores that are no numbers.",

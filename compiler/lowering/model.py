@@ -17,6 +17,7 @@ from nestgraph.compiler.lowering.moves import Moves
 from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
+from nestgraph.compiler.lowering.transforms import without_transforms
 from nestgraph.output import Output
 from nestgraph.weights import Weights
 
@@ -62,6 +63,12 @@ class CompiledModel(nn.Module):
             state["open"] = self._segments.initial(layers, batch)
         return state
 
+    @property
+    def learns(self) -> bool:
+        """Whether it has memories that take gradients of their own while it reads."""
+        return self._segments is not None
+
+    @without_transforms
     def forward(
         self,
         tokens: Tensor,
@@ -80,6 +87,9 @@ class CompiledModel(nn.Module):
 
         Returns:
             logits (batch, time, vocab) and the state behind the last token.
+
+        Raises:
+            InputError: inside a transform of `torch.func` or a forward-mode derivative.
         """
         before = self.initial_state(len(tokens)) if state is None else state
         if self._segments is not None and targets is not None:
