@@ -117,7 +117,7 @@ def serve() -> None:
 
 def command(request: dict[str, Any]) -> None:
     """What a forked process does."""
-    from nestgraph.cli.commands import app
+    from nestgraph import cli
 
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
@@ -128,7 +128,8 @@ def command(request: dict[str, Any]) -> None:
     watch_writes(Path(request["steps"]), request["write"], request["number"])
     status = 1
     try:
-        app(request["arguments"])
+        sys.argv = ["nestgraph", *request["arguments"]]
+        cli.main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:  # what a program without a fork would print
