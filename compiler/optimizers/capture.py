@@ -19,13 +19,22 @@ from torch.overrides import TorchFunctionMode
 
 from nestgraph.compiler.optimizers.layout import working
 
+Sum = tuple[Tensor, int]  # of Gram matrices, and the rows in it
+
 
 class Capture:
-    """Sums of Gram matrices by weight."""
+    """Sums of Gram matrices by weight.
+
+    Attributes:
+        wanted: the weights, by id.
+        sums: over the steps that were taken since each was last moved.
+        fresh: since the last step, which may yet be called off.
+    """
 
     def __init__(self) -> None:
         self.wanted: dict[int, Tensor] = {}
-        self.sums: dict[int, tuple[Tensor, int]] = {}
+        self.sums: dict[int, Sum] = {}
+        self.fresh: dict[int, Sum] = {}
         self._modes: list[Any] = []  # their methods have no types
 
     def watch(self, module: nn.Module, weights: Iterable[Tensor]) -> None:
@@ -58,11 +67,17 @@ class Capture:
         with torch.autocast(rows.device.type, enabled=False):
             rows = rows.to(working(rows.dtype))  # sums in 16 bits lose what is small
             gram = rows.mT @ rows
-        before = self.sums.get(id(weight))
-        count = len(rows)
-        if before is not None:
-            gram, count = before[0].add_(gram), before[1] + count
-        self.sums[id(weight)] = (gram, count)
+        _add(self.fresh, id(weight), (gram, len(rows)))
+
+    def settle(self) -> None:
+        """Counts what has been noted since the last step: this one is taken."""
+        for key, found in self.fresh.items():
+            _add(self.sums, key, found)
+        self.fresh.clear()
+
+    def drop(self) -> None:
+        """Forgets what has been noted since the last step: this one is not taken."""
+        self.fresh.clear()
 
     def forget(self, weights: Iterable[Tensor]) -> None:
         """Drops what is left of these: inputs without a gradient belong to no later step."""
@@ -74,11 +89,18 @@ class Capture:
         found = self.sums.pop(id(weight), None)
         if found is None:
             return None
-        gram = found[0] / max(1, found[1])  # fed no rows: zeros
+        gram, rows = found
         if torch.distributed.is_available() and torch.distributed.is_initialized():
+            everyone = torch.tensor(rows, device=gram.device)
             torch.distributed.all_reduce(gram)
-            gram /= torch.distributed.get_world_size()
-        return gram
+            torch.distributed.all_reduce(everyone)
+            rows = int(everyone)
+        return gram / max(1, rows)  # fed no rows: zeros
+
+
+def _add(sums: dict[int, Sum], key: int, found: Sum) -> None:
+    before = sums.get(key)
+    sums[key] = found if before is None else (before[0].add_(found[0]), before[1] + found[1])
 
 
 class _Watching(TorchFunctionMode):

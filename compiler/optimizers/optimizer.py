@@ -248,8 +248,9 @@ class NestedOptimizer(Optimizer):
                 loss = closure()
         if self._off:
             self._off = False
-            self.capture.sums.clear()
+            self.capture.drop()
             return loss
+        self.capture.settle()
         for group in self.param_groups:
             group[WAITED] += 1
             if group[PERIOD] > 1:
@@ -267,6 +268,7 @@ class NestedOptimizer(Optimizer):
         No parameter, memory or clock moves: what is called off has not happened.
         """
         self._off = True
+        self.capture.drop()
 
     def call_on(self) -> None:
         """Takes back a `call_off` whose step never came, as when a `GradScaler` leaves it out."""

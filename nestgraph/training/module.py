@@ -29,6 +29,7 @@ from nestgraph.training.checkpoint import (
     spec_of,
     verified,
 )
+from nestgraph.training.gradients import all_finite, gradients_of
 from nestgraph.training.levels import commits, token_levels
 from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
 from nestgraph.training.token_means import Tally, Window, processes, summed
@@ -128,11 +129,11 @@ class NestModule(L.LightningModule):
         factor = self._window.factor(self.trainer.accumulate_grad_batches)
         self._window = Window()
         if factor != 1.0:
-            torch._foreach_mul_(_gradients(optimizer), factor)
+            torch._foreach_mul_(gradients_of(optimizer), factor)
         groups = optimizer.param_groups
         self._rates = {group.get("level", "step"): group["lr"] for group in groups}
         raw = getattr(optimizer, "optimizer", optimizer)
-        if _all_finite(optimizer):
+        if all_finite(optimizer):
             self.bad_in_a_row = 0
             if isinstance(raw, NestedOptimizer):
                 raw.call_on()  # a scaler may have left out the step that was called off
@@ -401,17 +402,3 @@ def inputs_and_targets(batch: Batch) -> tuple[Tensor, Tensor]:
         f"a batch of {', '.join(map(str, shapes))} can't be trained on: give tokens"
         " (rows, time + 1), or a pair (inputs, targets) of (rows, time)"
     )
-
-
-def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    parameters = (p for group in optimizer.param_groups for p in group["params"])
-    return [p.grad for p in parameters if p.grad is not None]
-
-
-def _all_finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether every gradient is a number: one pass over them, and one look at the sum of norms."""
-    gradients = _gradients(optimizer)
-    if not gradients:
-        return True
-    norms = torch._foreach_norm(gradients)
-    return bool(torch.stack([norm.float() for norm in norms]).sum().isfinite())

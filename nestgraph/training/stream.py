@@ -34,6 +34,7 @@ from nestgraph.training import checkpoint, compile, folder, states, texts
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.crowd import crowd
 from nestgraph.training.files import replace_file
+from nestgraph.training.gradients import all_finite
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.level_metrics import level_metrics
 from nestgraph.training.metrics_file import STEP, MetricsFile
@@ -263,14 +264,11 @@ class _Job:
         with torch.set_grad_enabled(not self.frozen):
             loss, state = model.loss(inputs, targets, self.state)
         if not math.isfinite(loss.item()):
-            raise InputError(
-                "NG731",
-                f"the loss became {loss.item()} at step {self.step + 1}; the last checkpoint of"
-                " the run holds its last good state",
-                "lower `training.lr` or the rates of the memories",
-            )
+            raise self._broken(f"the loss became {loss.item()}")
         if not self.frozen:
             loss.backward()
+            if not all_finite(self.optimizer):  # an update would leave no number in the weights
+                raise self._broken("the gradient became no number")
             clip = self.spec.system.training.clip
             if clip:
                 torch.nn.utils.clip_grad_norm_(self.module.parameters(), clip)
@@ -283,6 +281,14 @@ class _Job:
         self.tokens += targets.numel()
         row = {STEP: self.step, TOKENS: self.tokens, "train_loss": loss.item(), ONLINE: self.bits}
         return {**row, **level_metrics(self.module, self.state)}
+
+    def _broken(self, what: str) -> InputError:
+        return InputError(
+            "NG731",
+            f"{what} at step {self.step + 1}; the last checkpoint of the run holds its last good"
+            " state",
+            "lower `training.lr` or the rates of the memories",
+        )
 
     def save(self, place: Path) -> None:
         """Writes the checkpoint, whole or not at all."""

@@ -139,3 +139,27 @@ def test_a_parameter_that_something_else_stands_for_is_refused() -> None:
 
     with pytest.raises(InputError, match=r"NG735 `embed\.weight` of the model is no parameter"):
         discover(module)
+
+
+def test_what_was_fed_in_a_step_that_is_called_off_counts_nowhere() -> None:
+    weights = [nn.Parameter(torch.randn(3, 4, dtype=torch.float64)) for _ in range(2)]
+    twins = [nn.Parameter(weight.detach().clone()) for weight in weights]
+    kind = compile_optimizer(ng.load("dgd").system)
+    inputs = torch.randn(7, 5, 4, dtype=torch.float64)
+    for parameters, steps in ((weights, range(7)), (twins, (0, 1, 3, 4, 6))):
+        groups = [
+            {"params": [parameter], "linear_map": True, "period": period}
+            for parameter, period in zip(parameters, (1, 2), strict=True)
+        ]
+        optimizer = kind(groups, lr=0.1)
+        optimizer.capture.wanted = {id(weight): weight for weight in parameters}
+        for step in steps:
+            for parameter in parameters:
+                optimizer.capture.note(parameter, inputs[step])
+                parameter.grad = torch.full_like(parameter, 0.1 * (step + 1))
+            if step in (2, 5):
+                optimizer.call_off()
+            optimizer.step()
+
+    for ours, theirs in zip(weights, twins, strict=True):
+        assert torch.equal(ours, theirs)

@@ -26,7 +26,7 @@ def work(folder: Path) -> None:
     torch.set_num_threads(1)
     rank = int(os.environ["LOCAL_RANK"])
     given = torch.load(folder / "batches.pt")
-    module = compile(load(folder / "small.yaml")).double()
+    module = compile(load(folder / "small.yaml", set=given["set"])).double()
     own = trainer(
         given["steps"],
         folder,

@@ -294,8 +294,11 @@ class Scaled(MixedPrecision):
         return contextlib.nullcontext()
 
 
-def test_a_step_that_a_scaler_leaves_out_takes_no_other_with_it(spec: Spec, tmp_path: Path) -> None:
-    data = batches(8)
+@pytest.mark.parametrize("optimizer", ["adamw", "dgd"])
+def test_a_step_that_a_scaler_leaves_out_takes_no_other_with_it(
+    spec_file: Path, tmp_path: Path, optimizer: str
+) -> None:
+    spec, data = load(spec_file, set={"training.optimizer": optimizer}), batches(8)
     bad = {2, 3, 6}
     module, twin = spoilt(spec, bad.__contains__), spoilt(spec, bad.__contains__)
 

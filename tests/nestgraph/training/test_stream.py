@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ import torch.nn.functional as F
 from rich.console import Console
 
 from nestgraph.checksums import seal
+from nestgraph.compiler.lowering.model import CompiledModel
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
 from nestgraph.training import checkpoint, pace
@@ -72,6 +75,25 @@ def test_frozen_it_is_the_loss_of_one_pass(text: str, tmp_path: Path) -> None:
     nats = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
     assert run.tokens == rows[:, 1:].numel()
     assert math.isclose(run.bits_per_byte, nats.item() / math.log(2), rel_tol=1e-4)
+
+
+def test_a_slope_that_is_no_number_ends_it_before_any_weight_has_moved(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = CompiledModel.loss, itertools.count(1)
+
+    def loss(self: CompiledModel, *given: Any) -> Any:
+        nats, state = original(self, *given)
+        root = (next(self.parameters()).sum() * 0).sqrt()  # 0, of slope infinity times 0
+        return (nats + root if next(calls) == 4 else nats), state
+
+    monkeypatch.setattr(CompiledModel, "loss", loss)
+
+    with pytest.raises(InputError, match="NG731 the gradient became no number at step 4"):
+        read(online({"training.val_interval": 1}), tmp_path / "run", data=text)
+
+    kept = checkpoint.load_run(tmp_path / "run")
+    assert all(value.isfinite().all() for value in kept.state_dict().values())
 
 
 def test_every_level_learns_and_is_counted(text: str, tmp_path: Path) -> None:

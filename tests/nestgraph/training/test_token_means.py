@@ -117,14 +117,17 @@ def test_what_a_stopped_training_had_gathered_is_no_part_of_the_next(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "dgd"])
 def test_two_processes_train_and_validate_as_one_on_all_tokens(
-    spec: Spec, spec_file: Path, tmp_path: Path
+    spec_file: Path, tmp_path: Path, optimizer: str
 ) -> None:
+    changes = {"training.optimizer": optimizer}
+    spec = load(spec_file, set=changes)
     steps, every = 3, 2
     windows = [ragged(9) for _ in range(steps)]
     shares = [[part for rows in windows for part in rows.split((1, 4, 3, 1))[r::2]] for r in (0, 1)]
     checks = [[ragged(3), ragged(1)], [ragged(5)]]
-    given = {"steps": steps, "every": every, "train": shares, "validation": checks}
+    given = {"steps": steps, "every": every, "train": shares, "validation": checks, "set": changes}
     torch.save(given, tmp_path / "batches.pt")
     assert spec_file == tmp_path / "small.yaml"
 
