@@ -26,13 +26,13 @@ from nestgraph.compiler.optimizers import layout
 from nestgraph.compiler.optimizers.capture import Capture
 from nestgraph.compiler.optimizers.discover import discover, hosts
 from nestgraph.compiler.optimizers.frame import Frame, Given, Held
+from nestgraph.compiler.optimizers.options import check_options
 from nestgraph.compiler.optimizers.program import Program, describe
 from nestgraph.compiler.optimizers.starts import first_layers
 from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.findings import listed
 from nestgraph.fitting import HINTS, NO_GROUP, misfit, told
 from nestgraph.groups import Rule, Traits, choose
-from nestgraph.schema.ranges import LARGEST
 from nestgraph.seeds import checked_seed
 from nestgraph.system import Memory, System
 
@@ -95,17 +95,17 @@ class NestedOptimizer(Optimizer):
 
         Raises:
             SpecError: a parameter doesn't fit its group.
-            InputError: no group takes a parameter, one can't be moved or is given twice, `lr`,
-                `seed` or a period is out of range, or a group says what none can (`betas`, say:
-                they are the spec's).
+            InputError: no group takes a parameter, one can't be moved or is given twice, an
+                option is none of its kind or out of range, or a group says what none can
+                (`betas`, say: they are the spec's).
         """
-        _check_rate(lr)
+        defaults = {"lr": lr, "maximize": maximize, "foreach": foreach}
+        check_options(defaults)
         self.seed = checked_seed(seed)
         self.capture = Capture()
         self._held: dict[Tensor, Held] = {}
         self._count = 0
         self._off = False
-        defaults = {"lr": lr, "maximize": maximize, "foreach": foreach}
         super().__init__(params, defaults)
 
     @classmethod
@@ -159,11 +159,7 @@ class NestedOptimizer(Optimizer):
     def _split(self, group: Group) -> Iterator[Group]:
         named = list(_named(group["params"], self._count))
         self._count += len(named)
-        period = group.get(PERIOD, 1)
-        if not isinstance(period, int) or isinstance(period, bool) or period < 1:
-            raise InputError(
-                "NG751", f"`period` (={period!r}) must be a whole number of steps, 1 or more"
-            )
+        check_options(group)
         kinds = {key: group.get(key) for key in KINDS}
         given = [(name, parameter, _traits(name, parameter, kinds)) for name, parameter in named]
         self._check(given)
@@ -174,7 +170,6 @@ class NestedOptimizer(Optimizer):
             )
         rest = {key: value for key, value in group.items() if key not in (*kinds, "params")}
         lr = group.get("lr", self.defaults["lr"])
-        _check_rate(lr)
         for rule, members in sorted(found.items(), key=lambda item: item[0]):
             yield {
                 **rest,
@@ -183,7 +178,7 @@ class NestedOptimizer(Optimizer):
                 TRAITS: {"stacked": [traits.stacked for _, _, traits in members]},
                 RULE: rule,
                 "lr": lr * self.rules[rule].lr,
-                PERIOD: period,
+                PERIOD: group.get(PERIOD, 1),
                 LEVEL: group.get(LEVEL, "step"),
                 WAITED: 0,
                 UPDATES: 0,
@@ -433,16 +428,6 @@ def in_cache(members: list[Member]) -> Iterator[list[Member]]:
         turn.append(member)
         size += member[1].numel()
     yield turn
-
-
-def _check_rate(lr: object) -> None:
-    """Refuses what is no learning rate; a tensor of one number is one."""
-    if isinstance(lr, Tensor) and lr.numel() == 1:
-        lr = lr.item()
-    if isinstance(lr, bool) or not isinstance(lr, int | float):
-        raise InputError("NG751", f"`lr` (={lr!r}) must be a number", "write it without quotes")
-    if not 0.0 <= lr <= LARGEST:
-        raise InputError("NG751", f"`lr` (={lr}) must be a number from 0 to {LARGEST:.3g}")
 
 
 def _gradient(group: Group, place: int) -> Tensor | None:
