@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,13 @@ from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
 from nestgraph.compiler.lowering.transforms import without_transforms
+from nestgraph.compiler.planning import plan_of
 from nestgraph.output import Output
+from nestgraph.tokens import Rows, require_labels, require_precision, rows_of
 from nestgraph.weights import Weights
 
+AT_ANY_PRECISION = {"attention", "static"}  # kernels that keep no state but what they were given
+COUNTED = {"position"}  # ops whose numbers grow with the text, beyond what 16 bits can count
 Prepared = tuple[Mapping[str, Tensor], Mapping[str, Any]]  # parameters, and work on them alone
 LayerCode = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
 
@@ -44,6 +48,9 @@ class CompiledModel(nn.Module):
         self.program = program
         self.source = python_source(program)
         self._layers = _layer_code(program, load_source(self.source))
+        kernels = {m.kernel for f in plan_of(program).functions for m in f.memories}
+        nodes = {op.kind for function in program.functions for op in function.ops}
+        self._runs_mixed = kernels <= AT_ANY_PRECISION and not nodes & COUNTED
         self._segments = Segments(self) if any(fast_ops(program)) else None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,27 +87,32 @@ class CompiledModel(nn.Module):
 
         Args:
             tokens: (batch, time) whole numbers below the vocabulary's size. A row that ends
-                earlier than others is filled up with -1: there it has no loss to learn from.
+                earlier than others is filled up with -1, which is not read.
             state: what the call before returned; None at the beginning of a sequence.
             targets: for `loss` alone, which asks a model with a horizon for its loss this way: in
                 a call of the module, so that hooks see what it is fed.
 
         Returns:
-            logits (batch, time, vocab) and the state behind the last token.
+            logits (batch, time, vocab), 0 where a row has no token, and the state behind the last
+            token. Where rows end at different lengths, nothing goes on from that state.
 
         Raises:
-            InputError: inside a transform of `torch.func` or a forward-mode derivative.
+            InputError: tokens, state or precision are none that the model can run with; or it
+                runs inside a transform of `torch.func` or a forward-mode derivative.
         """
+        if targets is not None:
+            return self._windows_loss(tokens, targets, state)
+        rows = self._rows(tokens, state)
         before = self.initial_state(len(tokens)) if state is None else state
-        if self._segments is not None and targets is not None:
-            return self._segments.loss(tokens, targets, before)
+        if rows.tokens.numel() == 0:
+            return rows.answer(self._nothing(rows.tokens, before))
         if self._segments is not None:
-            return self._segments.run(tokens, before)
+            return rows.answer(self._segments.run(rows.tokens, before))
         start = int(before["position"])
-        tokens = tokens.clamp(min=0)
-        logits, layers = self.piece(self.prepared(), tokens, before["layers"], start)
-        position = torch.tensor(start + tokens.shape[1])
-        return Output(logits, {"position": position, "layers": layers})
+        read = rows.tokens.clamp(min=0)
+        logits, layers = self.piece(self.prepared(), read, before["layers"], start)
+        position = torch.tensor(start + read.shape[1])
+        return rows.answer(Output(logits, {"position": position, "layers": layers}))
 
     def loss(
         self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None = None
@@ -115,14 +127,43 @@ class CompiledModel(nn.Module):
             targets: (batch, time); negative ones count nowhere.
             state: what the call before returned; None at the beginning of a sequence.
         """
-        before = self.initial_state(len(tokens)) if state is None else state
-        if self._segments is not None and self._segments.ticks.horizon and torch.is_grad_enabled():
-            mean, behind = self(tokens, before, targets=targets)
+        cut = self._segments is not None and self._segments.ticks.horizon > 0
+        if cut and torch.is_grad_enabled() and tokens.numel():
+            mean, behind = self(tokens, state, targets=targets)
             return mean, behind
-        logits, after = self(tokens, before)
+        require_labels(targets, self._rows(tokens, state), self.program.vocab)
+        logits, after = self(tokens, state)
         flat = torch.where(targets < 0, -100, targets).flatten()
         how = "mean" if bool((flat >= 0).any()) else "sum"  # the mean of nothing is no number
         return F.cross_entropy(logits.flatten(0, 1), flat, reduction=how), after
+
+    def _windows_loss(
+        self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The loss of a model with a horizon, whose gradients lie in its windows already."""
+        assert self._segments is not None
+        rows = self._rows(tokens, state)
+        require_labels(targets, rows, self.program.vocab)
+        before = self.initial_state(len(tokens)) if state is None else state
+        long = rows.tokens.shape[1]
+        if long == 0:
+            logits, after = self._nothing(rows.tokens, before)
+            return logits.sum(), after
+        mean, after = self._segments.loss(rows.tokens, targets[:, :long], before)
+        return mean, rows.marked(after)
+
+    def _rows(self, tokens: Tensor, state: Mapping[str, Any] | None) -> Rows:
+        like = cast(Tensor, self.weights.get_submodule("embed").weight)
+        require_precision(like.dtype, like.device.type, mixed=self._runs_mixed)
+        return rows_of(tokens, self.program.vocab, state)
+
+    def _nothing(self, tokens: Tensor, before: Mapping[str, Any]) -> Output:
+        """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
+        params = dict(self.weights.named())
+        x_BTW = self._norm(F.embedding(tokens.clamp(min=0), params["embed.weight"]), params)
+        head = params["embed.weight" if self.program.tie_head else "head.weight"]
+        position = torch.tensor(int(before["position"]) + tokens.shape[1])
+        return Output(F.linear(x_BTW, head), {**before, "position": position})
 
     def moves(self, state: Mapping[str, Any]) -> dict[str, Moves]:
         """What the levels that the task moves have done, by name; nothing if there are none."""

@@ -13,7 +13,8 @@ def position(x_BTW: Tensor, start: int, period: int = 0) -> Tensor:
     """The position of each token as a flow of width 1.
 
     Args:
-        x_BTW: a flow whose batch, time and dtype are taken.
+        x_BTW: a flow whose batch, time and dtype are taken; of 16 bits, which count to 256 or
+            2,048 only, float32 is taken.
         start: absolute index of x[:, 0], from 0.
         period: positions restart at 1 after this many; 0 means never.
 
@@ -23,7 +24,8 @@ def position(x_BTW: Tensor, start: int, period: int = 0) -> Tensor:
     batch, time = x_BTW.shape[:2]
     index = torch.arange(start, start + time, device=x_BTW.device)
     index = index % period if period else index
-    return (index + 1).to(x_BTW.dtype).view(1, time, 1).expand(batch, time, 1)
+    dtype = torch.promote_types(x_BTW.dtype, torch.float32)
+    return (index + 1).to(dtype).view(1, time, 1).expand(batch, time, 1)
 
 
 def lookup(position_BT1: Tensor, table_N: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from nestgraph.reference.starts import Parameters, States, first
 from nestgraph.reference.state import pack, unpack
 from nestgraph.support import unsupported
 from nestgraph.system import Layer, Node, System
+from nestgraph.tokens import require_precision, rows_of
 from nestgraph.weights import Weights
 
 
@@ -85,7 +86,7 @@ class Reference(nn.Module):
         """Scores of the next token behind each token.
 
         Args:
-            tokens: (batch, time) of whole numbers.
+            tokens: (batch, time) of whole numbers; -1 behind the end of a row, which isn't read.
             state: of the tokens before, as an earlier call answered it; None at the start.
 
         Returns:
@@ -94,11 +95,27 @@ class Reference(nn.Module):
 
         Raises:
             ValueError: the state is of another model, or of another number of rows.
+            InputError: tokens, state or precision are none that the model can run with.
         """
-        batch, time = tokens.shape
+        require_precision(self._embedding.dtype, self._embedding.device.type, mixed=False)
+        rows = rows_of(tokens, self.model.vocab, state)
+        batch = len(tokens)
         flat = self.initial_state(batch) if state is None else self._fitting(state, batch)
+        if rows.tokens.numel() == 0:
+            return rows.answer(self._nothing(rows.tokens, flat))
         if self._is_fast:
-            return task.run(self, tokens, flat)
+            return rows.answer(task.run(self, rows.tokens, flat))
+        return rows.answer(self._run(rows.tokens.clamp(min=0), flat))
+
+    def _nothing(self, tokens: Tensor, flat: Mapping[str, Any]) -> Output:
+        """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
+        own = self.parameters_by_layer()[""][""]
+        logits = self._norm(own["embed"][tokens], own) @ own["head"].mT
+        return Output(logits, {**flat, "position": flat["position"] + tokens.shape[1]})
+
+    def _run(self, tokens: Tensor, flat: Mapping[str, Any]) -> Output:
+        """Scores and state, position by position."""
+        batch, time = tokens.shape
         position = int(flat["position"])
         states, parameters = self.unpacked(flat), self.parameters_by_layer()
         logits = [self._embedding.new_zeros(batch, 0, self.model.vocab)]
