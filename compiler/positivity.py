@@ -24,6 +24,8 @@ def is_positive(flow: str, ops: Mapping[str, Op]) -> bool:
     if op.kind == "affine":
         grows = op.number("scale") > 0 and op.number("shift") >= 0
         return grows and is_positive(op.inputs[0], ops)
+    if op.kind == "max":
+        return any(is_positive(name, ops) for name in op.inputs)
     if op.kind in _PASSES_ON:
         return all(is_positive(name, ops) for name in op.inputs)
     return False

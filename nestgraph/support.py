@@ -18,7 +18,7 @@ from nestgraph.system import Memory, System
 OPS = frozenset({
     "linear", "conv", "rms_norm", "layer_norm", "l2_norm", "softmax",
     "silu", "gelu", "gelu_tanh", "relu", "sigmoid", "tanh", "softplus", "exp",
-    "affine", "bias", "gain", "power", "polynomial", "sum", "product", "divide",
+    "affine", "bias", "gain", "power", "polynomial", "sum", "product", "divide", "max",
     "mean", "total", "tile", "repeat", "slice", "decay", "rope", "position", "lookup",
     "constant",
 })

@@ -113,7 +113,8 @@ def require_precision(dtype: torch.dtype, device: str, *, mixed: bool) -> None:
         InputError: it doesn't (NG746).
     """
     known = "float32 and float64" + (", bfloat16 and float16" if mixed else "")
-    cast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    cast = torch.get_autocast_dtype(device) if casts else None
     if mixed or (dtype in (torch.float32, torch.float64) and cast in (None, torch.float32)):
         return
     low = f"autocast to {cast}" if cast is not None else f"weights of {dtype}"

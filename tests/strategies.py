@@ -430,7 +430,7 @@ def mixer(sheet: Sheet) -> Fields:
     chain = sheet.draw(st.lists(st.sampled_from(_unary(sheet)), max_size=4))
     wide = sheet.add("a", op="linear", in_=u, bias=sheet.chance(), **_then(chain))
     side = sheet.add("b", op="linear", in_=u, then=[sheet.pick("sigmoid", "softplus", "exp")])
-    joined = sheet.add("ab", op=sheet.pick("product", "sum", "divide"), in_=[wide, side])
+    joined = sheet.add("ab", op=sheet.pick("product", "sum", "divide", "max"), in_=[wide, side])
     shape = sheet.pick(*_reshapes(sheet))
     last = sheet.add("h", in_=joined, **shape)
     if sheet.chance():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from nestgraph.compiler.ir import Attr, Op
@@ -186,6 +187,14 @@ def product(writer: FunctionWriter, op: Op) -> None:
 def divide(writer: FunctionWriter, op: Op) -> None:
     """The first flow over the second."""
     writer.assign(op, " / ".join(writer.flow(name) for name in op.inputs))
+
+
+@emits("max")
+def largest(writer: FunctionWriter, op: Op) -> None:
+    """The larger of flows, channel by channel; equal ones share the gradient."""
+    first, *others = map(writer.flow, op.inputs)
+    text = functools.reduce(lambda one, other: f"torch.maximum({one}, {other})", others, first)
+    writer.assign(op, text)
 
 
 @emits("mean", "total")

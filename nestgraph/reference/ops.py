@@ -162,6 +162,10 @@ def _product(call: Call) -> Tensor:
     return functools.reduce(operator.mul, call.inputs)
 
 
+def _max(call: Call) -> Tensor:
+    return functools.reduce(torch.maximum, call.inputs)
+
+
 def _divide(call: Call) -> Tensor:
     above, below = call.inputs
     return above / below
@@ -256,6 +260,7 @@ OPS: Mapping[str, Callable[[Call], Tensor]] = {
     "sum": _sum,
     "product": _product,
     "divide": _divide,
+    "max": _max,
     "mean": _mean,
     "total": _total,
     "tile": _tile,

@@ -15,7 +15,7 @@ Widths = tuple[int, ...]
 Answer = int | Mismatch
 Rule = Callable[[Node, Widths], Answer]
 
-N_ARY = ("sum", "product", "divide")  # all inputs and the answer have one width
+N_ARY = ("sum", "product", "divide", "max")  # all inputs and the answer have one width
 
 
 def op_width(node: Node, inputs: Widths) -> Answer:
@@ -160,6 +160,7 @@ RULES: Mapping[str, Rule] = {
     "sum": _equal,
     "product": _equal,
     "divide": _equal,
+    "max": _equal,
     "tile": _tile,
     "repeat": _repeat,
     "slice": _slice,
