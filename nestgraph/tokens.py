@@ -66,8 +66,7 @@ def rows_of(tokens: Tensor, vocab: int, state: Mapping[str, Any] | None = None) 
         InputError: they are no rows of whole numbers (NG743), hold what is no token, or padding
             before a token (NG744), or the state is that of rows of different lengths (NG745).
     """
-    if state is not None and LENGTHS in state:
-        raise _unequal(state[LENGTHS])
+    require_equal_rows(state)
     if tokens.ndim != 2 or tokens.dtype == torch.bool or _has_fractions(tokens):
         said = f"tokens are {str(tokens.dtype).removeprefix('torch.')} of {tuple(tokens.shape)}"
         raise InputError("NG743", said, "give whole numbers, (rows, time)")
@@ -139,14 +138,19 @@ def _padded(tokens: Tensor, vocab: int) -> Rows:
     return Rows(tokens=cut, time=tokens.shape[1], lengths=None if equal else lengths)
 
 
-def _unequal(lengths: Tensor) -> InputError:
-    told = lengths.tolist()
+def require_equal_rows(state: Mapping[str, Any] | None) -> None:
+    """Make sure that all rows of a state stand at one position.
+
+    Raises:
+        InputError: they don't (NG745).
+    """
+    if state is None or LENGTHS not in state:
+        return
+    told = state[LENGTHS].tolist()
     more = f" and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
     said = f"this state is of rows that ended after {told[:MOST_TOLD]}{more} tokens"
-    hint = (
-        "rows of one state stand at one position: read rows of one length together, or each alone"
-    )
-    return InputError("NG745", said, hint)
+    hint = "a state has one position: read rows of one length together, or each row alone"
+    raise InputError("NG745", said, hint)
 
 
 def _no_token(tokens: Tensor, wrong: Tensor, vocab: int) -> InputError:

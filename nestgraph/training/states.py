@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from nestgraph.errors import InputError
+from nestgraph.tokens import require_equal_rows
 from nestgraph.training.state_files import StateFormat
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def save_state(path: Path, module: NestModule, state: dict[str, Any]) -> None:
         state: as `module(tokens, state)` answered it.
 
     Raises:
-        InputError: when the file can't be written.
+        InputError: when the file can't be written, or rows of the state are of unequal length.
     """
+    require_equal_rows(state)
     name, rows = module.spec.system.name, json.dumps(rows_of(state))
     FORMAT.write(path, named_tensors(state), model_text(module.spec), spec=name, rows=rows)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ import nestgraph as ng
 from nestgraph.errors import InputError
 from nestgraph.ops import lookup, position
 from nestgraph.tokens import require_labels, rows_of
+from nestgraph.training.states import save_state
 
 VOCAB = 10
 
@@ -64,7 +67,7 @@ def test_what_is_no_row_of_tokens_is_refused_with_its_place(tokens: Tensor, said
         module(tokens)
 
 
-def test_a_state_of_unequal_rows_says_how_long_they_were() -> None:
+def test_a_state_of_unequal_rows_says_how_long_they_were(tmp_path: Path) -> None:
     module = ng.compile(ng.load("transformer-tiny", {"vars.depth": 1}))
     tokens = torch.randint(256, (12, 4))
     tokens[3, 2:] = -1
@@ -72,6 +75,9 @@ def test_a_state_of_unequal_rows_says_how_long_they_were() -> None:
     said = r"NG745 .*ended after \[4, 4, 4, 2, 4, 4, 4, 4\] and 4 more tokens"
     with pytest.raises(InputError, match=said):
         module(tokens, state)
+    with pytest.raises(InputError, match=said):
+        save_state(tmp_path / "mem.safetensors", module, state)
+    assert not list(tmp_path.iterdir())
 
 
 def test_labels_are_tokens_and_stand_where_there_is_one() -> None:
