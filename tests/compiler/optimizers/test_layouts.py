@@ -66,18 +66,20 @@ def test_no_layout_of_a_parameter_or_of_its_gradient_changes_its_steps(name: str
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_parameters_of_16_bits_make_steps_in_float32(name: str, kind: torch.dtype):
-    layer = nn.Linear(5, 4).to(kind)
+    layer = nn.Linear(4, 4).to(kind)
     first = {name: p.detach().double() for name, p in layer.named_parameters()}
     optimizer = compile_optimizer(short(name).system).for_module(layer, lr=0.05)
     linear = {
         key: Traits(name=key, axes=p.ndim, linear_map=p.ndim == 2) for key, p in first.items()
     }
     reference = OptimizerReference(optimizer.system, first, traits=linear)
-    rows = torch.randn(6, 5).to(kind)
+    # Far from singular: a root of what has no rank is another in float64.
+    rows, slopes = (torch.eye(4) + 0.1 * torch.randn(4, 4) for _ in range(2))
+    rows = rows.to(kind)
 
     for step in range(STEPS):
         optimizer.zero_grad()
-        (layer(rows).float() * (step + 1)).sum().backward()
+        (layer(rows).float() * slopes * (step + 1)).sum().backward()
         gradients = {
             key: p.grad.clone() for key, p in layer.named_parameters() if p.grad is not None
         }
