@@ -125,6 +125,8 @@ def test_two_processes_train_and_validate_as_one_on_all_tokens(
     spec = load(spec_file, set=changes)
     steps, every = 3, 2
     windows = [ragged(9) for _ in range(steps)]
+    if optimizer == "dgd":  # what its maps are fed counts by positions, padded ones too
+        windows = [window.clamp(min=0) for window in windows]
     shares = [[part for rows in windows for part in rows.split((1, 4, 3, 1))[r::2]] for r in (0, 1)]
     checks = [[ragged(3), ragged(1)], [ragged(5)]]
     given = {"steps": steps, "every": every, "train": shares, "validation": checks, "set": changes}
