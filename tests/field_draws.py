@@ -73,7 +73,7 @@ def optimizers(draw: Draw) -> Fields:
 def _redrawn(draw: Draw, drawn: Fields) -> Fields:
     spec = copy.deepcopy(drawn)
     for _ in range(draw(st.integers(1, 3))):
-        if draw(st.integers(0, 3)):
+        if draw(st.booleans()):
             _put_field(draw, spec)
         else:
             _put_op(draw, spec)
@@ -82,21 +82,38 @@ def _redrawn(draw: Draw, drawn: Fields) -> Fields:
 
 def _put_field(draw: Draw, spec: Fields) -> None:
     """One field of one mapping, with something that the schema allows there."""
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.booleans()):
         spec.setdefault("training", {})
     sorts: dict[type[BaseModel], list[Place]] = {}
     for place in places(spec):
         sorts.setdefault(place[1], []).append(place)
     kinds = sorted(sorts, key=lambda one: one.__name__)
-    pairs = [(kind, field) for kind in kinds for field in kind.model_fields]
-    kind, field = draw(st.sampled_from(pairs))
+    triples = [
+        (kind, field, word)
+        for kind in kinds
+        for field in kind.model_fields
+        for word in _words(kind, field)
+    ]
+    kind, field, word = draw(st.sampled_from(triples))
     holder, _, block = draw(st.sampled_from(sorts[kind]))
     key = kind.model_fields[field].alias or field
     if key in FIXED:
         return
-    found = _values(draw, kind, field)
+    found = _values(draw, kind, field) if word is None else _described(draw, key, word)
     if found:
         holder[key] = _resolved(draw, draw(st.sampled_from(found)), spec, block)
+
+
+def _words(kind: type[BaseModel], field: str) -> list[str | None]:
+    """The kinds of mapping that may stand in a field, and `None` for anything else."""
+    chosen = kind in (memory.Memory, memory.Rule) and field in CHOICES
+    return [None, *CHOICES[field]] if chosen else [None]
+
+
+def _described(draw: Draw, key: str, word: str) -> list[Any]:
+    """The mappings of a kind, small."""
+    kind = CHOICES[key][word]
+    return [one for one in _with_one_more(draw, kind, samples(kind, key)) if _is_small(one)]
 
 
 def _values(draw: Draw, kind: type[BaseModel], field: str) -> list[Any]:
@@ -104,11 +121,7 @@ def _values(draw: Draw, kind: type[BaseModel], field: str) -> list[Any]:
     key = kind.model_fields[field].alias or field
     if key == "then":
         return [[draw(st.sampled_from(BARE))]]
-    if key in CHOICES and kind in (memory.Memory, memory.Rule) and draw(st.booleans()):
-        word = draw(st.sampled_from(sorted(CHOICES[key])))
-        found = _with_one_more(draw, CHOICES[key][word], samples(CHOICES[key][word], key))
-    else:
-        found = samples(bounded(kind.model_fields[field]), key)
+    found = samples(bounded(kind.model_fields[field]), key)
     return [one for one in found if _is_small(one)]
 
 
@@ -133,7 +146,7 @@ def _put_op(draw: Draw, spec: Fields) -> None:
     between: Fields = {"op": op}
     for field, said in kind.model_fields.items():
         key = said.alias or field
-        wanted = said.is_required() or draw(st.integers(0, 2)) == 0
+        wanted = said.is_required() or draw(st.booleans())
         if key in ("op", "in") or not wanted:
             continue
         found = _values(draw, kind, field)

@@ -27,7 +27,7 @@ from nestgraph.training import compile
 
 FILE = "drawn.yaml"
 FEW = {"models": 16, "optimizers": 80}
-MANY, FIELDS = 2500, 3000
+MANY, FIELDS = 2500, 6000
 SHAPES = {"a": (4, 3), "b": (4, 5), "kernel": (4, 2, 3), "states": (2, 4, 3), "bias": (4,)}
 SHAPES |= {"embed": (7, 3), "head": (7, 3)}
 TRAITS = {
