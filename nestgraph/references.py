@@ -8,13 +8,14 @@ What they mean is read with the spec, so that its kept texts are complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from nestgraph import zoo
-from nestgraph.compose import MAX_CHAIN, Composer
+from nestgraph.compose import Composer
 from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate import Elaboration
+from nestgraph.elaborate.library import MAX_PARTS
 from nestgraph.errors import Span
 from nestgraph.files import UnreadableError
 from nestgraph.findings import Findings, closest, did_you_mean, other_names
@@ -29,18 +30,41 @@ DEFAULT = Training()
 MOST_NAMED = 64  # optimizers that a spec names, and those that they name, each time that they do
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optimizer:
+    """What one file says of itself, as named at one place with some vars.
+
+    Attributes:
+        system: without the optimizers that it names; None where the file holds none.
+        findings: on the file.
+        parts: nodes and memories that were built.
+    """
+
+    system: System | None
+    findings: Findings
+    parts: int = 0
+
+
+Optimizers = dict[tuple[object, ...], Optimizer]
+"""By file, place and vars. Files stay as they are while a spec is read again and again."""
+
+
 class References:
     """Reads what one spec refers to.
 
     Args:
         composer: which read the spec.
         findings: receives every problem.
+        known: the optimizers that have been read before; those that are read now are added.
     """
 
-    def __init__(self, composer: Composer, findings: Findings) -> None:
+    def __init__(self, composer: Composer, findings: Findings, known: Optimizers) -> None:
         self.composer = composer
         self.findings = findings
+        self.known = known
         self.named = 0
+        self.parts = 0
+        self.outermost: Span | None = None  # where the spec itself names what is read just now
 
     def attach(self, system: System, file: str, inline: Table | None) -> System:
         """The system with every optimizer that it names.
@@ -56,7 +80,9 @@ class References:
         if inline is not None:
             tree = self._as_spec(inline, system.name)
             given = _vars_of(training, shipped=False)
-            found = self._elaborated(file, tree, given, inline.span, ())
+            self.outermost = inline.span
+            own = self._elaborated(file, tree, given, inline.span)
+            found = self._whole(own, (file,))
         else:
             found = self._trainer(training, span)
         return replace(system, training=replace(training, system=found))
@@ -109,13 +135,37 @@ class References:
             hint, cures = "name one that does not lead back here", _others(span)
             self.findings.add("NG346", message, span, hint, cures=cures)
             return None
-        if len(chain) >= MAX_CHAIN:
-            message = f"the optimizers name each other through more than {MAX_CHAIN} files"
-            hint, cures = "start from one nearer the end", _others(span)
-            self.findings.add("NG346", message, span, hint, cures=cures)
+        if not chain or self.outermost is None:
+            self.outermost = span
+        if self.parts > MAX_PARTS or self.named > MOST_NAMED:
+            return None  # said before
+        self.named += 1
+        if self.named > MOST_NAMED:
+            self._too_many(f"more than {MOST_NAMED} optimizers are named, one inside of another")
             return None
-        tree = self.composer.read(file, span)
-        return None if tree is None else self._elaborated(file, tree, given, span, chain)
+        key = (file, span, *given.items())
+        if key not in self.known:
+            tree = self.composer.read(file, span)
+            missing = Optimizer(system=None, findings=Findings())
+            self.known[key] = missing if tree is None else self._elaborated(file, tree, given, span)
+        return self._whole(self.known[key], (*chain, file))
+
+    def _whole(self, optimizer: Optimizer, chain: tuple[str, ...]) -> System | None:
+        """An optimizer with those that it names."""
+        self.findings.take(optimizer.findings)
+        self.parts += optimizer.parts
+        if self.parts > MAX_PARTS:
+            self._too_many(
+                f"the optimizers that are named hold more than {MAX_PARTS:,} nodes and memories"
+            )
+            return None
+        return None if optimizer.system is None else self._groups(optimizer.system, chain)
+
+    def _too_many(self, message: str) -> None:
+        """Said where the spec itself names the optimizer that leads to all the others."""
+        hint = "name fewer; one that is named twice counts twice"
+        cures = _others(self.outermost)
+        self.findings.add("NG114", message, self.outermost, hint, cures=cures)
 
     def _file(self, name: str, span: Span) -> str | None:
         """The file of the optimizer that is named at a place; None after a finding."""
@@ -136,21 +186,22 @@ class References:
         self.findings.add("NG347", message, span, hint, cures=_others(span))
         return None
 
-    def _elaborated(
-        self, file: str, tree: Table, given: Vars, span: Span | None, chain: tuple[str, ...]
-    ) -> System | None:
+    def _elaborated(self, file: str, tree: Table, given: Vars, span: Span | None) -> Optimizer:
+        """What the tree of a file says, without the optimizers that it names."""
+        findings = Findings()
         extended = self.composer.extended(tree, file)
         if extended is None:
-            return None
+            return Optimizer(system=None, findings=findings)
         if "model" in extended and "optimizer" not in extended:
             message = f"`{PurePath(file).stem}` is a model, not an optimizer"
             hint, cures = "name a spec that has `optimizer`", _others(span)
-            self.findings.add("NG347", message, span, hint, cures=cures)
-            return None
-        system = Elaboration(self._tuned(extended, given, span), self.findings).system
-        return None if system is None else self._groups(system, (*chain, file))
+            findings.add("NG347", message, span, hint, cures=cures)
+            return Optimizer(system=None, findings=findings)
+        tuned = self._tuned(extended, given, span, findings)
+        made = Elaboration(tuned, findings)
+        return Optimizer(system=made.system, findings=findings, parts=made.library.parts)
 
-    def _tuned(self, tree: Table, given: Vars, span: Span | None) -> Table:
+    def _tuned(self, tree: Table, given: Vars, span: Span | None, findings: Findings) -> Table:
         """The tree with some of its vars set from outside."""
         known = tree.get("vars")
         declared = dict(known.entries) if isinstance(known, Table) else {}
@@ -164,7 +215,7 @@ class References:
                 continue
             hint = did_you_mean(name, declared) or "set it where the optimizer is written"
             message = f"the optimizer has no var `{name}`"
-            self.findings.add("NG348", message, at, hint, cures=either([Drop(at)]))
+            findings.add("NG348", message, at, hint, cures=either([Drop(at)]))
         table = Table(declared, known.span if known is not None else tree.span)
         return Table({**tree.entries, "vars": Entry(tree.span, table)}, tree.span)
 

@@ -21,7 +21,7 @@ from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
 from nestgraph.kept import NO_NAMES, Names, renamed_tree
-from nestgraph.references import References
+from nestgraph.references import Optimizers, References
 from nestgraph.rereading import Outcome
 from nestgraph.system import System
 from nestgraph.tree import Table
@@ -143,6 +143,7 @@ class _Reading:
     def __init__(self, name: str, overrides: Mapping[str, object], reader: Reader) -> None:
         self.findings = Findings()
         self.system: System | None = None
+        self.optimizers: Optimizers = {}
         composer = Composer(reader, self.findings)
         composed = composer.compose(name, overrides)
         self.main = composed.main if composed else name
@@ -180,7 +181,7 @@ class _Reading:
         if elaboration.system is None:
             return Outcome(parts=elaboration.library.parts, front=front), None
         named = Findings()
-        references = References(self.composer, named)
+        references = References(self.composer, named, self.optimizers)
         system = references.attach(elaboration.system, self.composed.main, elaboration.inline)
         system, misfits = shapes.infer(system)
         judged = sparing_bases(checks.run(system), self.main, self.bases, self.changed)

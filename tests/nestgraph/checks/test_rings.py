@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from nestgraph import references
 from nestgraph.errors import Diagnostic
 from nestgraph.files import Texts
 from nestgraph.spec import check
@@ -141,13 +142,61 @@ def test_a_group_on_steps_that_starts_as_itself_is_refused(init: str, code: str)
     assert ("NG332" in found) == (": M" in init), "only of a start that the author has named"
 
 
-def test_optimizers_that_double_at_each_file_are_refused() -> None:
-    depth = 40
+def doubling(depth: int, more: str = "") -> dict[str, str]:
+    """Optimizers of which each names the next one twice."""
     files = {
-        f"f{i}.yaml": f"{HEAD}{ADAM}optimizer: [{{for: vectors, spec: f{i + 1}.yaml}}, "
-        f"{{for: rest, spec: f{i + 1}.yaml}}]\n"
+        f"f{i}.yaml": f"{HEAD}{more if i == 0 else ''}{ADAM}"
+        f"optimizer: [{{for: vectors, spec: f{i + 1}.yaml}}, {{for: rest, spec: f{i + 1}.yaml}}]\n"
         for i in range(depth)
     }
     last = f"{HEAD}{ADAM}optimizer: [{{for: all, block: mine}}]\n"
-    first, *_ = findings_of({**files, MAIN: files["f0.yaml"], f"f{depth}.yaml": last})
+    return {**files, MAIN: files["f0.yaml"], f"f{depth}.yaml": last}
+
+
+@pytest.mark.parametrize("depth", [6, 12, 14, 15, 16, 40])
+def test_optimizers_that_double_at_each_file_are_refused(depth: int) -> None:
+    first, *others = findings_of(doubling(depth))
     assert first.code == "NG114"
+    assert not others
+    assert first.span is not None
+    assert first.span.file == MAIN, "where the author's own file names the first of them"
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_optimizers_that_are_few_enough_may_double(depth: int) -> None:
+    assert not findings_of(doubling(depth))
+
+
+def test_optimizers_that_name_each_other_in_a_long_row_load() -> None:
+    files = {
+        f"f{i}.yaml": f"{HEAD}{ADAM}optimizer: [{{for: all, spec: f{i + 1}.yaml}}]\n"
+        for i in range(40)
+    }
+    last = f"{HEAD}{ADAM}optimizer: [{{for: all, block: mine}}]\n"
+    assert not findings_of({**files, MAIN: files["f0.yaml"], "f40.yaml": last})
+
+
+def test_a_spec_with_mistakes_does_not_read_its_optimizers_anew_for_each_cure() -> None:
+    class Counted(Texts):
+        def read(self, file: str) -> str:
+            read.append(file)
+            return super().read(file)
+
+    read: list[str] = []
+    mistaken = "vars: {v: $w}\nlevels: {slow: 4 stpes, odd: none}\nextra: {a: 1}\n"
+    findings = check(MAIN, reader=Counted(doubling(5, mistaken)))[0]
+    assert {"NG103", "NG201"} & {one.code for one in findings}
+    assert len(read) <= 1 + 2 * 5
+
+
+def test_optimizers_that_hold_too_much_together_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(references, "MAX_PARTS", 200)
+    nodes = "".join(f"      n{i}: {{op: sum, in: [grad, grad]}}\n" for i in range(60))
+    large = f"{HEAD}{ADAM}    nodes:\n{nodes}optimizer: [{{for: all, block: mine}}]\n"
+    named = ", ".join(["{for: vectors, spec: large.yaml}"] * 4)
+    text = f"{HEAD}{ADAM}optimizer: [{named}, {{for: rest, block: mine}}]\n"
+    findings = findings_of({MAIN: text, "large.yaml": large})
+    [found] = [one for one in findings if one.code == "NG114"]
+    assert "more than 200 nodes and memories" in found.message
