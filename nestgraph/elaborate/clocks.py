@@ -86,10 +86,12 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
 
 
 def _whole(value: float, tree: Scalar) -> str:
-    """The nearest period that is whole, and why there is none below 1."""
+    """The nearest period that there may be, and why there is none below 1."""
+    if value > LARGEST_SIZE:
+        return "write `never`"
     unit = "steps" if "step" in tree.text else "tokens"
     why = f"a level moves once a {unit[:-1]} at most; " if value < 1 else ""
-    return f"{why}write `{max(1, round(value))} {unit}`"
+    return f"{why}write `{round(max(1, value))} {unit}`"
 
 
 def _other_clocks(tree: Tree) -> Cures:

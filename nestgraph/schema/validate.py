@@ -185,7 +185,7 @@ class _Reporter:
         name = self._name(at(self.tree, trail.path)[1])
         number = value.value if isinstance(value, Scalar) else None
         if error["type"] == "int_type" and isinstance(number, float) and isinstance(value, Scalar):
-            hint = whole(number, value.text)
+            hint = whole(number, value.text, trail.annotation)
             message = f"{name} is {shown(value)} but must be whole"
             cures = _other_values(trail, value)
             self.findings.add("NG105", message, value.span, hint, cures=cures)

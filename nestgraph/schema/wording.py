@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 from nestgraph.findings import closest, listed
 from nestgraph.habits import otherwise
 from nestgraph.schema.follow import Trail
-from nestgraph.schema.samples import samples
+from nestgraph.schema.samples import allowed, samples
 from nestgraph.tree import Scalar, Table, Tree, plain
 
 Error: TypeAlias = Mapping[str, Any]
@@ -85,11 +86,20 @@ def stand_in(error: Error) -> object:
     return {"int_type": 1, "float_type": 1.0, "finite_number": 1.0, "bool_type": False}.get(kind)
 
 
-def whole(number: float, text: str) -> str:
-    """What to write in place of a number that must be whole and is not."""
+def whole(number: float, text: str, annotation: Any) -> str:
+    """What to write in place of a number that must be whole and is not, infinite ones among them.
+
+    Args:
+        number: its value.
+        text: what the author wrote.
+        annotation: of its place, within whose bounds the suggestion lies.
+    """
     if "/" in text and "//" not in text and "." not in text and number >= 1:
         return "write `//`"
-    return f"write a whole number, such as `{max(1, round(number))}`"
+    near = max(1, round(number)) if math.isfinite(number) else 1
+    fit = (one for one in (near, *samples(annotation, "")) if type(one) is int)
+    found = next((one for one in fit if allowed(annotation, one)), None)
+    return "write a whole number" + (f", such as `{found}`" if found is not None else "")
 
 
 def words(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mistakes import FILE, GOOD, errors_with
+from mistakes import FILE, GOOD, errors, errors_with
 
 from nestgraph.spec import Spec
 from nestgraph.system import Clock
@@ -61,6 +61,10 @@ def test_built_in_levels_are_always_there():
             "$w / 3 tokens",
             "4:16: NG105 period of level `fast` is 2.66667 but must be whole; write `//`",
         ),
+        (
+            "9e12 + 0.5 + 0 * $w steps",
+            "4:16: NG105 period of level `fast` is 9e+12 but must be whole; write `never`",
+        ),
         ("2.5 steps", "4:16: NG105 period of level `fast` is 2.5 but must be whole"),
         ("foo tokens", "4:16: NG107 `foo` stands where a number is due"),
         ("$q tokens", "4:16: NG108 no var is called `$q`"),
@@ -71,6 +75,20 @@ def test_what_is_no_clock_is_refused(text: str, found: str):
     (line,) = errors_with("4 tokens", text)
 
     assert line.startswith(f"{FILE}:{found}")
+
+
+@pytest.mark.parametrize(
+    ("number", "written"), [(".inf", "never"), ("-.inf", "1 tokens"), (".nan", "1 tokens")]
+)
+def test_a_period_that_is_no_finite_number_is_refused_with_a_clock_to_write(
+    number: str, written: str
+):
+    lines = errors(GOOD.replace("w: 8", f"w: 8, p: {number}").replace("4 tokens", "$p tokens"))
+
+    (line,) = [line for line in lines if "level `fast`" in line]
+    assert "NG105 period of level `fast` is" in line
+    assert line.endswith(f"write `{written}`")
+    assert errors(GOOD.replace("4 tokens", written)) == []
 
 
 def test_a_built_in_level_is_not_declared_again():

@@ -275,3 +275,25 @@ def test_a_section_left_empty_is_as_good_as_none():
     text = GOOD.replace("levels: {fast: 4 tokens}", "levels:").replace("{optimizer: adamw}", "")
 
     assert errors(text) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found", "suggested"),
+    [
+        ("vocab: 16", "vocab: 1e400", "`model.embed.vocab` of the spec is inf", "1"),
+        ("vocab: 16", "vocab: -1e400", "`model.embed.vocab` of the spec is -inf", "1"),
+        ("vocab: 16", "vocab: 6.7", "`model.embed.vocab` of the spec is 6.7", "7"),
+        ("vocab: 16", "vocab: 1e30", "`model.embed.vocab` of the spec is 1e+30", "1"),
+        ("{optimizer: adamw}", "{steps: 1e400}", "`training.steps` of the spec is inf", "1"),
+        ("net: linear", "net: {kind: mlp, layers: 1e400}", "`net.layers` of memory `M`", "1"),
+    ],
+)
+def test_any_number_that_must_be_whole_is_refused_with_one_that_may_stand_there(
+    old: str, new: str, found: str, suggested: str
+):
+    (error,) = errors_with(old, new)
+
+    assert found in error
+    assert error.endswith(f"but must be whole; write a whole number, such as `{suggested}`")
+    number = new[new.rindex(" ") + 1 :].rstrip("}")
+    assert errors_with(old, new.replace(number, suggested)) == []
