@@ -14,7 +14,7 @@ from nestgraph.viz.view import Band, Box, Cell, Group, View, Wire
 if TYPE_CHECKING:
     import networkx as nx
 
-_MOST_BOXES = 2_000
+_MOST_BOXES = 600  # in good places within seconds
 
 
 def build_view(graph: nx.MultiDiGraph[str], *, fed: str = STREAM) -> View:
@@ -32,7 +32,8 @@ def build_view(graph: nx.MultiDiGraph[str], *, fed: str = STREAM) -> View:
     if len(writes) > _MOST_BOXES:
         raise DrawError(
             f"this picture would hold {len(writes):,} different memories; it can hold "
-            f"{_MOST_BOXES:,}; layers that are equal and follow each other are drawn once"
+            f"{_MOST_BOXES:,}; layers that are equal and follow each other are drawn once; the "
+            "view `block` can close its blocks by `--depth 0`"
         )
     groups = tuple(_groups(graph, writes))
     frames = {box.id: group for group in groups if group.framed for box in group.boxes}

@@ -16,6 +16,7 @@ from pathlib import Path
 VARIABLE = "NESTGRAPH_DOT"
 _PURE = "graphviz-pure"
 _SECONDS = 120  # the largest pictures take a few seconds
+_PATIENCE = 4  # seconds for places; most take a tenth of one
 _KEPT = 32  # placements that a live page is likely to need again
 
 
@@ -71,16 +72,21 @@ def lay_out(source: str) -> str:
 @lru_cache(maxsize=_KEPT)
 def _laid_out(program: Path, source: str) -> str:
     """Sizes and links decide places: what a save leaves as it was isn't laid out anew."""
-    return _run(program, source, "-Kdot", "-Tjson").decode()
+    return _run(program, source, "-Kdot", "-Tjson", seconds=_PATIENCE).decode()
 
 
-def _run(program: Path, source: str, *options: str) -> bytes:
+def _run(program: Path, source: str, *options: str, seconds: int = _SECONDS) -> bytes:
     command = [str(program), "-q", *options]
     try:
         done = subprocess.run(
-            command, input=source.encode(), capture_output=True, timeout=_SECONDS, check=False
+            command, input=source.encode(), capture_output=True, timeout=seconds, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        cure = "close blocks by `--depth 0`, or draw what is near one node by `--focus NODE`"
+        raise DrawError(
+            f"{program} has not drawn the picture within {seconds} seconds; {cure}"
+        ) from error
+    except OSError as error:
         raise DrawError(f"{program} could not be run: {error}") from error
     if done.returncode != 0 or not done.stdout:
         said = done.stderr.decode(errors="replace").strip().splitlines()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nestgraph.viz.engine import lay_out
+from nestgraph.viz.engine import DrawError, lay_out
 from nestgraph.viz.frame_titles import clear
 from nestgraph.viz.legend import legend
 from nestgraph.viz.level_scene import centred, heading
@@ -26,15 +26,28 @@ _CELL = 20
 _FRAME_HEAD = 20
 _LEAST = 56  # width of a box
 _PAGE = 360  # width of a picture
+_LARGE = 400  # boxes and lines; of more, places are good and no longer the best
+_MOST = 1_500  # boxes and lines; a reader finds nothing in so many, and places take too long
 
 
 def flow_scene(outline: Outline) -> Scene:
     """The outline at its places.
 
     Raises:
-        DrawError: if there is no program that finds places, or it fails.
+        DrawError: if there is too much to draw, no program that finds places, or it fails.
     """
+    size = _size(outline)
+    if size > _MOST:
+        raise DrawError(
+            f"this picture would hold {size:,} boxes and lines; it can hold {_MOST:,}; close its "
+            "blocks by `--depth 0`, draw what is near one node by `--focus NODE`, or write it as "
+            "txt or mmd"
+        )
     return _Layout(outline).scene()
+
+
+def _size(outline: Outline) -> int:
+    return sum(1 for _ in outline.all()) + len(outline.links)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +107,9 @@ class _Layout:
     def _source(self) -> str:
         links = (self._edge(index, link) for index, link in enumerate(self.outline.links))
         body = "\n".join([*(self._node(part) for part in self.outline.parts), *links])
+        effort = ", nslimit=1" if _size(self.outline) > _LARGE else ""
         return (
-            "digraph { graph [nodesep=0.22, ranksep=0.4, remincross=true]\n"
+            f"digraph {{ graph [nodesep=0.22, ranksep=0.4, remincross=true{effort}]\n"
             'node [shape=box, fixedsize=true, margin=0, label=""]\n'
             f"edge [arrowsize=0.7]\n{body}\n}}\n"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -39,23 +39,37 @@ def _crossings(title: Text, lines: Iterable[Line]) -> Iterator[Span]:
     """From where to where each piece of a line runs at the height of a title."""
     top, bottom = title.top, title.top + title.height
     for line in lines:
-        for (x, y), (u, v) in pairwise(_points(line)):
-            if min(y, v) <= bottom and max(y, v) >= top:
-                yield min(x, u), max(x, u)
+        for piece in _pieces(line):
+            if not _meets(piece, top, bottom):
+                continue  # a spline stays among the points that bend it
+            for start, end in pairwise(_corners(piece)):
+                if _meets((start, end), top, bottom):
+                    yield min(start[0], end[0]), max(start[0], end[0])
 
 
-def _points(line: Line) -> Iterator[Point]:
-    """A line as the corners of straight pieces."""
+def _meets(points: Sequence[Point], top: float, bottom: float) -> bool:
+    heights = [y for _, y in points]
+    return min(heights) <= bottom and max(heights) >= top
+
+
+def _pieces(line: Line) -> Iterator[tuple[Point, ...]]:
+    """The splines of a line by four points each, and its straight ends by two."""
     path = line.path
-    yield line.start
-    for a, b, c, d in zip(path[::3], path[1::3], path[2::3], path[3::3], strict=False):
-        for step in range(_STEPS + 1):
-            t = step / _STEPS
-            s = 1 - t
-            shares = (s**3, 3 * s * s * t, 3 * s * t * t, t**3)
-            ends = (a, b, c, d)
-            yield (
-                sum(share * x for share, (x, _) in zip(shares, ends, strict=True)),
-                sum(share * y for share, (_, y) in zip(shares, ends, strict=True)),
-            )
-    yield line.end
+    yield line.start, path[0]
+    yield from zip(path[::3], path[1::3], path[2::3], path[3::3], strict=False)
+    yield path[-1], line.end
+
+
+def _corners(piece: tuple[Point, ...]) -> Iterator[Point]:
+    """A piece as the corners of straight ones."""
+    if len(piece) == 2:
+        yield from piece
+        return
+    for step in range(_STEPS + 1):
+        t = step / _STEPS
+        s = 1 - t
+        shares = (s**3, 3 * s * s * t, 3 * s * t * t, t**3)
+        yield (
+            sum(share * x for share, (x, _) in zip(shares, piece, strict=True)),
+            sum(share * y for share, (_, y) in zip(shares, piece, strict=True)),
+        )
