@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
+import yaml
 from building import model_of
 
 from nestgraph.spec import load
@@ -102,7 +103,8 @@ def test_a_hostile_clock_stays_within_its_box() -> None:
         for layer in system.model.layers
     )
     system = replace(system, name=level, model=replace(system.model, layers=layers))
-    text = str(draw(system, format="mmd", view="clock"))
+    _, front, text = str(draw(system, format="mmd", view="clock")).split("---\n", 2)
+    assert yaml.safe_load(front) == {"title": level}  # a word of YAML, which is no part of the text
     assert "#60;script#62;" in text
     assert not {"<script", "`"} & {sign for sign in ("<script", "`") if sign in text}
     assert all(line.count('"') in (0, 2) for line in text.splitlines())
