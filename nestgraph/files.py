@@ -51,7 +51,14 @@ class Reader(Protocol):
 
 
 class Disk:
-    """Specs of the disk and of the zoo: a path, a name in the same folder, a zoo name."""
+    """Specs of the disk and of the zoo: a path, a name in the same folder, a zoo name.
+
+    Args:
+        here: from where names are seen that no file says.
+    """
+
+    def __init__(self, here: Path = Path()) -> None:
+        self.here = here
 
     def find(self, name: str, beside: str | None = None) -> str:
         """The file that a path or zoo name means.
@@ -59,7 +66,7 @@ class Disk:
         Raises:
             UnreadableError: when there is none.
         """
-        folder = Path(beside).parent if beside is not None else Path()
+        folder = Path(beside).parent if beside is not None else self.here
         try:
             for path in (folder / name, folder / f"{name}.yaml"):
                 if path.is_file():

@@ -18,7 +18,7 @@ import yaml
 from nestgraph import zoo
 from nestgraph.data.shipped import shipped_names
 from nestgraph.errors import Span
-from nestgraph.settings import seen_from
+from nestgraph.settings import label, seen_from, text_of
 from nestgraph.source import LOADER
 from nestgraph.tree import Entry, Items, Table, Tree
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SPEC = "spec.yaml"
 RESOLVED = "resolved.yaml"
+OVERRIDES = "overrides.json"
 DATA = "training.data"
 LONGEST = 200  # bytes of a file's own name that are kept
 _PLAIN = re.compile(r"[\w./+-]*[A-Za-z/][\w./+-]*", re.ASCII)
@@ -56,7 +57,7 @@ NO_NAMES = Names(new={})
 
 
 def kept_texts(spec: Spec, others: Mapping[Span, str]) -> dict[str, str]:
-    """The texts of a spec and its resolved form, by the names that they are kept under.
+    """The texts of a spec, what was set from outside, and its resolved form, by their names.
 
     Args:
         spec: whose texts they are.
@@ -70,7 +71,17 @@ def kept_texts(spec: Spec, others: Mapping[Span, str]) -> dict[str, str]:
         shipped=frozenset(place for place, file in spec.names.items() if file in spec.shipped),
     )
     texts = {kept[file]: renamed_text(spec.sources[file], file, names) for file in kept}
-    return {**texts, RESOLVED: spec.resolved_yaml(names)}
+    overrides = {path: _set(path, value, names) for path, value in spec.overrides.items()}
+    kept_overrides = json.dumps(overrides, indent=1, ensure_ascii=False, default=str) + "\n"
+    return {**texts, OVERRIDES: kept_overrides, RESOLVED: spec.resolved_yaml(names)}
+
+
+def _set(path: str, value: object, names: Names) -> object:
+    """The value of an override, with names of files as they are called in the folder."""
+    text = text_of(value)
+    padded = " " * (len(path) + 1) + text  # as it was read, so that places fit
+    new = renamed_text(padded, label(path, text), names)
+    return value if new == padded else new.strip()
 
 
 def data_path(spec: Spec) -> dict[Span, Path]:

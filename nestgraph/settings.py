@@ -42,8 +42,8 @@ def apply_settings(
         findings: receives what could not be applied.
     """
     for path, value in overrides.items():
-        text = value if isinstance(value, str) else _as_text(value)
-        file = _label(path, text)
+        text = text_of(value)
+        file = label(path, text)
         texts[file] = f"{path}={text}"
         # Blanks in place of the path give the value its true column.
         before = len(findings)
@@ -56,10 +56,15 @@ def apply_settings(
     return tree
 
 
-def _label(path: str, text: str) -> str:
+def text_of(value: object) -> str:
+    """The text that an override stands for, which is read as YAML."""
+    return value if isinstance(value, str) else _as_text(value)
+
+
+def label(path: str, text: str) -> str:
     """What messages call an override: one line, not too long."""
-    label = SETTING + " ".join(f"{path}={text}".split())
-    return label if len(label) <= MAX_LABEL else f"{label[:MAX_LABEL]}..."
+    words = SETTING + " ".join(f"{path}={text}".split())
+    return words if len(words) <= MAX_LABEL else f"{words[:MAX_LABEL]}..."
 
 
 def _as_text(value: object) -> str:

@@ -108,17 +108,22 @@ class Spec:
         return Elaboration(tree, findings)
 
 
-def load(path_or_name: str | Path, set: Mapping[str, object] | None = None) -> Spec:
+def load(
+    path_or_name: str | Path,
+    set: Mapping[str, object] | None = None,
+    reader: Reader | None = None,
+) -> Spec:
     """Read a spec.
 
     Args:
         path_or_name: a file, or the name of a shipped spec.
         set: overrides, such as `{"vars.width": 64}`; texts are read as YAML.
+        reader: where files come from; the disk, seen from the working folder, when None.
 
     Raises:
         SpecError: with every problem found, each with its place.
     """
-    return _load(str(path_or_name), set or NO_OVERRIDES, Disk())
+    return _load(str(path_or_name), set or NO_OVERRIDES, reader or Disk())
 
 
 def check(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nestgraph.errors import InputError
-from nestgraph.kept import RESOLVED, SPEC
+from nestgraph.errors import InputError, SpecError
+from nestgraph.files import Disk
+from nestgraph.kept import OVERRIDES, RESOLVED, SPEC
 from nestgraph.spec import Spec, load
 from nestgraph.training.folder import ENVIRONMENT, METRICS, TIMES, TOLD, is_run
 from nestgraph.training.folder_sums import require_intact
@@ -26,7 +27,7 @@ class Run:
 
     Attributes:
         folder: where it lies.
-        spec: what was trained, resolved.
+        spec: what was trained, with the author's names where its files still say the same.
         written: the spec as its author wrote it.
         table: every column of metrics.csv, and `seconds` of times.csv.
         environment: what each start of the run took place on.
@@ -81,11 +82,26 @@ def read_run(folder: Path) -> Run:
     table = {**_read_table(folder / METRICS), **_read_table(folder / TIMES)}
     return Run(
         folder=folder,
-        spec=load(folder / RESOLVED),
+        spec=_spec(folder),
         written=_text(folder / SPEC),
         table=table,
         environment=_environment(folder / ENVIRONMENT),
     )
+
+
+def _spec(folder: Path) -> Spec:
+    """The spec as its author wrote it, if that is what was trained; else resolved.
+
+    Resolving splits blocks that are used with different vars, under names of its own.
+    """
+    try:
+        overrides = json.loads(_text(folder / OVERRIDES) or "{}")
+        written = load(SPEC, overrides, Disk(folder))
+        if written.resolved_yaml() == _text(folder / RESOLVED):
+            return written
+    except (SpecError, ValueError):
+        pass  # a run of old, or of files that were edited since
+    return load(folder / RESOLVED)
 
 
 def _read_table(path: Path) -> dict[str, Column]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError
-from nestgraph.kept import RESOLVED, SPEC
+from nestgraph.kept import OVERRIDES, RESOLVED, SPEC
 from nestgraph.training import folder_sums
 from nestgraph.training.files import replace_file, unwritable
 from nestgraph.training.lock import RUN_LOCK, sole_writer
@@ -27,7 +27,8 @@ ENVIRONMENT = "environment.json"
 HISTORY = "history.svg"
 TOLD = (SPEC, RESOLVED, ENVIRONMENT)  # whose checksums a run always notes
 # What a run writes before its first save, whole or as drafts.
-_FIRST = (SPEC, r"base-\d+-.*", r"start-\d+\..*", RESOLVED, PICTURE, ENVIRONMENT, folder_sums.SUMS)
+_TEXTS = (SPEC, r"base-\d+-.*", r"start-\d+\..*", OVERRIDES, RESOLVED)
+_FIRST = (*_TEXTS, PICTURE, ENVIRONMENT, folder_sums.SUMS)
 _BEGUN = re.compile("|".join([*_FIRST, r"\..+\.\d+\.part", "tensorboard"]))
 
 

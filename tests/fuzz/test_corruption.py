@@ -33,7 +33,15 @@ from nestgraph.training.stream import stream
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FULL = 500
 FILES = ("run", "stream", "trainer", "first", "hook", "state", "pt")
-TEXTS = ("spec.yaml", "resolved.yaml", "metrics.csv", "times.csv", "environment.json", "SHA256SUMS")
+TEXTS = (
+    "spec.yaml",
+    "resolved.yaml",
+    "overrides.json",
+    "metrics.csv",
+    "times.csv",
+    "environment.json",
+    "SHA256SUMS",
+)
 TEXT = """\
 nestgraph: 1
 name: small

@@ -16,7 +16,9 @@ pytest.importorskip("matplotlib", reason="`nestgraph[report]` is not installed")
 
 from nestgraph.report import read_run, write_report
 from nestgraph.report.plots import figures, smoothed
+from nestgraph.spec import load
 from nestgraph.training.folder_sums import seal, unseal
+from nestgraph.training.kept_files import keep_spec
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{1}{0}$ <img src=x onerror=alert(1)>"
 LEVELS = ("step", "slow", "context")
@@ -134,6 +136,36 @@ def test_a_run_from_before_surprise_was_recorded_is_reported_without_it(tmp_path
     assert "Surprise" not in page.words
     assert not (plots / "surprise.svg").exists()
     assert (plots / "update-norm.svg").is_file()
+
+
+@pytest.mark.parametrize("optimizer", [None, "opt.yaml", "{extends: opt.yaml, vars: {beta1: 0.5}}"])
+def test_the_report_keeps_the_names_that_the_author_gave(
+    optimizer: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resolved, `cms_level` is three blocks: it is used with three clocks."""
+    (tmp_path / "opt.yaml").write_text("nestgraph: 1\nname: mine\nextends: lion\n")
+    monkeypatch.chdir(tmp_path)
+    given = {} if optimizer is None else {"training.optimizer": optimizer}
+    spec = load("hope-tiny", {"vars.depth": 1, **given})
+    (tmp_path / "environment.json").write_text("[]")
+    seal(tmp_path, [*keep_spec(tmp_path, spec, begun=False), tmp_path / "environment.json"])
+    (tmp_path / "opt.yaml").unlink()
+    monkeypatch.chdir("/")
+    told = read_run(tmp_path).spec.system
+    assert told.model is not None
+    assert spec.system.model is not None
+    names = [
+        [one.block for one in s.layers[0].block.regions] for s in (told.model, spec.system.model)
+    ]
+    assert names[0] == names[1]
+    assert names[0].count("cms_level") == 3
+    # A run of old has no such file, and its own files say another depth.
+    (tmp_path / "overrides.json").unlink()
+    (tmp_path / "SHA256SUMS").unlink()
+    seal(tmp_path, [tmp_path / name for name in ("spec.yaml", "resolved.yaml", "environment.json")])
+    told = read_run(tmp_path).spec.system
+    assert told.model is not None
+    assert len(told.model.layers) == 1
 
 
 def test_each_run_has_its_curves(tmp_path: Path) -> None:

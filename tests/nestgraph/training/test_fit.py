@@ -88,6 +88,7 @@ def test_a_run_leaves_everything_in_its_folder(spec: Spec, spec_file: Path) -> N
         "base-1-adamw.yaml",
         "resolved.yaml",
         "levels.svg",
+        "overrides.json",
         "SHA256SUMS",
         "metrics.csv",
         "times.csv",

@@ -69,6 +69,7 @@ def test_every_source_of_a_spec_is_kept_even_when_two_have_one_name(
 
     texts = {path.name: path.read_text() for path in place.iterdir()}
     assert texts.pop("resolved.yaml")
+    assert texts.pop("overrides.json") == "{}\n"
     assert texts["spec.yaml"] == top.read_text().replace("sub/small", "base-1-small")
     assert texts["base-1-small.yaml"] == middle.replace("../small", "base-2-small")
     assert len(texts) == len(spec.sources)
