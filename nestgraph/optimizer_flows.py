@@ -134,6 +134,13 @@ def sides(memory: Memory, known: Mapping[str, Shape]) -> tuple[Shape | None, Sha
 def misfits(block: FlatBlock) -> Iterator[tuple[Node | Read | Memory, str, str]]:
     """What doesn't fit: a node or memory, the field, and why."""
     known = shapes(block)
+    found = list(_misfits(block, known))
+    yield from found or _circles(block, known)
+
+
+def _misfits(
+    block: FlatBlock, known: Mapping[str, Shape]
+) -> Iterator[tuple[Node | Read | Memory, str, str]]:
     for node in block.nodes.values():
         if isinstance(node, Node):
             yield from _op_misfits(node, known)
@@ -141,6 +148,16 @@ def misfits(block: FlatBlock) -> Iterator[tuple[Node | Read | Memory, str, str]]
             yield from _read_misfits(block.memories[node.memory], node, known)
     for memory in block.memories.values():
         yield from _memory_misfits(memory, known)
+
+
+def _circles(block: FlatBlock, known: Mapping[str, Shape]) -> Iterator[tuple[Memory, str, str]]:
+    """Memories whose size follows from their own answers: with all that fits, nothing else."""
+    for memory in block.memories.values():
+        for field, flows in (("keys", memory.keys), ("values", memory.values)):
+            for flow in flows:
+                if flow in block.nodes and flow not in known:
+                    why = f"`{flow}` takes its shape from what `{memory.name}` itself answers"
+                    yield memory, field, f"{why}, so neither has any"
 
 
 def said(shape: Shape) -> str:
