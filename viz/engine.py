@@ -9,14 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
 
+if sys.platform == "linux":
+    import resource
+
 VARIABLE = "NESTGRAPH_DOT"
 _PURE = "graphviz-pure"
 _SECONDS = 120  # the largest pictures take a few seconds
-_PATIENCE = 4  # seconds for places; most take a tenth of one
+_PATIENCE = 5  # seconds of processor time for places; most pictures take a tenth of one
+_OUT_OF_TIME = (-9, -24)  # killed, and out of processor time
 _KEPT = 32  # placements that a live page is likely to need again
 
 
@@ -72,24 +77,39 @@ def lay_out(source: str) -> str:
 @lru_cache(maxsize=_KEPT)
 def _laid_out(program: Path, source: str) -> str:
     """Sizes and links decide places: what a save leaves as it was isn't laid out anew."""
-    return _run(program, source, "-Kdot", "-Tjson", seconds=_PATIENCE).decode()
+    return _run(program, source, "-Kdot", "-Tjson", patience=_PATIENCE).decode()
 
 
-def _run(program: Path, source: str, *options: str, seconds: int = _SECONDS) -> bytes:
+def _run(program: Path, source: str, *options: str, patience: int = _SECONDS) -> bytes:
     command = [str(program), "-q", *options]
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, input=source.encode(), capture_output=True, timeout=seconds, check=False
-        )
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            _limit(process.pid, patience)
+            try:
+                picture, told = process.communicate(source.encode(), timeout=_SECONDS)
+            except BaseException:  # as `subprocess.run` does: nothing stays behind
+                process.kill()
+                raise
     except subprocess.TimeoutExpired as error:
-        cure = "close blocks by `--depth 0`, or draw what is near one node by `--focus NODE`"
-        raise DrawError(
-            f"{program} has not drawn the picture within {seconds} seconds; {cure}"
-        ) from error
+        raise _too_long(program, _SECONDS) from error
     except OSError as error:
         raise DrawError(f"{program} could not be run: {error}") from error
-    if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[0] if said else f"it ended with status {done.returncode}"
+    if process.returncode in _OUT_OF_TIME:
+        raise _too_long(program, patience)
+    if process.returncode != 0 or not picture:
+        said = told.decode(errors="replace").strip().splitlines()
+        reason = said[0] if said else f"it ended with status {process.returncode}"
         raise DrawError(f"{program} could not draw the picture: {reason}")
-    return done.stdout
+    return picture
+
+
+def _limit(process: int, seconds: int) -> None:
+    """Bounds the processor time of a process, where the system can."""
+    if sys.platform == "linux":
+        resource.prlimit(process, resource.RLIMIT_CPU, (seconds, seconds + 1))
+
+
+def _too_long(program: Path, seconds: int) -> DrawError:
+    cure = "close blocks by `--depth 0`, or draw what is near one node by `--focus NODE`"
+    return DrawError(f"{program} has not drawn the picture within {seconds} seconds; {cure}")
