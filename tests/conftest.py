@@ -23,9 +23,12 @@ import nestgraph  # noqa: F401
 # on a busy machine threads that wait for each other make a test a hundred times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell that starts the tests in the background lets them ignore Ctrl-C, which some tests send.
+# A shell that starts the tests in the background, or `nohup`, lets them ignore Ctrl-C and hangups,
+# which some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
