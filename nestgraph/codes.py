@@ -114,7 +114,7 @@ _NOT_YET = {
 _RUNS = {
     "NG701": "A data set names no file, folder or shipped text.",
     "NG702": "The data holds too little text.",
-    "NG703": "A shipped text is damaged.",
+    "NG703": "A shipped text or data set is damaged.",
     "NG704": "The data holds tokens that the model doesn't know.",
     "NG705": "The data is shorter than a level's period.",
     "NG706": "The text of a run isn't where the run knows it.",

@@ -1,5 +1,7 @@
 """Text to train on: two collections that ship with the package, or the user's own files.
 
+Data sets of rows ship too: `labelled` texts and images, bAbI's `stories`, `languages` in pairs.
+
 Tokens are bytes, so that any file can be read and the vocabulary is always 256.
 Nothing here imports PyTorch.
 """

@@ -1,4 +1,4 @@
-"""The texts that lie beside this file, packed; their licences are in MANIFEST.json and NOTICE."""
+"""Texts and data sets that lie beside this file, packed; NOTICE says whose they are."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import hashlib
 import json
 import lzma
 from importlib.resources import files
-from typing import TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from nestgraph.errors import InputError
 
 
 class Entry(TypedDict):
-    """What MANIFEST.json says of one text."""
+    """What MANIFEST.json says of one file.
+
+    A `text` is read whole, by its name, wherever a corpus is; a `set` has `rows`, by split.
+    """
 
     file: str
+    kind: Literal["text", "set"]
     doc: str
     bytes: int
+    rows: NotRequired[dict[str, int]]
     sha256: str
     packed_sha256: str
     licence: str
@@ -26,19 +31,19 @@ class Entry(TypedDict):
 
 @functools.cache
 def manifest() -> dict[str, Entry]:
-    """All shipped texts by name."""
+    """All shipped files by name."""
     text = files("nestgraph.data").joinpath("MANIFEST.json").read_text(encoding="utf-8")
     entries: dict[str, Entry] = json.loads(text)
     return entries
 
 
 def shipped_names() -> tuple[str, ...]:
-    """The names that need no download."""
-    return tuple(manifest())
+    """The names of texts that need no download."""
+    return tuple(name for name, entry in manifest().items() if entry["kind"] == "text")
 
 
 def read_shipped(name: str) -> bytes:
-    """One shipped text, checked against its sha256.
+    """One shipped file, unpacked and checked against its sha256.
 
     Raises:
         InputError: when the installed file is missing or damaged.
@@ -50,13 +55,13 @@ def read_shipped(name: str) -> bytes:
         raise _damaged(entry["file"], error.strerror or str(error)) from error
     if hashlib.sha256(packed).hexdigest() != entry["packed_sha256"]:  # before it is unpacked
         raise _damaged(entry["file"], "its sha256 is not the one in MANIFEST.json")
-    text = lzma.decompress(packed)
-    if hashlib.sha256(text).hexdigest() != entry["sha256"]:
-        raise _damaged(entry["file"], "the sha256 of its text is not the one in MANIFEST.json")
-    return text
+    content = lzma.decompress(packed)
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise _damaged(entry["file"], "the sha256 of its content is not the one in MANIFEST.json")
+    return content
 
 
 def _damaged(file: str, why: str) -> InputError:
     return InputError(
-        "NG703", f"the shipped text {file} can't be read: {why}", "install nestgraph again"
+        "NG703", f"the shipped file {file} can't be read: {why}", "install nestgraph again"
     )

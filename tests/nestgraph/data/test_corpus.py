@@ -44,7 +44,7 @@ def test_the_manifest_describes_the_packed_files(name: str) -> None:
 
 
 def test_a_shipped_text_that_was_altered_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, said in (("packed_sha256", "its sha256"), ("sha256", "the sha256 of its text")):
+    for name, said in (("packed_sha256", "its sha256"), ("sha256", "the sha256 of its content")):
         altered = {**manifest()["shakespeare"], name: "0" * 64}
         monkeypatch.setattr(shipped_module, "manifest", lambda one=altered: {"shakespeare": one})
 
