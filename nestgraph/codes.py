@@ -164,6 +164,8 @@ _RUNS = {
     "NG809": "An optional part of nestgraph is not installed.",
     "NG810": "The port that `view` should serve on is taken.",
     "NG920": "A way of training that nothing supports yet.",
+    "NG930": "A name is no task.",
+    "NG931": "A task has no such setting, or can't take its value.",
 }
 
 CODES: Mapping[str, str] = MappingProxyType(

@@ -35,7 +35,7 @@ PUBLIC = {
     "reference",
 }
 RUNTIME = {
-    *("api", "archives", "checksums", "cli", "data", "file_starts", "ops", "output"),
+    *("api", "archives", "checksums", "cli", "data", "evaluation", "file_starts", "ops", "output"),
     *("reference", "tensor_files", "tokens", "training", "weights"),
 }
 """Parts of `nestgraph` that may import torch, at the top of a file or in a function."""
@@ -136,7 +136,14 @@ def test_the_compiler_looks_down_only() -> None:
 
 def test_the_training_looks_down_only() -> None:
     for file in files_of("nestgraph.training", "nestgraph.data"):
-        assert not uses(file, "nestgraph.cli"), file
+        assert not uses(file, "nestgraph.cli", "nestgraph.evaluation"), file
+
+
+def test_the_evaluation_looks_down_only() -> None:
+    files = files_of("nestgraph.evaluation")
+    assert files
+    for file in files:
+        assert not uses(file, "nestgraph.cli", "nestgraph.api"), file
 
 
 def test_the_command_line_imports_its_workers_only_when_a_command_runs() -> None:

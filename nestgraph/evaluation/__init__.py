@@ -1,0 +1,1 @@
+"""What `nestgraph eval` measures: tasks, how models are trained and scored on them, controls."""

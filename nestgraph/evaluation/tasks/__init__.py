@@ -1,0 +1,1 @@
+"""The tasks themselves: each module registers some, and all modules here are read."""
