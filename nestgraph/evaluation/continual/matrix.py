@@ -78,9 +78,7 @@ class ContinualMatrix:
 
     def forward(self) -> float:
         """FWT (the same): mean_{j>0} (R[j-1][j] - b[j])."""
-        return fmean(
-            self.scores[j - 1][j] - self.untrained[j] for j in range(1, self.tasks)
-        )
+        return fmean(self.scores[j - 1][j] - self.untrained[j] for j in range(1, self.tasks))
 
     def _best(self, task: int, variant: Variant) -> float:
         own = [row[task] for row in self.scores[task:]]

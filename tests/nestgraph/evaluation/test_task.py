@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -10,6 +11,11 @@ import torch
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task, make, names
 from nestgraph.evaluation.task import IGNORED, Split, generator
+
+NEEDS_DIGITS = pytest.mark.skipif(
+    find_spec("sklearn") is None, reason="`nestgraph[eval]` is not installed"
+)
+DRAWN = [pytest.param(name, marks=NEEDS_DIGITS if name == "digits" else ()) for name in names()]
 
 
 def refusal(text: str) -> InputError:
@@ -86,7 +92,7 @@ def test_a_generator_depends_on_all_of_its_key():
         assert not torch.equal(one, torch.rand(4, generator=generator(*other)))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", DRAWN)
 def test_rows_of_a_task_fit_its_vocabulary_and_context(name):
     task, seed = find_task(name), random.randrange(2**31)
     for split in Split:
@@ -101,7 +107,7 @@ def test_rows_of_a_task_fit_its_vocabulary_and_context(name):
         assert task.draw(split, seed, 3).tokens.shape == (3, task.context)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", DRAWN)
 def test_rows_of_a_task_are_the_same_for_a_seed_and_others_for_another(name):
     task, seed = find_task(name), random.randrange(2**31)
     drawn = [task.draw(Split.TRAIN, seed + more, 8) for more in (0, 0, 1)]

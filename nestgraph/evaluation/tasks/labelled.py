@@ -1,0 +1,132 @@
+"""Classes that come group by group: CLINC150, Banking77, DBpedia-14 and digits.
+
+A row is the bytes of a text or an image, a separator, and behind it the label as one token; all
+classes share one softmax. A longer text loses its end. `draw` mixes all groups, as joint training
+does; `parts` has them one by one, in the order in which they are learned.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nestgraph.data.labelled import Row, load_labelled
+from nestgraph.evaluation.task import (
+    IGNORED,
+    Batch,
+    Draw,
+    Reference,
+    Split,
+    Task,
+    generator,
+    require,
+    task,
+)
+
+SEPARATOR = 256
+FIRST_LABEL = SEPARATOR + 1
+PADDING = -1
+RATES = (3e-4, 1e-3, 3e-3)
+OWN = "MLP of 2 x 400 units on {}, Adam 1e-3, {} epochs, one seed"
+WORDS = "hashed 1- and 2-grams of words and 3-grams of letters"
+
+
+@task("clinc150")
+def clinc150(*, T: int = 64, tasks: int = 10) -> Task:
+    """Intents of CLINC150, fifteen by fifteen (arXiv 1909.02027)."""
+    known = _references(WORDS, 6, joint=0.8749, replay=0.6071, mean=0.8056, naive=0.0251)
+    return _task("clinc150", T, tasks, sizes=(15,) * 10, known=known, steps=4000)
+
+
+@task("banking77")
+def banking77(*, T: int = 96, tasks: int = 7) -> Task:
+    """Intents of Banking77, eleven by eleven (arXiv 2003.04807)."""
+    known = _references(WORDS, 8, joint=0.8825, replay=0.7396, mean=0.7727, naive=0.1182)
+    return _task("banking77", T, tasks, sizes=(11,) * 7, known=known, steps=2800)
+
+
+@task("dbpedia14")
+def dbpedia14(*, T: int = 128, tasks: int = 7) -> Task:
+    """Classes of DBpedia-14, two by two: a substitute for the 70 classes of arXiv 2512.24695."""
+    known = _references(WORDS, 5, joint=0.9152, replay=0.4909, mean=0.8396, naive=0.0723)
+    return _task("dbpedia14", T, tasks, sizes=(2,) * 7, known=known, steps=1400)
+
+
+@task("digits")
+def digits(*, T: int = 65, tasks: int = 5) -> Task:
+    """Digits of 8 x 8 pixels, two by two; needs scikit-learn."""
+    known = _references("pixels", 20, joint=0.9743, replay=0.9325, mean=0.9018, naive=0.19)
+    return _task("digits", T, tasks, sizes=(2,) * 5, known=known, steps=1000)
+
+
+def _task(
+    name: str,
+    T: int,
+    tasks: int,
+    *,
+    sizes: tuple[int, ...],
+    known: tuple[Reference, ...],
+    steps: int,
+) -> Task:
+    require(2 <= T <= 4096, f"`T` (={T}) must be from 2 to 4096", "a separator needs one position")
+    most = len(sizes)
+    require(2 <= tasks <= most, f"`tasks` (={tasks}) must be from 2 to {most}", "groups of classes")
+    ends = [sum(sizes[:count]) for count in range(tasks + 1)]
+    whole = ends[-1]
+    return Task(
+        name=name,
+        kind="continual",
+        doc="Bytes, a separator, and the label behind it; classes come in groups.",
+        vocab=FIRST_LABEL + whole,
+        context=T,
+        metric="accuracy",
+        higher=True,
+        chance=1 / whole,
+        floor=1.0,
+        stop=None,
+        steps=steps * tasks // most,
+        batch=32,
+        rates=RATES,
+        references=known if tasks == most else (),
+        draw=partial(_draw, name, T, 0, whole),
+        parts={f"classes {a}-{b - 1}": _part(name, T, a, b) for a, b in pairwise(ends)},
+    )
+
+
+def _part(name: str, T: int, first: int, end: int) -> Draw:
+    return partial(_draw, name, T, first, end)
+
+
+def _draw(name: str, T: int, first: int, end: int, split: Split, seed: int, rows: int) -> Batch:
+    """Rows of the labels from `first` to below `end`: none twice until all were drawn."""
+    tokens, targets = _rows(name, T, first, end, split)
+    source = generator(name, T, first, end, split, seed)
+    rounds = range(-(-rows // len(tokens)))
+    order = torch.cat([torch.randperm(len(tokens), generator=source) for _ in rounds])[:rows]
+    return Batch(tokens=tokens[order], targets=targets[order])
+
+
+@cache
+def _rows(name: str, T: int, first: int, end: int, split: Split) -> tuple[Tensor, Tensor]:
+    """All rows of these labels, (N, T) each."""
+    found = load_labelled(name)
+    rows: tuple[Row, ...] = getattr(found, split.value)
+    some = [row for row in rows if first <= row.label < end]
+    tokens, targets = torch.full((len(some), T), PADDING), torch.full((len(some), T), IGNORED)
+    for number, row in enumerate(some):
+        read = [*row.content[: T - 1], SEPARATOR]
+        tokens[number, : len(read)] = torch.tensor(read)
+        targets[number, len(read) - 1] = FIRST_LABEL + row.label
+    return tokens, targets
+
+
+def _references(features: str, epochs: int, **found: float) -> tuple[Reference, ...]:
+    names = {"mean": "nearest class mean"}
+    source = OWN.format(features, epochs)
+    return tuple(
+        Reference(model=names.get(name, name), value=value, source=source)
+        for name, value in found.items()
+    )
