@@ -143,6 +143,7 @@ _RUNS = {
     "NG744": "A row holds what is no token or no label, or padding before a token.",
     "NG745": "A state of rows of different lengths can't be gone on from.",
     "NG746": "A model doesn't run in a precision.",
+    "NG747": "What lies beside tokens isn't of their shape, or of another type.",
     "NG748": "An argument of a command is no UTF-8.",
     "NG749": "A seed is no whole number of 63 bits.",
     "NG751": "An optimizer is given a learning rate, a period or a gradient that it can't use.",

@@ -67,11 +67,11 @@ def rows_of(tokens: Tensor, vocab: int, state: Mapping[str, Any] | None = None) 
             before a token (NG744), or the state is that of rows of different lengths (NG745).
     """
     require_equal_rows(state)
-    if tokens.ndim != 2 or tokens.dtype == torch.bool or _has_fractions(tokens):
+    if tokens.ndim != 2 or tokens.dtype == torch.bool or has_fractions(tokens):
         said = f"tokens are {str(tokens.dtype).removeprefix('torch.')} of {tuple(tokens.shape)}"
         raise InputError("NG743", said, "give whole numbers, (rows, time)")
     tokens = tokens.long()
-    if tokens.numel() == 0 or _unknown(tokens):
+    if tokens.numel() == 0 or is_unknown(tokens):
         return Rows(tokens=tokens, time=tokens.shape[1], lengths=None)
     least, most = (int(x) for x in torch.aminmax(tokens))
     if most >= vocab or least < PADDING:
@@ -79,25 +79,6 @@ def rows_of(tokens: Tensor, vocab: int, state: Mapping[str, Any] | None = None) 
     if least >= 0:
         return Rows(tokens=tokens, time=tokens.shape[1], lengths=None)
     return _padded(tokens, vocab)
-
-
-def require_labels(targets: Tensor, rows: Rows, vocab: int) -> None:
-    """Make sure that the labels are tokens, and that none stands where there is nothing to read.
-
-    Raises:
-        InputError: one doesn't (NG744).
-    """
-    if targets.numel() == 0 or _unknown(targets):
-        return
-    if int(targets.max()) >= vocab:
-        raise _no_token(targets, targets >= vocab, vocab)
-    if not (rows.tokens.shape[1] < rows.time or rows.lengths is not None):
-        return
-    read = F.pad(rows.tokens, (0, rows.time - rows.tokens.shape[1]), value=PADDING) >= 0
-    if bool((wrong := (targets >= 0) & ~read).any()):
-        row, at = _first(wrong)
-        said = f"row {row} has a label at position {at}, behind its last token"
-        raise InputError("NG744", said, "a position without a token has the label -1")
 
 
 def require_precision(dtype: torch.dtype, device: str, *, mixed: bool) -> None:
@@ -129,7 +110,7 @@ def _padded(tokens: Tensor, vocab: int) -> Rows:
     # A token behind a padding: fewer were real up to here than positions.
     broken = real & (real.cumsum(1) <= torch.arange(tokens.shape[1], device=tokens.device))
     if bool(broken.any()):
-        row, at = _first(broken)
+        row, at = first_of(broken)
         said = f"row {row} has -1 before the token at position {at}"
         raise InputError("NG744", said, ADVICE)
     lengths = real.sum(1)
@@ -154,20 +135,22 @@ def require_equal_rows(state: Mapping[str, Any] | None) -> None:
 
 
 def _no_token(tokens: Tensor, wrong: Tensor, vocab: int) -> InputError:
-    row, at = _first(wrong)
+    row, at = first_of(wrong)
     said = f"row {row} holds {int(tokens[row, at])} at position {at}"
     return InputError("NG744", said, f"the model knows tokens 0 to {vocab - 1}, and -1 as padding")
 
 
-def _first(where: Tensor) -> tuple[int, int]:
+def first_of(where: Tensor) -> tuple[int, int]:
+    """Row and position of the first that is true."""
     row, at = where.nonzero()[0].tolist()
     return int(row), int(at)
 
 
-def _has_fractions(tokens: Tensor) -> bool:
+def has_fractions(tokens: Tensor) -> bool:
+    """Whether the type of a tensor isn't one of whole numbers."""
     return tokens.is_floating_point() or tokens.is_complex()
 
 
-def _unknown(tokens: Tensor) -> bool:
+def is_unknown(tokens: Tensor) -> bool:
     """Whether there are no numbers to look at: only shapes, or a graph that is being traced."""
     return tokens.is_meta or is_fake(tokens) or torch.compiler.is_compiling()

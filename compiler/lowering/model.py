@@ -19,8 +19,9 @@ from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
 from nestgraph.compiler.lowering.transforms import without_transforms
 from nestgraph.compiler.planning import plan_of
+from nestgraph.labels import labels_of, mean_nats, require_targets
 from nestgraph.output import Output
-from nestgraph.tokens import Rows, require_labels, require_precision, rows_of
+from nestgraph.tokens import Rows, require_precision, rows_of
 from nestgraph.weights import Weights
 
 AT_ANY_PRECISION = {"attention", "static"}  # kernels that keep no state but what they were given
@@ -82,6 +83,7 @@ class CompiledModel(nn.Module):
         state: Mapping[str, Any] | None = None,
         *,
         targets: Tensor | None = None,
+        scored: bool = False,
     ) -> Output | tuple[Tensor, dict[str, Any]]:
         """Scores of the next token at every position.
 
@@ -89,7 +91,11 @@ class CompiledModel(nn.Module):
             tokens: (batch, time) whole numbers below the vocabulary's size. A row that ends
                 earlier than others is filled up with -1, which is not read.
             state: what the call before returned; None at the beginning of a sequence.
-            targets: for `loss` alone, which asks a model with a horizon for its loss this way: in
+            targets: (batch, time) what memories that the task moves should have answered at each
+                position, -100 where nothing counts. They learn from it once the next token is
+                read, so that no score knows its own target or a later one. Without, the label of
+                a position is the next token.
+            scored: for `loss` alone, which asks a model with a horizon for its loss this way: in
                 a call of the module, so that hooks see what it is fed.
 
         Returns:
@@ -97,17 +103,23 @@ class CompiledModel(nn.Module):
             token. Where rows end at different lengths, nothing goes on from that state.
 
         Raises:
-            InputError: tokens, state or precision are none that the model can run with; or it
-                runs inside a transform of `torch.func` or a forward-mode derivative.
+            InputError: tokens, targets, state or precision are none that the model can run with;
+                or it runs inside a transform of `torch.func` or a forward-mode derivative.
         """
-        if targets is not None:
-            return self._windows_loss(tokens, targets, state)
         rows = self._rows(tokens, state)
+        if targets is not None:
+            require_targets(targets, tokens, self.program.vocab)
         before = self.initial_state(len(tokens)) if state is None else state
         if rows.tokens.numel() == 0:
-            return rows.answer(self._nothing(rows.tokens, before))
+            answer = rows.answer(self._nothing(rows.tokens, before))
+            return (answer.logits.sum(), answer.state) if scored else answer
+        labels = labels_of(targets, rows.tokens, of_tokens=True)
+        if scored:
+            assert self._segments is not None, "which alone has a loss of its own"
+            mean, after = self._segments.loss(rows.tokens, labels, before)
+            return mean, rows.marked(after)
         if self._segments is not None:
-            return rows.answer(self._segments.run(rows.tokens, before))
+            return rows.answer(self._segments.run(rows.tokens, labels, before))
         start = int(before["position"])
         read = rows.tokens.clamp(min=0)
         logits, layers = self.piece(self.prepared(), read, before["layers"], start)
@@ -119,38 +131,24 @@ class CompiledModel(nn.Module):
     ) -> tuple[Tensor, dict[str, Any]]:
         """Mean nats over the targets, 0 where there are none, and the state behind the tokens.
 
-        The gradient of that of `forward`; but where the model has a horizon, each of its windows
+        Memories that the task moves learn from the targets, too, each behind its own position.
+        The gradient is that of `forward`; but where the model has a horizon, each of its windows
         is forgotten as soon as it is run, and the state before is a constant.
 
         Args:
             tokens: (batch, time); negative ones are padding.
-            targets: (batch, time); negative ones count nowhere.
+            targets: (batch, time); -1 and -100 count nowhere.
             state: what the call before returned; None at the beginning of a sequence.
+
+        Raises:
+            InputError: as `forward`.
         """
         cut = self._segments is not None and self._segments.ticks.horizon > 0
         if cut and torch.is_grad_enabled() and tokens.numel():
-            mean, behind = self(tokens, state, targets=targets)
+            mean, behind = self(tokens, state, targets=targets, scored=True)
             return mean, behind
-        require_labels(targets, self._rows(tokens, state), self.program.vocab)
-        logits, after = self(tokens, state)
-        flat = torch.where(targets < 0, -100, targets).flatten()
-        how = "mean" if bool((flat >= 0).any()) else "sum"  # the mean of nothing is no number
-        return F.cross_entropy(logits.flatten(0, 1), flat, reduction=how), after
-
-    def _windows_loss(
-        self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None
-    ) -> tuple[Tensor, dict[str, Any]]:
-        """The loss of a model with a horizon, whose gradients lie in its windows already."""
-        assert self._segments is not None
-        rows = self._rows(tokens, state)
-        require_labels(targets, rows, self.program.vocab)
-        before = self.initial_state(len(tokens)) if state is None else state
-        long = rows.tokens.shape[1]
-        if long == 0:
-            logits, after = self._nothing(rows.tokens, before)
-            return logits.sum(), after
-        mean, after = self._segments.loss(rows.tokens, targets[:, :long], before)
-        return mean, rows.marked(after)
+        logits, after = self(tokens, state, targets=targets)
+        return mean_nats(logits, targets), after
 
     def _rows(self, tokens: Tensor, state: Mapping[str, Any] | None) -> Rows:
         like = cast(Tensor, self.weights.get_submodule("embed").weight)

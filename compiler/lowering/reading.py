@@ -1,6 +1,7 @@
 """A sequence read from where the graph of its next gradient begins, tick by tick.
 
-The label of a segment's last position is the token behind it, so that a tick waits for that token.
+The label of a segment's last position is the token behind it, so that a tick waits for that token,
+also where a target was given in its place.
 A reading that ends at a tick goes on from there when more tokens come; one that ends elsewhere has
 no graph of its last tokens, which the next reading then runs again.
 """
@@ -12,18 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph import ops
 from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Slopes, Sums
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
+from nestgraph.labels import behind, nats
 
 if TYPE_CHECKING:
     from nestgraph.compiler.lowering.model import CompiledModel
-
-IGNORED = -100  # the label that `cross_entropy` leaves out
 
 
 class Opening(NamedTuple):
@@ -73,6 +72,7 @@ class Reading:
         self._ours = False  # whether no state holds these sums
         self._pasts: Pasts = {}
         self._tokens: Tensor = opened["tokens"][:, :0]  # all behind the base
+        self._labels: Tensor = opened["labels"][:, :0]
         self._losses: list[tuple[int, Tensor]] = []  # (last position, sum) of each segment
         self._waiting: Waiting | None = None
 
@@ -81,10 +81,14 @@ class Reading:
         """Whether more tokens can be read from here."""
         return self._waiting is not None
 
-    def on(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Scores behind each token, and the state behind the last."""
+    def on(self, tokens: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """Scores behind each token, and the state behind the last.
+
+        `labels` (batch, time) are what inner losses take for them; see `nestgraph.labels`.
+        """
         before = self._base + self._tokens.shape[1]
         self._tokens, length = torch.cat((self._tokens, tokens), 1), tokens.shape[1]
+        self._labels = behind(torch.cat((self._labels, labels), 1), self._tokens)
         self._keep = self._ticks.base(before + length)
         logits: list[Tensor] = []
         for begin, end, _ in ops.segments(before, length, self._ticks.every, length):
@@ -95,10 +99,12 @@ class Reading:
 
     def _state(self, position: int) -> dict[str, Any]:
         """What an answer carries; forgets the tokens that no gradient needs again."""
-        tokens = self._tokens[:, self._keep - self._base :].clone()
-        self._base, self._tokens = self._keep, tokens
+        since = self._keep - self._base
+        self._base, self._tokens = self._keep, self._tokens[:, since:].clone()
+        self._labels = self._labels[:, since:].clone()
         sums, self._ours = self._mover.all_sums(*self._opening), False
-        kept = {"tokens": tokens, "layers": self._opening.layers, "sums": sums}
+        kept: dict[str, Any] = {"tokens": self._tokens, "labels": self._labels}
+        kept |= {"layers": self._opening.layers, "sums": sums}
         return {"position": torch.tensor(position), "layers": self._layers, "open": kept}
 
     def _segment(self, start: int, end: int, *, ends: bool) -> Tensor:
@@ -120,7 +126,7 @@ class Reading:
         if self._waiting is None:
             return
         start, at, scores = self._waiting
-        labels = self._tokens[:, start + 1 - self._base : at + 1 - self._base]
+        labels = self._labels[:, start - self._base : at - self._base]
         with torch.enable_grad():
             self._note(at, scores, labels)
             self._tick(at)
@@ -128,9 +134,8 @@ class Reading:
             self._opening = Opening(self._layers, self._sums)
 
     def _note(self, at: int, scores: Tensor, labels: Tensor) -> None:
-        """The loss of a segment: nats, summed over its positions; padding has no label."""
-        flat = torch.where(labels < 0, IGNORED, labels).flatten()
-        loss = F.cross_entropy(scores.flatten(0, 1), flat, reduction="sum", ignore_index=IGNORED)
+        """The loss of a segment: nats, summed over its positions."""
+        loss = nats(scores, labels)
         oldest = at - max(self._ticks.levels, default=0)
         self._losses = [(end, one) for end, one in self._losses if end > oldest]
         self._losses.append((at, loss))

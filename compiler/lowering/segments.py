@@ -30,6 +30,7 @@ from nestgraph.compiler.lowering.moves import Moves
 from nestgraph.compiler.lowering.reading import Reading
 from nestgraph.compiler.lowering.trees import detached, mapped, tensors
 from nestgraph.compiler.lowering.windows import Windows
+from nestgraph.labels import behind
 from nestgraph.output import Output
 
 if TYPE_CHECKING:
@@ -52,35 +53,41 @@ class Segments:
     def initial(self, layers: Layers, batch: int) -> dict[str, Any]:
         """What a first state holds for coming gradients, given its layers."""
         tokens = torch.zeros(batch, 0, dtype=torch.long, device=next(tensors(layers)).device)
-        return {"tokens": tokens, "layers": layers, "sums": self._mover.all_sums(layers, {})}
+        kept = {"tokens": tokens, "labels": tokens.clone()}
+        return {**kept, "layers": layers, "sums": self._mover.all_sums(layers, {})}
 
-    def run(self, tokens: Tensor, state: State) -> Output:
-        """Scores behind each token, and the state behind the last."""
+    def run(self, tokens: Tensor, labels: Tensor, state: State) -> Output:
+        """Scores behind each token, and the state behind the last.
+
+        `labels` (batch, time) are what inner losses take for them; see `nestgraph.labels`.
+        """
         outer = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(outer), self._attention():
             # Tensors of inference mode can't be part of a graph; their copies here can.
-            tokens, state = mapped(_usable, (tokens, dict(state)))
+            tokens, labels, state = mapped(_usable, (tokens, labels, dict(state)))
             before, length = int(state["position"]), tokens.shape[1]
             alone = not outer and length > 0
             if alone and (reading := self._held.take(state, self._parameters())):
-                return self._on(reading, tokens)
+                return self._on(reading, tokens, labels)
             ends_at_tick = alone and self.ticks.due(before + length)
             if not (ends_at_tick or self.ticks.fires(before, length)):
-                return self._straight(tokens, state, outer=outer)
+                return self._straight(tokens, labels, state, outer=outer)
             reading = Reading(self._model, self._mover, self.ticks, state, outer=outer)
-            answer = self._on(reading, torch.cat((state["open"]["tokens"], tokens), 1))
+            opened = state["open"]
+            tokens = torch.cat((opened["tokens"], tokens), 1)
+            answer = self._on(reading, tokens, torch.cat((opened["labels"], labels), 1))
             return Output(answer.logits[:, -length:], answer.state)
 
-    def loss(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, dict[str, Any]]:
+    def loss(self, tokens: Tensor, labels: Tensor, state: State) -> tuple[Tensor, dict[str, Any]]:
         """The mean loss of a model with a horizon, and the state; at the memory of one window."""
-        return Windows(self._model, self._mover, self.ticks).loss(tokens, targets, state)
+        return Windows(self._model, self._mover, self.ticks).loss(tokens, labels, state)
 
     def moves(self, state: State) -> dict[str, Moves]:
         """What each level has done so far."""
         return self._mover.moves(state["layers"], int(state["position"]))
 
-    def _on(self, reading: Reading, tokens: Tensor) -> Output:
-        logits, state = reading.on(tokens)
+    def _on(self, reading: Reading, tokens: Tensor, labels: Tensor) -> Output:
+        logits, state = reading.on(tokens, labels)
         if torch.is_grad_enabled():
             return Output(logits, state)
         state = detached(state)
@@ -88,13 +95,15 @@ class Segments:
             self._held.keep(reading, state, self._parameters())
         return Output(logits, state)
 
-    def _straight(self, tokens: Tensor, state: State, *, outer: bool) -> Output:
+    def _straight(self, tokens: Tensor, labels: Tensor, state: State, *, outer: bool) -> Output:
         """Positions within a segment: nothing moves, and its gradient waits for the tick."""
         before, prepared = int(state["position"]), self._model.prepared(constant=not outer)
         logits, layers = self._model.piece(prepared, tokens.clamp(min=0), state["layers"], before)
         opening = dict(state["open"])
         if self.ticks.every:
             opening["tokens"] = torch.cat((opening["tokens"], tokens), 1)
+            labels = torch.cat((opening["labels"], labels), 1)
+            opening["labels"] = behind(labels, opening["tokens"])
         else:  # nothing ever moves, so that no tokens wait for a tick
             opening["layers"] = layers
         position = torch.tensor(before + tokens.shape[1])

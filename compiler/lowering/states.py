@@ -21,7 +21,7 @@ def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tenso
     flat |= {f"open.{name}": x for name, x in _layers(program, kept["layers"]).items()}
     for address, sums in kept["sums"].items():
         flat |= {f"open.{address}.G{i}": x for i, x in enumerate(sums)}
-    return {**flat, "open.tokens": kept["tokens"]}
+    return {**flat, "open.tokens": kept["tokens"], "open.labels": kept["labels"]}
 
 
 def _layers(program: Program, layers: Mapping[str, Any]) -> dict[str, Tensor]:

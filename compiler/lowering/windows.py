@@ -7,8 +7,8 @@ share of the outer gradient. What arrives at a fast memory belongs to the parame
 as, which is added up by hand.
 
     memory      the graph of one window, whatever the length of the sequence
-    FLOPs       those of a forward and a backward, as without fast memories; where the targets are
-                not the tokens that follow, half a backward more
+    FLOPs       those of a forward and a backward, as without fast memories; half a backward more
+                in windows whose first tokens an earlier piece was scored on
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph import ops
 from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Parts, Roots, Sums
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
+from nestgraph.labels import behind, nats
 
 if TYPE_CHECKING:
     from nestgraph.compiler.lowering.model import CompiledModel
-
-IGNORED = -100  # the label that `cross_entropy` leaves out
 
 
 class Learnt(NamedTuple):
@@ -61,7 +59,8 @@ class Windows:
 
         Args:
             tokens: (batch, time); negative ones are padding.
-            targets: (batch, time); negative ones count nowhere.
+            targets: (batch, time) of both the outer and the inner losses; negative ones count
+                nowhere.
             state: behind the tokens before; what it holds is constant, unless it is the first.
         """
         walk = _Walk(self._model, self._mover, self._ticks, int(state["position"]))
@@ -106,6 +105,7 @@ class _Walk:
         """Runs all windows; leaves the loss, the gradients and the state."""
         replayed = state["open"]["tokens"]
         everything = torch.cat((replayed, tokens), 1)
+        known = behind(torch.cat((state["open"]["labels"], targets), 1), everything)
         base, length, old = self._ticks.base(self._before), everything.shape[1], replayed.shape[1]
         total, first = base + length, self._before == 0
         layers: Layers = state["open"]["layers"]
@@ -123,8 +123,8 @@ class _Walk:
                 piece = everything[:, begin:end].clamp(min=0)
                 scores, after = self._model.piece(prepared, piece, layers, base + begin)
                 own = slice(max(begin - old, 0), max(end - old, 0))
-                outer = _loss(scores[:, max(old - begin, 0) :], targets[:, own])
-            labels = everything[:, begin + 1 : end + 1] if at < total else None
+                outer = nats(scores[:, max(old - begin, 0) :], targets[:, own])
+            labels = known[:, begin:end] if at < total else None
             owners = self._mover.own_roots(roots, base + begin)
             slopes = self._backward(layers, scores, outer, labels, targets[:, own], owners)
             self.total = self.total + outer.detach()
@@ -134,8 +134,10 @@ class _Walk:
                 layers, roots = detached(layers), self._mover.moved_roots(roots, at)
             if at == keep:
                 opening = (layers, detached(sums))
-        tail = everything[:, keep - base :].clone()  # a view would keep all of it
-        kept = {"tokens": tail, "layers": opening[0], "sums": self._mover.all_sums(*opening)}
+        # Views would keep all of them.
+        kept: dict[str, Any] = {"tokens": everything[:, keep - base :].clone()}
+        kept |= {"labels": known[:, keep - base :].clone(), "layers": opening[0]}
+        kept["sums"] = self._mover.all_sums(*opening)
         self.state = {"position": torch.tensor(total), "layers": layers, "open": kept}
 
     def _backward(
@@ -167,7 +169,7 @@ class _Walk:
         if labels is None or same:
             return slopes
         with torch.enable_grad():
-            inner = _loss(scores, labels)
+            inner = nats(scores, labels)
         return _grouped(nodes, torch.autograd.grad(inner, flat, allow_unused=True))
 
     def _add(self, name: str, gradient: Tensor | None) -> None:
@@ -196,8 +198,3 @@ def _grouped(nodes: Mapping[Address, Parts], found: Sequence[Any]) -> dict[Addre
         )
         for address, weights in nodes.items()
     }
-
-
-def _loss(scores: Tensor, labels: Tensor) -> Tensor:
-    flat = torch.where(labels < 0, IGNORED, labels).flatten()
-    return F.cross_entropy(scores.flatten(0, 1), flat, reduction="sum", ignore_index=IGNORED)

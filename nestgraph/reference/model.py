@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nestgraph.errors import SpecError
 from nestgraph.fast import fast_memories
+from nestgraph.labels import labels_of, require_targets
 from nestgraph.models import model_of
 from nestgraph.output import Output
 from nestgraph.reference import ops, task
@@ -82,12 +83,20 @@ class Reference(nn.Module):
             flat |= task.initial(self, flat, batch)
         return flat
 
-    def forward(self, tokens: Tensor, state: Mapping[str, Any] | None = None) -> Output:
+    def forward(
+        self,
+        tokens: Tensor,
+        state: Mapping[str, Any] | None = None,
+        *,
+        targets: Tensor | None = None,
+    ) -> Output:
         """Scores of the next token behind each token.
 
         Args:
             tokens: (batch, time) of whole numbers; -1 behind the end of a row, which isn't read.
             state: of the tokens before, as an earlier call answered it; None at the start.
+            targets: (batch, time) what memories that the task moves should have answered, -100
+                where nothing counts; without, the next token.
 
         Returns:
             Logits (batch, time, vocab) and the state behind the last token. Cutting a sequence
@@ -95,16 +104,19 @@ class Reference(nn.Module):
 
         Raises:
             ValueError: the state is of another model, or of another number of rows.
-            InputError: tokens, state or precision are none that the model can run with.
+            InputError: tokens, targets, state or precision are none that the model can run with.
         """
         require_precision(self._embedding.dtype, self._embedding.device.type, mixed=False)
         rows = rows_of(tokens, self.model.vocab, state)
+        if targets is not None:
+            require_targets(targets, tokens, self.model.vocab)
         batch = len(tokens)
         flat = self.initial_state(batch) if state is None else self._fitting(state, batch)
         if rows.tokens.numel() == 0:
             return rows.answer(self._nothing(rows.tokens, flat))
         if self._is_fast:
-            return rows.answer(task.run(self, rows.tokens, flat))
+            labels = labels_of(targets, rows.tokens, of_tokens=True)
+            return rows.answer(task.run(self, rows.tokens, labels, flat))
         return rows.answer(self._run(rows.tokens.clamp(min=0), flat))
 
     def _nothing(self, tokens: Tensor, flat: Mapping[str, Any]) -> Output:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils import _pytree
 
 from nestgraph.fast import Pace, fast_memories, ticks_of
+from nestgraph.labels import IGNORED, NEXT, behind
 from nestgraph.output import Output
 from nestgraph.reference import task_rule
 from nestgraph.reference.block import LayerState
@@ -35,8 +36,7 @@ Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = dict[str, LayerState]
 
 OPEN = "open."  # before the names of what a state keeps for coming gradients
-TOKENS = "open.tokens"
-IGNORED = -100  # the label that `cross_entropy` leaves out
+TOKENS, LABELS = "open.tokens", "open.labels"
 
 
 class Start(NamedTuple):
@@ -72,22 +72,27 @@ class Reading:
         self.position = position
         self.starts: dict[int, Start] = {}  # by the tick
         self._scores: Tensor | None = None
+        self._label: Tensor  # of the position that these are of
         self._losses: dict[int, Tensor] = {}  # by position, (batch,)
         self._link()
         self.starts[position] = self._now()
 
-    def read(self, token: Tensor) -> Tensor:
-        """Scores of the next token behind one token (batch,); negative tokens are padding."""
-        if self._scores is not None:  # the label of the last position has just become known
-            label = torch.where(token < 0, IGNORED, token)
-            loss = F.cross_entropy(self._scores, label, reduction="none", ignore_index=IGNORED)
+    def read(self, token: Tensor, label: Tensor) -> Tensor:
+        """Scores of the next token behind one token (batch,); negative tokens are padding.
+
+        `label` (batch,) is what inner losses take for it; with `labels.NEXT` the next token.
+        """
+        if self._scores is not None:  # what comes behind the last position is known now
+            due = torch.where(self._label == NEXT, token, self._label)
+            due = torch.where(due < 0, IGNORED, due)
+            loss = F.cross_entropy(self._scores, due, reduction="none", ignore_index=IGNORED)
             self._losses[self.position] = loss
             self._tick()
         self.position += 1
         scores, self.layers = self._reference.step(
             token.clamp(min=0), self.layers, self._parameters, self.position
         )
-        self._scores = scores
+        self._scores, self._label = scores, label
         return scores
 
     def start_at(self, position: int) -> Start:
@@ -222,18 +227,24 @@ def initial(reference: Reference, flat: Mapping[str, Tensor], batch: int) -> dic
     for path, name in _gathering(reference.model):
         kept |= _named(path, name, _zeros(reference.unpacked(flat), (path, name)))
     kept[TOKENS] = flat["position"].new_zeros(batch, 0)
+    kept[LABELS] = kept[TOKENS].clone()
     return kept
 
 
-def run(reference: Reference, tokens: Tensor, flat: Mapping[str, Tensor]) -> Output:
-    """Scores behind each token (batch, time), and the state behind the last one."""
+def run(reference: Reference, tokens: Tensor, labels: Tensor, flat: Mapping[str, Tensor]) -> Output:
+    """Scores behind each token (batch, time), and the state behind the last one.
+
+    `labels` (batch, time) are what inner losses take for them; see `nestgraph.labels`.
+    """
     outer, model = torch.is_grad_enabled(), reference.model
     with torch.inference_mode(False), torch.enable_grad():
         # Tensors of inference mode can't be part of a graph; their copies here can.
         flat = {n: x.clone() if x.is_inference() else x for n, x in flat.items()}
         reading = _begin(reference, flat, constant=not outer)
         everything = torch.cat((flat[TOKENS], tokens), 1)
-        scores = [reading.read(token) for token in everything.unbind(1)]
+        known = behind(torch.cat((flat[LABELS], labels), 1), everything)
+        pairs = zip(everything.unbind(1), known.unbind(1), strict=True)
+        scores = [reading.read(token, label) for token, label in pairs]
     opened = reading.ticks.base(reading.position)
     new = scores[len(scores) - tokens.shape[1] :]
     blank = reference.weights.get_parameter("embed.weight").new_zeros(len(tokens), 0, model.vocab)
@@ -241,7 +252,8 @@ def run(reference: Reference, tokens: Tensor, flat: Mapping[str, Tensor]) -> Out
     state = {"position": flat["position"] + tokens.shape[1]}
     state |= reference.packed(reading.layers)
     state |= _kept(reference, reading.start_at(opened))
-    state[TOKENS] = everything[:, everything.shape[1] - (reading.position - opened) :]
+    waiting = slice(everything.shape[1] - (reading.position - opened), None)
+    state |= {TOKENS: everything[:, waiting], LABELS: known[:, waiting]}
     return Output(logits, state) if outer else Output(logits.detach(), _detached(state))
 
 

@@ -19,6 +19,7 @@ from nestgraph.checksums import ENTRY, seal
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.errors import InputError
+from nestgraph.labels import IGNORED, require_targets
 from nestgraph.output import Output
 from nestgraph.parameters import ParameterSpec
 from nestgraph.training import sampling
@@ -37,7 +38,6 @@ from nestgraph.training.token_means import Tally, Window, processes, summed
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
 
-IGNORED = -100  # the label that `cross_entropy` leaves out
 # What Lightning changes of a checkpoint between reading it and handing it over; more of it where
 # an older Lightning wrote it.
 OLDER = "legacy_pytorch-lightning_version"
@@ -74,9 +74,31 @@ class NestModule(L.LightningModule):
         self.skipped = 0
         self.bad_in_a_row = 0
 
-    def forward(self, tokens: Tensor, state: State | None = None) -> Output:
-        """Scores of the token after each of `tokens` (rows, time), and the state after them."""
-        return cast(Output, self.model(tokens, state))
+    def forward(
+        self, tokens: Tensor, state: State | None = None, *, targets: Tensor | None = None
+    ) -> Output:
+        """Scores of the token after each of `tokens` (rows, time), and the state after them.
+
+        Args:
+            tokens: (rows, time); -1 behind the end of a row.
+            state: what the call before returned; None at the beginning of a sequence.
+            targets: (rows, time) what memories that the task moves should have answered, each
+                learned behind its own position; without, they learn from the next token.
+        """
+        given = {} if targets is None else {"targets": targets}
+        return cast(Output, self.model(tokens, state, **given))
+
+    def loss(
+        self, tokens: Tensor, targets: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Mean nats over the targets, which inner losses take, too; and the state after them.
+
+        Args:
+            tokens: (rows, time); -1 behind the end of a row.
+            targets: (rows, time); -1 and -100 count nowhere.
+            state: what the call before returned; None at the beginning of a sequence.
+        """
+        return cast(tuple[Tensor, State], cast(Any, self.model).loss(tokens, targets, state))
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token, for that many rows."""
@@ -92,7 +114,7 @@ class NestModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of one batch."""
         inputs, targets = inputs_and_targets(batch)
-        loss: Tensor = cast(Any, self.model).loss(inputs, targets)[0]
+        loss, _ = self.loss(inputs, targets)
         everyone = self._count(targets, loss)
         self.log("train_loss", everyone, prog_bar=True, batch_size=len(targets))
         for level, period in self._token_levels.items():
@@ -221,9 +243,14 @@ class NestModule(L.LightningModule):
         return cast(Output, self(read))
 
     def _losses(self, batch: Batch) -> tuple[Tensor, int]:
-        """The loss of each token of a batch, and of how many tokens they are."""
+        """The loss of each token of a batch, and of how many tokens they are.
+
+        What is scored teaches no memory: those that the task moves learn from the inputs alone.
+        """
         inputs, targets = inputs_and_targets(batch)
-        logits = self(inputs).logits.flatten(0, 1)
+        logits = self(inputs).logits
+        require_targets(targets, inputs, logits.shape[-1])
+        logits = logits.flatten(0, 1)
         wanted = torch.where(targets < 0, IGNORED, targets).flatten()
         losses = F.cross_entropy(logits, wanted, reduction="none", ignore_index=IGNORED)
         return losses, int((targets >= 0).sum())

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from nestgraph.errors import InputError
+from nestgraph.labels import NEXT, behind
 from nestgraph.tokens import require_equal_rows
 from nestgraph.training.state_files import StateFormat
 
@@ -32,6 +33,7 @@ FORMAT = StateFormat(
     writer="`--learn`",
 )
 PLAIN = ("name:", "doc:")  # lines that mean nothing to a state
+TOKENS, LABELS = "['open']['tokens']", "['open']['labels']"
 
 
 def save_state(path: Path, module: NestModule, state: dict[str, Any]) -> None:
@@ -65,11 +67,11 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
             "give the state of this model, or another file for a new one",
         )
     blank = module.initial_state(int(json.loads(file.header.get("rows", "1"))))
-    wanted = dict(named_tensors(blank))
-    if strange := sorted(set(wanted) ^ set(file.tensors)):
+    wanted, found = dict(named_tensors(blank)), completed(file.tensors)
+    if strange := sorted(set(wanted) ^ set(found)):
         side = "is missing" if strange[0] in wanted else "is not in the model"
         raise InputError("NG761", f"`{path}` is incomplete: {strange[0]} {side}")
-    return from_named(module, file.tensors, len(next(x for x in wanted.values() if x.ndim)))
+    return from_named(module, found, len(next(x for x in wanted.values() if x.ndim)))
 
 
 def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> dict[str, Any]:
@@ -78,6 +80,17 @@ def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> di
     placed = [_placed(named.get(_pytree.keystr(key)), leaf) for key, leaf in pairs]
     state: dict[str, Any] = _pytree.tree_unflatten(placed, shape)
     return state
+
+
+def completed(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state with those that states have had since it was written.
+
+    Before targets were kept, every label was the next token.
+    """
+    if TOKENS not in named or LABELS in named:
+        return dict(named)
+    tokens = named[TOKENS]
+    return {**named, LABELS: behind(tokens.new_full(tokens.shape, NEXT), tokens)}
 
 
 def _placed(found: Tensor | None, leaf: Any) -> Any:

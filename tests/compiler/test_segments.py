@@ -366,7 +366,7 @@ def test_a_loss_window_by_window_has_the_gradient_of_the_whole(
     state = None
     for piece, wanted in zip(inputs.split(LENGTH, 1), targets.split(LENGTH, 1), strict=True):
         loss, after = model.loss(piece, wanted, state)
-        whole = model(piece, state)
+        whole = model(piece, state, targets=wanted)
         flat = torch.where(wanted < 0, -100, wanted).flatten()
         other = F.cross_entropy(whole.logits.flatten(0, 1), flat)
         torch.testing.assert_close(loss, other, rtol=CLOSE, atol=CLOSE)
@@ -387,7 +387,8 @@ def test_a_level_that_never_moves_has_the_gradient_of_the_whole_too(name: str) -
 
     loss, _ = model.loss(inputs, targets, None)
 
-    other = F.cross_entropy(model(inputs).logits.flatten(0, 1), targets.flatten())
+    logits = model(inputs, targets=targets).logits
+    other = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
     torch.testing.assert_close(loss, other, rtol=CLOSE, atol=CLOSE)
     same_gradients(model, loss, other)
 

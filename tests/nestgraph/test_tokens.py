@@ -11,7 +11,7 @@ from torch import Tensor
 import nestgraph as ng
 from nestgraph.errors import InputError
 from nestgraph.ops import lookup, position
-from nestgraph.tokens import require_labels, rows_of
+from nestgraph.tokens import rows_of
 from nestgraph.training.states import save_state
 
 VOCAB = 10
@@ -78,18 +78,6 @@ def test_a_state_of_unequal_rows_says_how_long_they_were(tmp_path: Path) -> None
     with pytest.raises(InputError, match=said):
         save_state(tmp_path / "mem.safetensors", module, state)
     assert not list(tmp_path.iterdir())
-
-
-def test_labels_are_tokens_and_stand_where_there_is_one() -> None:
-    tokens = rows([1, 2, -1, -1], [3, 4, 5, -1])
-    found = rows_of(tokens, VOCAB)
-    require_labels(rows([2, -1, -1, -1], [-1, 5, 6, -1]), found, VOCAB)  # any may be left out
-    with pytest.raises(InputError, match="NG744 row 0 has a label at position 2"):
-        require_labels(rows([2, 3, 4, -1], [4, 5, 6, -1]), found, VOCAB)
-    with pytest.raises(InputError, match="NG744 row 1 has a label at position 3"):
-        require_labels(rows([2, 3, -1, -1], [4, 5, 6, 7]), found, VOCAB)
-    with pytest.raises(InputError, match="NG744 row 0 holds 10 at position 0"):
-        require_labels(rows([10, 3, -1, -1], [4, 5, 6, -1]), found, VOCAB)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])

@@ -14,7 +14,7 @@ from nestgraph.spec import load
 from nestgraph.tensor_files import load_safetensors
 from nestgraph.training import compile
 from nestgraph.training.module import NestModule
-from nestgraph.training.states import load_state, named_tensors, save_state
+from nestgraph.training.states import completed, load_state, named_tensors, save_state
 
 SMALL = {"width": 16, "heads": 2, "depth": 1, "fast": 4, "mid": 8, "slow": 16}
 
@@ -157,3 +157,14 @@ def test_a_state_of_the_first_format_opens_with_a_note(tmp_path: Path) -> None:
     with pytest.warns(InputWarning, match=r"NG718 `.*mem\.safetensors` has no checksums"):
         opened = load_state(path, module)
     assert all(torch.equal(wanted[name], x) for name, x in named_tensors(opened))
+
+
+def test_a_state_from_before_targets_were_kept_goes_on(tmp_path: Path) -> None:
+    """Its labels were the next tokens."""
+    module, text = online(), torch.randint(256, (2, 20))
+    state = read(module, text[:, :11])
+    older = {name: x for name, x in named_tensors(state) if name != "['open']['labels']"}
+    whole = completed(older)
+    assert set(older) < set(whole)
+    named = dict(named_tensors(state))
+    assert all(torch.equal(named[name], whole[name]) for name in named)
