@@ -60,7 +60,7 @@ def extending(path: Path, base: Spec, asked: str) -> str:
 
 def copied(path: Path, base: Spec, asked: str) -> str:
     """A spec that says everything: the base's own text, or its resolved one if that extends."""
-    names = _seen_from(path.parent, base)
+    names = names_seen_from(path.parent, base)
     text = renamed_text(base.sources[base.path], base.path, names)
     named = _renamed(text, path.stem)
     if named is None or re.search(r"^extends\s*:", text, re.MULTILINE) or base.overrides:
@@ -70,7 +70,7 @@ def copied(path: Path, base: Spec, asked: str) -> str:
     return "\n".join(_head(path, f"A copy of `{asked}`.")) + "\n" + body
 
 
-def _seen_from(folder: Path, spec: Spec) -> Names:
+def names_seen_from(folder: Path, spec: Spec) -> Names:
     """The names of files in a spec as a copy of it says them in another folder."""
     specs = {place: Path(file) for place, file in spec.names.items()}
     files = {**specs, **start_paths(spec.system), **data_path(spec)}

@@ -167,6 +167,7 @@ _RUNS = {
     "NG920": "A way of training that nothing supports yet.",
     "NG930": "A name is no task.",
     "NG931": "A task has no such setting, or can't take its value.",
+    "NG955": "A control or an ablation takes away what the spec doesn't have.",
 }
 
 CODES: Mapping[str, str] = MappingProxyType(

@@ -5,7 +5,7 @@ A block that is used with different vars becomes several blocks. Defaults stay u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nestgraph.elaborate import Elaboration
@@ -14,6 +14,8 @@ from nestgraph.elaborate.nodes import Call
 from nestgraph.system import Clock
 from nestgraph.tree import Items, Table, Tree, plain
 from nestgraph.yaml_text import write
+
+ORDER = ("nestgraph", "name", "doc", "levels", "vars", "blocks", "model", "optimizer", "training")
 
 
 def resolved_yaml(elaboration: Elaboration) -> str:
@@ -32,8 +34,12 @@ def resolved_yaml(elaboration: Elaboration) -> str:
         training = sections.setdefault("training", {})
         assert isinstance(training, dict)
         training["optimizer"] = plain(elaboration.inline)
-    order = ("nestgraph", "name", "doc", "levels", "blocks", "model", "optimizer", "training")
-    return write({key: sections[key] for key in order if sections.get(key)})
+    return written(sections)
+
+
+def written(sections: Mapping[str, object]) -> str:
+    """The text of a file's sections, in their usual order; empty ones stay unsaid."""
+    return write({key: sections[key] for key in ORDER if sections.get(key)})
 
 
 def clock_text(clock: Clock) -> str:

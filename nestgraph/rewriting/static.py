@@ -1,0 +1,121 @@
+"""Static: each memory that learns in context becomes a map that only training moves.
+
+The map has the memory's net, heads and widths, attention's is a matrix a head; it starts as the
+memory did. Nothing is written, and what only fed writes goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nestgraph.errors import InputError
+from nestgraph.rewriting.blocks import Place, rewritten
+from nestgraph.rewriting.document import Values, model_of
+from nestgraph.spec import Spec
+from nestgraph.system import FlatBlock, Memory
+
+OF_THE_MAP = ("net", "heads", "init")
+LAYER = "<n>"  # the number of the layer, in the key of a checkpoint
+
+
+def static(spec: Spec) -> Spec:
+    """The spec whose inner memories are learned maps of their nets, heads and widths.
+
+    A memory that is asked becomes one with `objective: task` on level `step`, which is a learned
+    net; one that is only read as it stands, a vector or a matrix, becomes a `constant`.
+
+    Args:
+        spec: a model.
+
+    Raises:
+        InputError: NG955, for an optimizer, or when no memory learns in context.
+    """
+    if not inner_memories(spec):
+        message = f"no memory of `{spec.system.name}` learns in context, so it is static already"
+        raise InputError("NG955", message, "compare it as it stands")
+    doc = "each memory that learns in context is a learned map"
+    return rewritten(spec, _static, suffix="static", doc=doc, prune=True)
+
+
+def inner_memories(spec: Spec) -> list[Memory]:
+    """The memories of a model that learn in context, each layer's.
+
+    Raises:
+        InputError: NG955, for an optimizer.
+    """
+    layers = model_of(spec).layers
+    memories = (one for layer in layers for one in layer.block.memories.values())
+    return [memory for memory in memories if not memory.is_step_group]
+
+
+def _static(block: Values, place: Place) -> Values:
+    """A block whose inner memories are maps, or constants where nothing asks them."""
+    memories, nodes = block.get("memories", {}), block.get("nodes", {})
+    inner = {name for name in memories if not place.memory(name).is_step_group}
+    reads = {name: node for name, node in nodes.items() if node.get("read") in inner}
+    asked = {node["read"] for node in reads.values() if "query" in node}
+    kept = [name for name in memories if name in asked or name not in inner]
+    maps = {
+        name: _map(memories[name], place.memory(name)) if name in asked else dict(memories[name])
+        for name in kept
+    }
+    for memory in maps.values():
+        memory |= _start(memory, place, kept)
+    answers = {
+        name: _asked(node) if node["read"] in asked else _constant(node, place.width(name, node))
+        for name, node in reads.items()
+    }
+    return {**block, "memories": maps, "nodes": {**nodes, **answers}}
+
+
+def _map(memory: Values, known: Memory) -> Values:
+    """The memory as a net that moves with the optimizer's steps."""
+    kept = {field: memory[field] for field in OF_THE_MAP if field in memory}
+    net = memory.get("net", "linear")
+    fields = {"kind": net} if isinstance(net, str) else dict(net)
+    if fields["kind"] == "attention":
+        fields = {"kind": "linear"}
+        kept.pop("init", None)
+    if known.value_width != known.key_width:
+        fields["out"] = known.value_width
+    kept["net"] = fields["kind"] if len(fields) == 1 else fields
+    return {**kept, "level": "step", "objective": "task"}
+
+
+def _start(memory: Values, place: Place, kept: Sequence[str]) -> Values:
+    """How a memory starts, if not as it says: learned, and not as one that is gone.
+
+    A net of zeros would hardly learn, and one that is never trained is no learned map.
+    """
+    init = memory.get("init", "learned")
+    fields = {"kind": init} if isinstance(init, str) else init
+    if fields["kind"] == "from" and fields["memory"] not in kept:
+        return {"init": _spelled_out(place.start_of(fields["memory"]), place.block)}
+    if fields["kind"] in ("zero", "fixed"):
+        return {"init": {**fields, "kind": "learned"}}
+    return {}
+
+
+def _spelled_out(origin: Memory, block: FlatBlock) -> Values:
+    """The start of a memory, for another one."""
+    init = origin.init
+    if init.kind == "checkpoint":
+        keys = init.keys or (f"{LAYER}.{block.name}.{origin.name}",)
+        return {"kind": init.kind, "path": init.path, "key": keys[0] if len(keys) == 1 else [*keys]}
+    if init.kind == "identity":
+        return {"kind": init.kind}
+    return {"kind": "learned", **({} if init.std is None else {"std": init.std})}
+
+
+def _asked(read: Values) -> Values:
+    """A read of a map, which answers the same at every moment."""
+    return {key: value for key, value in read.items() if key != "at"}
+
+
+def _constant(read: Values, width: int) -> Values:
+    """A learned vector in place of a state that was read as it stood.
+
+    It starts at 1, so that products and quotients with it start as if it weren't there.
+    """
+    chain = {"then": read["then"]} if "then" in read else {}
+    return {"op": "constant", "out": width, "init": 1, **chain}
