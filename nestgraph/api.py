@@ -6,10 +6,10 @@ Heavy imports stand in the bodies, so that looking at a spec never costs an impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nestgraph.errors import InputError, SpecError
 from nestgraph.spec import Spec, load
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nestgraph.changes import Diff
     from nestgraph.compiler.optimizers import NestedOptimizer
     from nestgraph.compiler.planning import Plan
+    from nestgraph.evaluation.results import Results
     from nestgraph.reference import Reference
     from nestgraph.spec_graph import SpecGraph
     from nestgraph.training import NestModule
@@ -31,6 +32,7 @@ __all__ = [
     "diff",
     "draw",
     "draw_diff",
+    "eval",
     "graph",
     "load",
     "load_run",
@@ -194,6 +196,55 @@ def compile_optimizer(
         raise InputError("NG347", message, "`nestgraph list` shows the optimizers")
     with sources_of(spec):
         return optimizers.compile_optimizer(spec.system)
+
+
+def eval(
+    task: str,
+    specs: AnySpec | Sequence[AnySpec],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int | None = None,
+    budget: float | None = None,
+    lr: float | Sequence[float] | None = None,
+    controls: Literal["none", "static", "rates-off", "all"] = "none",
+    ablate: Sequence[str] = (),
+    file: str | Path | None = None,
+) -> Results:
+    """Trains specs on a task, several seeds each, and scores them.
+
+    Args:
+        task: its name, with settings behind a colon: `mqar:K=16,T=128`.
+        specs: one or several: specs, their paths or their names.
+        seeds: of weights and rows.
+        steps: of each training; those of the task if None.
+        budget: seconds of processor time of each training, in place of steps.
+        lr: learning rates, of which the best on rows of its own is taken; those of the task if
+            None.
+        controls: what to put beside each spec.
+        ablate: names of parts to leave out, one at a time.
+        file: where results are kept; those that are there are not run again.
+
+    Returns:
+        Cells and their table.
+
+    Raises:
+        InputError: something can't be done as it was asked for.
+        SpecError: a spec has errors with the settings of the task.
+    """
+    from nestgraph.evaluation.results import evaluate
+
+    several = [specs] if isinstance(specs, Spec | str | Path) else specs
+    return evaluate(
+        task,
+        [loaded(spec) for spec in several],
+        seeds=seeds,
+        steps=steps,
+        budget=budget,
+        rates=[lr] if isinstance(lr, int | float) else lr,
+        controls=controls,
+        ablate=ablate,
+        file=None if file is None else Path(file),
+    )
 
 
 def load_run(path: str | Path) -> NestModule:

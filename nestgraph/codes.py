@@ -167,6 +167,11 @@ _RUNS = {
     "NG920": "A way of training that nothing supports yet.",
     "NG930": "A name is no task.",
     "NG931": "A task has no such setting, or can't take its value.",
+    "NG932": "`eval` is given steps, seconds, rates or seeds that it can't use.",
+    "NG933": "A spec can't be evaluated on a task as it is given.",
+    "NG935": "A file of results holds a spec that was trained with other settings.",
+    "NG936": "A file of results can't be read, or a line of it is none.",
+    "NG937": "A name is no control, or no part that can be left out.",
     "NG955": "A control or an ablation takes away what the spec doesn't have.",
 }
 

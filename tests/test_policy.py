@@ -28,6 +28,7 @@ PUBLIC = {
     "compile_optimizer",
     "draw",
     "draw_diff",
+    "eval",
     "graph",
     "load",
     "load_run",

@@ -10,6 +10,7 @@ import typer
 from nestgraph import __version__
 from nestgraph.cli.failures import PoliteGroup
 from nestgraph.cli.saying import say
+from nestgraph.cli.several import Several
 from nestgraph.seeds import LARGEST
 
 app = typer.Typer(
@@ -41,6 +42,12 @@ def _codes(incomplete: str) -> list[str]:
     from nestgraph.codes import CODES
 
     return [code for code in CODES if code.startswith(incomplete)]
+
+
+def _tasks(incomplete: str) -> list[str]:
+    from nestgraph.evaluation.choosing import names
+
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 SpecName = Annotated[
@@ -416,6 +423,59 @@ def report(
     from nestgraph.cli.report import report_runs
 
     report_runs(runs, out)
+
+
+@app.command("eval", cls=Several)
+def eval_(
+    task: Annotated[
+        str | None,
+        typer.Argument(metavar="TASK", help="Such as `mqar:K=16,T=64`.", autocompletion=_tasks),
+    ] = None,
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="S...", help="Paths or names of specs.", autocompletion=_specs),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seeds", help="Several: `--seeds 0 1 2`, the default.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of each training; else the task's.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Of processor time, in place of steps.")
+    ] = None,
+    rates: Annotated[
+        list[float] | None,
+        typer.Option("--lr", metavar="RATE", help="Several to choose from; else the task's."),
+    ] = None,
+    controls: Annotated[
+        Literal["none", "static", "rates-off", "all"],
+        typer.Option("--controls", help="What to put beside each spec."),
+    ] = "none",
+    ablate: Annotated[
+        list[str] | None, typer.Option("--ablate", metavar="NAME", help="Leave a part out.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Results to go on with; or the page."),
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Name the tasks.")] = False,
+    report_of: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="The table of a file.")
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Train specs on a task and score them: what they recall, track and remember."""
+    from nestgraph.cli.evaluation import Wishes, run_eval
+
+    wishes = Wishes(
+        seeds=tuple(seeds or (0, 1, 2)),
+        steps=steps,
+        budget=budget,
+        rates=tuple(rates) if rates else None,
+        controls=controls,
+        ablate=tuple(ablate or ()),
+        out=out,
+    )
+    run_eval(task, specs or [], wishes, changes or [], listing=listing, report=report_of)
 
 
 @app.command()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +27,7 @@ from nestgraph.training.module import NestModule
 from nestgraph.training.options import refuse_for_now, spec_of_run, wished
 from nestgraph.training.pace import Pace
 from nestgraph.training.progress import StepBar, StepLines
+from nestgraph.training.quiet import quiet
 from nestgraph.training.sizes import Sizes
 from nestgraph.training.telling import tell
 
@@ -165,7 +163,7 @@ def _train(job: _Job, place: Path, console: Console, tensorboard: bool) -> Run:
     tell(console, report.opening(spec, job.corpus, place))
     if note := crowd():
         tell(console, note)
-    with Interruption() as interruption, _quiet():
+    with Interruption() as interruption, quiet():
         trainer = _trainer(place, job, console, interruption, board)
         try:
             trainer.fit(job.module, *_loaders(job), ckpt_path=job.file)
@@ -246,18 +244,3 @@ def _trainer(
         enable_model_summary=False,
         default_root_dir=place,
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Lightning from announcing devices, tips and why it stopped."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        # Lightning's own use of PyTorch's tree functions; nothing a user could change.
-        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

@@ -1,0 +1,260 @@
+"""Cells of a table of results: one training each, one line each of a file that can be gone on with.
+
+A line is appended by a single write, so that whoever is interrupted loses the cell that was under
+way and nothing else. A line that was torn all the same, the last one, is told and written anew.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from nestgraph.errors import InputError, InputWarning
+from nestgraph.evaluation.procedures import SCORE
+from nestgraph.evaluation.scoring import Points
+from nestgraph.evaluation.task import Split
+from nestgraph.system_errors import cause_of, cure_of
+from nestgraph.training.files import unwritable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """How a side is trained: what all of its cells in a file have in common.
+
+    Attributes:
+        spec: a digest of it, rate and seed left out.
+        steps: of a training; None where a budget ends it.
+        budget: seconds of processor time; None for no limit.
+        rates: to choose from.
+    """
+
+    spec: str
+    steps: int | None
+    budget: float | None
+    rates: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One side of a task, trained once.
+
+    Attributes:
+        task: its label, with all settings.
+        side: what was trained, in words; one of each name in a table.
+        of: the side that it is a control or an ablation of; empty if it is none.
+        setting: what all cells of this side have in common.
+        split: `tune` where the cell chose a rate, `test` where it is a result.
+        seed: of weights and rows.
+        rate: the learning rate.
+        scores: by name; None where there is no number.
+        taken: steps that were taken.
+        seconds: of processor time in training.
+        skipped: steps whose gradient was no number.
+        ended: why training ended.
+        parameters: that are learned.
+        flops: of a token, forward.
+        series: points for plots, by what lies across.
+    """
+
+    task: str
+    side: str
+    of: str
+    setting: Setting
+    split: str
+    seed: int
+    rate: float
+    scores: Mapping[str, float | None]
+    taken: int
+    seconds: float
+    skipped: int
+    ended: str
+    parameters: int
+    flops: float
+    series: Mapping[str, Points]
+
+    @property
+    def score(self) -> float | None:
+        """The score by which sides are compared."""
+        return self.scores[SCORE]
+
+    @property
+    def key(self) -> tuple[str, str, str, int, float]:
+        """What no two cells of a file share."""
+        return (self.task, self.side, self.split, self.seed, self.rate)
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it is more than the choice of a rate."""
+        return self.split == Split.TEST
+
+
+NAMES = sorted(each.name for each in fields(Cell))
+SETTINGS = sorted(each.name for each in fields(Setting))
+WORDS = {"spec": "spec", "steps": "--steps", "budget": "--budget", "rates": "--lr"}
+CURE = "name another FILE, or give what its lines were run with"
+
+
+def read_cells(file: Path) -> list[Cell]:
+    """The cells of a file, in the order in which they were finished; none if there is no file.
+
+    A last line that was torn is left out, with a warning.
+
+    Raises:
+        InputError: it can't be read, or a line is no cell (NG936).
+    """
+    try:
+        text = file.read_bytes().decode("utf-8", errors="replace") if file.exists() else ""
+    except OSError as error:
+        said = f"`{file}` can't be read: {cause_of(error)}"
+        raise InputError("NG936", said, cure_of(error)) from error
+    lines = text.split("\n")
+    found: dict[tuple[str, str, str, int, float], Cell] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        cell = _cell(line)
+        if cell is not None:
+            found.setdefault(cell.key, cell)
+        elif number == len(lines):  # no newline behind it
+            said = f"the last line of `{file}` was cut short"
+            warnings.warn(InputWarning("NG936", said, "its cell is run again"), stacklevel=2)
+        else:
+            said = f"line {number} of `{file}` is no result of `nestgraph eval`"
+            raise InputError("NG936", said, "name another file, or take the line away")
+    return list(found.values())
+
+
+def add_cell(file: Path, cell: Cell) -> None:
+    """Appends a cell, whole or not at all; takes away a last line that was torn.
+
+    Raises:
+        InputError: the file can't be written (NG721).
+    """
+    line = json.dumps(asdict(cell), ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, _mended(handle) + line.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def require_same(file: Path, kept: Sequence[Cell], task: str, side: str, setting: Setting) -> None:
+    """Make sure that the cells of a side in a file are of the settings that are asked for now.
+
+    Args:
+        file: that holds them.
+        kept: all of its cells.
+        task: label of the task.
+        side: name of the side.
+        setting: that is asked for.
+
+    Raises:
+        InputError: naming what differs (NG935).
+    """
+    for cell in kept:
+        if (cell.task, cell.side) != (task, side):
+            continue
+        for name, word in WORDS.items():
+            before, now = getattr(cell.setting, name), getattr(setting, name)
+            if before != now:
+                said = f"`{file}` holds `{side}` on `{task}`"
+                raise InputError("NG935", f"{said} {_differs(word, before, now)}", CURE)
+
+
+def _differs(word: str, before: object, now: object) -> str:
+    if word == "spec":
+        return "as another spec than it is now"
+    return f"with {word} {_told(before)}, and {_told(now)} is asked for"
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(f"{one:g}" for one in value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _mended(handle: int) -> bytes:
+    """What must stand before a new line; cuts off a torn one, and ends a whole one."""
+    size = os.fstat(handle).st_size
+    content = os.pread(handle, size, 0)
+    if not content or content.endswith(b"\n"):
+        return b""
+    begin = content.rfind(b"\n") + 1
+    if _cell(content[begin:].decode("utf-8", errors="replace")) is not None:
+        return b"\n"
+    os.ftruncate(handle, begin)
+    return b""
+
+
+def _cell(line: str) -> Cell | None:
+    try:
+        content = json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or sorted(content) != NAMES or not _is_right(content):
+        return None
+    return Cell(**{**content, "setting": Setting(**content["setting"])})
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def _is_right(content: Mapping[str, Any]) -> bool:
+    texts, whole = (
+        ("task", "side", "of", "split", "ended"),
+        ("seed", "taken", "skipped", "parameters"),
+    )
+    scores, series = content["scores"], content["series"]
+    return (
+        all(isinstance(content[name], str) for name in texts)
+        and all(_is_whole(content[name]) for name in whole)
+        and all(_is_number(content[name]) for name in ("rate", "seconds", "flops"))
+        and isinstance(scores, dict)
+        and SCORE in scores
+        and all(each is None or _is_number(each) for each in scores.values())
+        and isinstance(series, dict)
+        and all(_is_number(each) for points in series.values() for each in _numbers(points))
+        and _is_setting(content["setting"])
+    )
+
+
+def _is_setting(content: object) -> bool:
+    if not isinstance(content, dict) or sorted(content) != SETTINGS:
+        return False
+    steps, budget, rates = content["steps"], content["budget"], content["rates"]
+    return (
+        isinstance(content["spec"], str)
+        and (steps is None or _is_whole(steps))
+        and (budget is None or _is_number(budget))
+        and isinstance(rates, list)
+        and all(map(_is_number, rates))
+    )
+
+
+def _numbers(points: object) -> Iterator[object]:
+    """The numbers of pairs; what is no list of pairs gives something that is no number."""
+    if not isinstance(points, list):
+        yield None
+        return
+    for pair in points:
+        yield from pair if isinstance(pair, list) and len(pair) == 2 else (None,)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,89 @@
+"""The spec of a model as a task needs it: vocabulary, context, batch, steps, rate and seed."""
+
+from __future__ import annotations
+
+from nestgraph.errors import InputError
+from nestgraph.evaluation.task import Task
+from nestgraph.findings import listed
+from nestgraph.models import model_of
+from nestgraph.spec import Spec
+from nestgraph.training.options import with_settings
+
+MODEL = "transformer-tiny"
+"""What an optimizer trains."""
+
+OF_THE_RUN = {
+    "vocab": "the task has its own",
+    "vars.vocab": "the task has its own",
+    "model.embed.vocab": "the task has its own",
+    "training.context": "the task has its own",
+    "training.lr": "give it with --lr",
+    "training.min_lr": "it follows from --lr",
+    "training.steps": "give them with --steps",
+    "training.seed": "give it with --seeds",
+}
+"""Places of a spec that its author can't set, and why."""
+
+WARMUP = 100  # steps at most; a tenth of all if that is less
+
+
+def require_fit(spec: Spec, task: Task) -> None:
+    """Make sure that a task can take a spec as it was given.
+
+    Raises:
+        InputError: it is an optimizer where a model is wanted (NG723), or sets what the task and
+            its run say (NG933).
+        SpecError: with the vocabulary and the context of the task it has errors.
+    """
+    if spec.system.optimizer is not None and task.kind != "optimizer":
+        model_of(spec.system)
+    for path in spec.overrides:
+        if path in OF_THE_RUN:
+            said = f"`{spec.path}` is given with `--set {path}=…`, which a run of eval sets itself"
+            raise InputError("NG933", said, f"leave it away: {OF_THE_RUN[path]}")
+    fitted(spec, task, rate=task.rates[0], seed=0, steps=1, constant=False)
+
+
+def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, constant: bool) -> Spec:
+    """The spec that is trained.
+
+    Args:
+        spec: as given.
+        task: what sets its vocabulary, its context and, unless its author did, its batch.
+        rate: the highest learning rate.
+        seed: of its weights.
+        steps: of training.
+        constant: whether the rate stays after the warm-up; else it falls to a tenth by a cosine.
+
+    Raises:
+        InputError: it is an optimizer (NG723).
+        SpecError: it has errors with these settings.
+    """
+    settings: dict[str, object] = {
+        "training.context": task.context,
+        "training.lr": rate,
+        "training.min_lr": rate if constant else rate / 10,
+        "training.steps": steps,
+        "training.seed": seed,
+    }
+    preferred = {"training.batch": task.batch, "training.warmup": min(WARMUP, steps // 10)}
+    settings |= {path: it for path, it in preferred.items() if path not in spec.overrides}
+    settings["model.embed.vocab"] = task.vocab
+    if any(field.name == "vocab" for field in spec.variables()):
+        settings["vars.vocab"] = task.vocab  # other parts may refer to it
+    changed = with_settings(spec, settings)
+    model_of(changed.system)
+    return changed
+
+
+def model_and_optimizer(spec: Spec, model: Spec) -> Spec:
+    """The model trained by an optimizer that was given as a spec of its own.
+
+    Raises:
+        InputError: the optimizer's spec was changed by overrides, which don't reach it (NG933).
+        SpecError: it can't train this model.
+    """
+    if spec.overrides:
+        said = f"{listed(spec.overrides)} can't be set in `{spec.path}`, which trains `{MODEL}`"
+        raise InputError("NG933", said, "write a spec that extends it")
+    return with_settings(model, {"training.optimizer": spec.path})

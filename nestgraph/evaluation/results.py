@@ -1,0 +1,79 @@
+"""What `ng.eval` gives back, and what the command runs: cells with their table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nestgraph.evaluation.cells import Cell
+from nestgraph.evaluation.choosing import find_task
+from nestgraph.evaluation.report import Summary, summaries, text_of
+from nestgraph.evaluation.run import Plan, carry_out_plan
+from nestgraph.evaluation.sides import Controls, sides_of
+from nestgraph.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Results of an evaluation; as text they are a table of Markdown.
+
+    Attributes:
+        cells: one for each training, those that chose a rate among them.
+    """
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Means over seeds and differences by pairs, for each task."""
+        return summaries(self.cells)
+
+    def __str__(self) -> str:
+        return "\n\n".join(text_of(summary) for summary in self.summaries)
+
+
+def evaluate(
+    task: str,
+    specs: Sequence[Spec],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int | None = None,
+    budget: float | None = None,
+    rates: Sequence[float] | None = None,
+    controls: Controls = "none",
+    ablate: Sequence[str] = (),
+    file: Path | None = None,
+    tell: Callable[[Cell], None] = lambda cell: None,
+) -> Results:
+    """Trains and scores specs on a task.
+
+    Args:
+        task: its name, with settings behind a colon: `mqar:K=16,T=128`.
+        specs: of models, or of optimizers where the task is about them.
+        seeds: of weights and rows; each is a training.
+        steps: of each training; those of the task if None.
+        budget: seconds of processor time of each training, in place of steps.
+        rates: learning rates to choose from; those of the task if None.
+        controls: what to put beside each spec: `none`, `static`, `rates-off` or `all`.
+        ablate: names of parts to leave out, one at a time.
+        file: where cells are kept; those that are there are not run again.
+        tell: is given each cell once it is there.
+
+    Raises:
+        InputError: something can't be done as it was asked for.
+        SpecError: a spec has errors with the settings of the task.
+        KeyboardInterrupt: somebody stopped it; finished cells are in the file.
+    """
+    found = find_task(task)
+    sides = sides_of(specs, found, controls=controls, ablations=ablate)
+    plan = Plan(
+        task=found,
+        sides=sides,
+        seeds=seeds,
+        steps=steps,
+        budget=budget,
+        rates=rates,
+        file=file,
+    )
+    return Results(cells=tuple(carry_out_plan(plan, tell)))

@@ -1,0 +1,175 @@
+"""Metrics, and the score of a model on rows of a task.
+
+A metric gives each thing that it judges, a position or a row, a number; a score is their mean.
+Where they stand, at which position or in how long a row, is kept for plots.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestgraph.errors import InputError
+from nestgraph.evaluation.task import IGNORED, Batch, Draw, Split
+from nestgraph.output import Output
+
+MOST_TOKENS = 16384  # read at once
+BUCKETS = 10
+FINITE = "lower the rates, or those of its memories"
+Points: TypeAlias = tuple[tuple[float, float], ...]
+Reader: TypeAlias = Callable[[Tensor], Output]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a metric finds in a batch.
+
+    Attributes:
+        values: (n,) float64, one for each thing that is judged.
+        at: (n,) int64, where each stands, counted from 1.
+    """
+
+    values: Tensor
+    at: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A way to score.
+
+    Attributes:
+        name: of it.
+        unit: of a score, in words.
+        across: what `Judged.at` counts, in words.
+        doubling: whether plots go by spans that double; else by spans of one width.
+        judge: of a batch and the logits (B, T, V) for it.
+    """
+
+    name: str
+    unit: str
+    across: str
+    doubling: bool
+    judge: Callable[[Batch, Tensor], Judged]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How a model did.
+
+    Attributes:
+        mean: over all that was judged.
+        points: the mean of each span, at its last position.
+    """
+
+    mean: float
+    points: Points
+
+
+def _accuracy(batch: Batch, logits: Tensor) -> Judged:
+    scored = batch.targets != IGNORED
+    right = logits.argmax(-1) == batch.targets
+    return Judged(values=right[scored].double(), at=scored.nonzero()[:, 1] + 1)
+
+
+def _strings(batch: Batch, logits: Tensor) -> Judged:
+    right = (logits.argmax(-1) == batch.targets) | (batch.targets == IGNORED)
+    return Judged(values=right.all(1).double(), at=(batch.tokens >= 0).sum(1))
+
+
+def _nats(batch: Batch, logits: Tensor) -> Judged:
+    scored = batch.targets != IGNORED
+    losses = F.cross_entropy(logits[scored].double(), batch.targets[scored], reduction="none")
+    return Judged(values=losses, at=scored.nonzero()[:, 1] + 1)
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="accuracy",
+            unit="share of answers right",
+            across="position",
+            doubling=False,
+            judge=_accuracy,
+        ),
+        Metric(
+            name="strings",
+            unit="share of rows right at every position",
+            across="tokens of a row",
+            doubling=False,
+            judge=_strings,
+        ),
+        Metric(
+            name="nats",
+            unit="nats a label",
+            across="position",
+            doubling=True,
+            judge=_nats,
+        ),
+    )
+}
+
+
+def score(
+    model: Reader, draw: Draw, metric: Metric, *, split: Split, seed: int, rows: int
+) -> Score:
+    """The score of a model on rows of a split.
+
+    Args:
+        model: gives logits (B, T, V) for tokens (B, T); it is told nothing else.
+        draw: of a task.
+        metric: by which to judge.
+        split: which rows.
+        seed: of the rows.
+        rows: how many.
+
+    Raises:
+        InputError: a logit of a label is no number (NG742).
+    """
+    found = []
+    with torch.no_grad():
+        for batch in _pieces(draw(split, seed, rows)):
+            logits = model(batch.tokens).logits
+            if not bool(logits[batch.targets != IGNORED].isfinite().all()):
+                raise InputError("NG742", "the model gives scores that are no numbers", FINITE)
+            found.append(metric.judge(batch, logits))
+    values = torch.cat([judged.values for judged in found])
+    at = torch.cat([judged.at for judged in found])
+    return Score(mean=values.mean().item(), points=points(values, at, doubling=metric.doubling))
+
+
+def points(values: Tensor, at: Tensor, *, doubling: bool) -> Points:
+    """Means over spans of positions, each at the last position of its span.
+
+    Args:
+        values: (n,) what was found.
+        at: (n,) where, from 1 on.
+        doubling: spans 1, 2, 3–4, 5–8, …; else ten of one width.
+    """
+    found = []
+    for first, last in _spans(int(at.max()), doubling=doubling):
+        inside = (at >= first) & (at <= last)
+        if bool(inside.any()):
+            found.append((float(last), values[inside].mean().item()))
+    return tuple(found)
+
+
+def _spans(most: int, *, doubling: bool) -> Iterator[tuple[int, int]]:
+    first, width = 1, 1 if doubling else math.ceil(most / BUCKETS)
+    while first <= most:
+        last = min(first + width - 1, most)
+        yield first, last
+        width = last if doubling else width
+        first = last + 1
+
+
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    rows = max(1, MOST_TOKENS // batch.tokens.shape[1])
+    pairs = zip(batch.tokens.split(rows), batch.targets.split(rows), strict=True)
+    return (Batch(tokens=tokens, targets=targets) for tokens, targets in pairs)

@@ -1,0 +1,84 @@
+"""Who takes part: specs, and beside each its controls and ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nestgraph.errors import InputError
+from nestgraph.evaluation.fitted import MODEL, fitted, model_and_optimizer, require_fit
+from nestgraph.evaluation.task import Task
+from nestgraph.spec import Spec, load
+
+Controls = Literal["none", "static", "rates-off", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        name: of it in a table.
+        spec: of its model.
+        of: the side that it is a control or an ablation of; empty if it is none.
+    """
+
+    name: str
+    spec: Spec
+    of: str = ""
+
+
+def sides_of(
+    specs: Sequence[Spec], task: Task, *, controls: Controls, ablations: Sequence[str]
+) -> tuple[Side, ...]:
+    """All sides of a table, each spec followed by those that are made from it.
+
+    Args:
+        specs: of models; of optimizers where the task is about them.
+        task: that all must be able to take.
+        controls: which to put beside each spec.
+        ablations: names of what to leave out, one at a time.
+
+    Raises:
+        InputError: a spec is named twice or doesn't fit (NG933), or a name is no control or
+            ablation (NG937).
+        SpecError: a spec has errors with the settings of the task.
+    """
+    if not specs:
+        raise InputError("NG933", f"no spec is to be evaluated on `{task.label}`", "name one")
+    names = [_name(spec, specs) for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("NG933", f"`{name}` is named twice", "leave one of them away")
+    found: list[Side] = []
+    for name, spec in zip(names, specs, strict=True):
+        require_fit(spec, task)
+        if spec.system.optimizer is not None:
+            spec = model_and_optimizer(spec, load(MODEL))
+        found.append(Side(name=name, spec=spec))
+        found.extend(_made_from(found[-1], controls, ablations))
+    for side in found:
+        fitted(side.spec, task, rate=task.rates[0], seed=0, steps=task.steps, constant=False)
+    return tuple(found)
+
+
+def _name(spec: Spec, specs: Sequence[Spec]) -> str:
+    """Its name if it ships, else its path; with what was changed where another is called alike."""
+    name = _plain_name(spec)
+    if sum(name == _plain_name(other) for other in specs) == 1 or not spec.overrides:
+        return name
+    changes = ", ".join(f"{path}={value}" for path, value in spec.overrides.items())
+    return f"{name} ({changes})"
+
+
+def _plain_name(spec: Spec) -> str:
+    return spec.system.name if spec.path in spec.shipped else spec.path
+
+
+def _made_from(side: Side, controls: Controls, ablations: Sequence[str]) -> Iterator[Side]:
+    if controls != "none":
+        raise InputError("NG937", f"there is no control `{controls}` yet", "use --controls none")
+    for name in ablations:
+        raise InputError("NG937", f"there is no ablation `{name}` yet", "leave it away")
+    yield from ()
