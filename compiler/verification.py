@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from nestgraph.compiler.build import build_program, compile_model
+from nestgraph.compiler.lowering.model import CompiledModel
 from nestgraph.compiler.planning import plan_of
 from nestgraph.compiler.reach import unreached
+from nestgraph.labels import IGNORED
 from nestgraph.reference import Reference
 from nestgraph.system import System
 
 TOKENS, MOST_TOKENS = 20, 270  # of the sequences that are compared
+UNTOLD = 0.25  # of positions of the second sequences: those without a label or without a write
+MOST_TOLD = 96  # tokens of these
 TOLERANCE = 1e-8  # ‖a - b‖ <= TOLERANCE · max(‖b‖, 1): float64 rounding over a short sequence
 
 
@@ -68,6 +72,9 @@ def verify(
 ) -> Verification:
     """Compare outputs, final states and the gradient of every parameter.
 
+    Then outputs and states once more, where labels are others than the next tokens and some
+    positions are not written.
+
     Args:
         system: checked, with its widths known.
         tokens: length of the random sequences; if None, `tokens_to_compare`.
@@ -92,9 +99,28 @@ def verify(
     tensors = {"logits": (ours.logits, theirs.logits)}
     tensors |= _states(compiled.flat_state(ours.state), theirs.state)
     tensors |= _gradients(compiled.weights.named(), reference.weights.named())
+    tensors |= _told(compiled, reference, inputs, source)
     comparisons = tuple(_comparisons(tensors))
     unseen = unreached(system, tokens)
     return Verification(name=system.name, tokens=tokens, comparisons=comparisons, unreached=unseen)
+
+
+def _told(
+    compiled: CompiledModel, reference: Reference, inputs: Tensor, source: torch.Generator
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Outputs and states, where something lies beside the tokens."""
+    inputs = inputs[:, :MOST_TOLD]
+    chance = torch.rand(2, *inputs.shape, generator=source)
+    targets = torch.randint(compiled.program.vocab, inputs.shape, generator=source)
+    targets = torch.where(chance[0] < UNTOLD, IGNORED, targets)
+    mask = chance[1] > UNTOLD
+    with torch.no_grad():
+        ours, theirs = (m(inputs, targets=targets, write_mask=mask) for m in (compiled, reference))
+    states = _states(compiled.flat_state(ours.state), theirs.state)
+    return {
+        "told logits": (ours.logits, theirs.logits),
+        **{f"told {name}": pair for name, pair in states},
+    }
 
 
 def tokens_to_compare(system: System) -> int:

@@ -37,7 +37,7 @@ PUBLIC = {
 }
 RUNTIME = {
     *("api", "archives", "checksums", "cli", "data", "evaluation", "file_starts", "ops", "output"),
-    *("labels", "reference", "tensor_files", "tokens", "training", "weights"),
+    *("labels", "reference", "tensor_files", "tokens", "training", "weights", "write_masks"),
 }
 """Parts of `nestgraph` that may import torch, at the top of a file or in a function."""
 

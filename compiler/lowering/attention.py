@@ -21,9 +21,10 @@ def attend(writer: FunctionWriter, memory: Op, write: Op, *, query: str, at: str
     key, value = _events_of(writer, memory, write)
     past = _kept(writer, memory)
     answer = writer.fresh(f"{memory.name}_answer")
-    flows = f"{query}, {key}, {value}, *{before_piece(writer, memory, past)}, {at == 'before'}"
+    flows = f"{query}, {key}, {value}, {before_piece(writer, memory, past)}, {at == 'before'}"
     options = _options(writer, memory, "window", "period", "entries", "events")
-    writer.line(f"{answer}, *{past} = ops.attend({', '.join([flows, *options])})")
+    call = ", ".join([flows, *options, f"written={writer.written()}"])
+    writer.line(f"{answer}, {past} = ops.attend_kept({call})")
     return answer
 
 
@@ -34,8 +35,8 @@ def append(writer: FunctionWriter, write: Op) -> None:
     before = writer.assign(write, past)
     key, value = _events_of(writer, memory, write)
     options = _options(writer, memory, "window", "events")
-    flows = ", ".join([f"*{before}, {key}, {value}", *options])
-    writer.line(f"{past} = ops.remember({flows})")
+    flows = ", ".join([before, key, value, *options, f"written={writer.written()}"])
+    writer.line(f"{past} = ops.remember_kept({flows})")
 
 
 def forget_lines(writer: FunctionWriter, write: Op) -> list[str]:
@@ -44,7 +45,7 @@ def forget_lines(writer: FunctionWriter, write: Op) -> list[str]:
     if "reset" not in memory.attrs:
         return []
     past, position = _kept(writer, memory), f"{writer.now()} + end - begin"
-    return [f"{past} = ops.forget(*{past}, {position}, {memory.integer('reset')})"]
+    return [f"{past} = ops.forget_kept({past}, {position}, {memory.integer('reset')})"]
 
 
 def recall(writer: FunctionWriter, op: Op, memory: Op) -> None:
@@ -53,18 +54,18 @@ def recall(writer: FunctionWriter, op: Op, memory: Op) -> None:
     written = writer.region.values.get(write_name(memory.name))
     events = written if written is not None and op.text("at") == "before" else past
     query = writer.heads(op.inputs[1], heads_of(memory))
-    flows = ", ".join(
-        [query, f"*{events}", *_options(writer, memory, "window", "entries", "events")]
-    )
-    writer.assign(op, f"ops.merge_heads(ops.recall({flows}))")
+    options = _options(writer, memory, "window", "entries", "events")
+    flows = ", ".join([query, events, *options])
+    writer.assign(op, f"ops.merge_heads(ops.recall_kept({flows}))")
 
 
 def _kept(writer: FunctionWriter, memory: Op) -> str:
-    """The keys and values that attention keeps; none at first."""
+    """The keys and values that attention keeps, and which were written; none at first."""
     heads = heads_of(memory)
     widths = (memory.integer("key_width"), memory.integer("value_width"))
     first = [f"x.new_zeros(x.shape[0], {heads}, 0, {width // heads})" for width in widths]
-    return writer.state(memory.name, f"({', '.join(first)})")
+    marks = "x.new_zeros(x.shape[0], 0, dtype=torch.bool)"
+    return writer.state(memory.name, f"({', '.join([*first, marks])})")
 
 
 def _events_of(writer: FunctionWriter, memory: Op, write: Op) -> tuple[str, str]:

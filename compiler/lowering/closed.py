@@ -63,7 +63,8 @@ def _linear_memory(writer: FunctionWriter, memory: Op, write: Op, past: str, rea
         erase = _rate(writer, memory, write, "erase_rate") if has_rate else write_rate
     options = (
         f"objective={memory.text('objective')!r}, scale={memory.number('scale')!r}, "
-        f"retain_first={memory.flag('retain_first')}, signed={memory.flag('signed')}"
+        f"retain_first={memory.flag('retain_first')}, signed={memory.flag('signed')}, "
+        f"written={writer.written()}"
     )
     forgets = is_given(write, "retain", 1.0)
     retain = _rate(writer, memory, write, "retain") if forgets else "None"
@@ -85,6 +86,7 @@ def _diagonal_delta(writer: FunctionWriter, memory: Op, write: Op, past: str, re
         f"scale={memory.number('scale')!r}",
         f"retain_first={memory.flag('retain_first')}",
         f"signed={memory.flag('signed')}",
+        f"written={writer.written()}",
     ]
     if memory.flag("erase_key"):
         flow = writer.heads(write.inputs[roles.index("erase_key")], heads_of(memory))
@@ -105,7 +107,8 @@ def _selective_scan(writer: FunctionWriter, memory: Op, write: Op, past: str, re
     keys, values = _facts(writer, memory, write)
     write_rate = _rate(writer, memory, write, "rate")
     call = f"{keys}, {values}, {past}, {write_rate}, {_retention(writer, memory, write)}, [{reads}]"
-    return f"ops.selective_scan({call}, scale={memory.number('scale')!r})"
+    options = f"scale={memory.number('scale')!r}, written={writer.written()}"
+    return f"ops.selective_scan({call}, {options})"
 
 
 _KERNELS = {

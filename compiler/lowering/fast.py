@@ -49,7 +49,8 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
         return
     is_whole = memory.text("gradient") == "full"  # else nothing of a move is differentiated
     answer, grams = writer.fresh(op.name), writer.fresh(f"{memory.name}_grams")
-    call = f"ops.asked_fast_net({arguments}, erased={erased}, whole={is_whole})"
+    options = f"erased={erased}, whole={is_whole}, written={writer.written()}"
+    call = f"ops.asked_fast_net({arguments}, {options})"
     writer.line(f"{answer}, {grams} = {call}")
     writer.line(f"{state} = ops.with_grams({state}, {grams})")
     writer.bind(op, answer)

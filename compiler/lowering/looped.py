@@ -35,6 +35,7 @@ def looped_write(writer: FunctionWriter, write: Op) -> None:
         call.append(f"erase_key_BHTD={erase_key}")
     if _is_whole(writer):
         call.append(f"period={memory.integer('period')}")
+    call.append(f"written={writer.written()}")
     writer.assign(write, f"ops.write({', '.join(call)})")
 
 

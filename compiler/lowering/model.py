@@ -23,6 +23,7 @@ from nestgraph.labels import labels_of, mean_nats, require_targets
 from nestgraph.output import Output
 from nestgraph.tokens import Rows, require_precision, rows_of
 from nestgraph.weights import Weights
+from nestgraph.write_masks import mask_of, unwritten
 
 AT_ANY_PRECISION = {"attention", "static"}  # kernels that keep no state but what they were given
 COUNTED = {"position"}  # ops whose numbers grow with the text, beyond what 16 bits can count
@@ -83,6 +84,7 @@ class CompiledModel(nn.Module):
         state: Mapping[str, Any] | None = None,
         *,
         targets: Tensor | None = None,
+        write_mask: Tensor | None = None,
         scored: bool = False,
     ) -> Output | tuple[Tensor, dict[str, Any]]:
         """Scores of the next token at every position.
@@ -95,6 +97,8 @@ class CompiledModel(nn.Module):
                 position, -100 where nothing counts. They learn from it once the next token is
                 read, so that no score knows its own target or a later one. Without, the label of
                 a position is the next token.
+            write_mask: (batch, time) whether memories are written at each position; None: at all.
+                Other positions are read and counted, and change no memory.
             scored: for `loss` alone, which asks a model with a horizon for its loss this way: in
                 a call of the module, so that hooks see what it is fed.
 
@@ -103,12 +107,14 @@ class CompiledModel(nn.Module):
             token. Where rows end at different lengths, nothing goes on from that state.
 
         Raises:
-            InputError: tokens, targets, state or precision are none that the model can run with;
-                or it runs inside a transform of `torch.func` or a forward-mode derivative.
+            InputError: tokens, what lies beside them, state or precision are none that the model
+                can run with; or it runs inside a transform of `torch.func` or a forward-mode
+                derivative.
         """
         rows = self._rows(tokens, state)
         if targets is not None:
             require_targets(targets, tokens, self.program.vocab)
+        written = mask_of(write_mask, rows)
         before = self.initial_state(len(tokens)) if state is None else state
         if rows.tokens.numel() == 0:
             answer = rows.answer(self._nothing(rows.tokens, before))
@@ -116,18 +122,24 @@ class CompiledModel(nn.Module):
         labels = labels_of(targets, rows.tokens, of_tokens=True)
         if scored:
             assert self._segments is not None, "which alone has a loss of its own"
-            mean, after = self._segments.loss(rows.tokens, labels, before)
+            mean, after = self._segments.loss(rows.tokens, labels, written, before)
             return mean, rows.marked(after)
         if self._segments is not None:
-            return rows.answer(self._segments.run(rows.tokens, labels, before))
+            taught = unwritten(labels, written)
+            return rows.answer(self._segments.run(rows.tokens, taught, written, before))
         start = int(before["position"])
         read = rows.tokens.clamp(min=0)
-        logits, layers = self.piece(self.prepared(), read, before["layers"], start)
+        logits, layers = self.piece(self.prepared(), read, before["layers"], start, written)
         position = torch.tensor(start + read.shape[1])
         return rows.answer(Output(logits, {"position": position, "layers": layers}))
 
     def loss(
-        self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any] | None = None
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        state: Mapping[str, Any] | None = None,
+        *,
+        write_mask: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
         """Mean nats over the targets, 0 where there are none, and the state behind the tokens.
 
@@ -139,15 +151,18 @@ class CompiledModel(nn.Module):
             tokens: (batch, time); negative ones are padding.
             targets: (batch, time); -1 and -100 count nowhere.
             state: what the call before returned; None at the beginning of a sequence.
+            write_mask: (batch, time) whether memories are written at each position; what isn't
+                written counts in this loss all the same.
 
         Raises:
             InputError: as `forward`.
         """
         cut = self._segments is not None and self._segments.ticks.horizon > 0
         if cut and torch.is_grad_enabled() and tokens.numel():
-            mean, behind = self(tokens, state, targets=targets, scored=True)
+            beside = {"targets": targets, "write_mask": write_mask}
+            mean, behind = self(tokens, state, **beside, scored=True)
             return mean, behind
-        logits, after = self(tokens, state, targets=targets)
+        logits, after = self(tokens, state, targets=targets, write_mask=write_mask)
         return mean_nats(logits, targets), after
 
     def _rows(self, tokens: Tensor, state: Mapping[str, Any] | None) -> Rows:
@@ -179,14 +194,22 @@ class CompiledModel(nn.Module):
         return params, {path: code[0](_local(params, path), like) for path, code in layers}
 
     def piece(
-        self, prepared: Prepared, tokens: Tensor, layers: Mapping[str, Any], start: int
+        self,
+        prepared: Prepared,
+        tokens: Tensor,
+        layers: Mapping[str, Any],
+        start: int,
+        written: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Logits of some positions, the first at absolute index `start`, and the layers' states."""
+        """Logits of some positions, the first at absolute index `start`, and the layers' states.
+
+        `written` (batch, time) says which of them are; None: all.
+        """
         params, weights = prepared
         x_BTW = F.embedding(tokens, params["embed.weight"])
         after: dict[str, Any] = {}
         for path, (_, _, run) in self._layers.items():
-            x_BTW, after[path] = run(weights[path], x_BTW, layers[path], start)
+            x_BTW, after[path] = run(weights[path], x_BTW, layers[path], start, written)
         x_BTW = self._norm(x_BTW, params)
         head = params["embed.weight" if self.program.tie_head else "head.weight"]
         return F.linear(x_BTW, head), after

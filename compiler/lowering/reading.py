@@ -20,6 +20,7 @@ from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Slo
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
 from nestgraph.labels import behind, nats
+from nestgraph.write_masks import joined, marks
 
 if TYPE_CHECKING:
     from nestgraph.compiler.lowering.model import CompiledModel
@@ -73,6 +74,7 @@ class Reading:
         self._pasts: Pasts = {}
         self._tokens: Tensor = opened["tokens"][:, :0]  # all behind the base
         self._labels: Tensor = opened["labels"][:, :0]
+        self._written: Tensor = opened["written"][:, :0]
         self._losses: list[tuple[int, Tensor]] = []  # (last position, sum) of each segment
         self._waiting: Waiting | None = None
 
@@ -81,13 +83,20 @@ class Reading:
         """Whether more tokens can be read from here."""
         return self._waiting is not None
 
-    def on(self, tokens: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    def on(
+        self, tokens: Tensor, labels: Tensor, written: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Scores behind each token, and the state behind the last.
 
-        `labels` (batch, time) are what inner losses take for them; see `nestgraph.labels`.
+        Args:
+            tokens: (batch, time).
+            labels: what inner losses take for them, (batch, time); see `nestgraph.labels`.
+            written: which of them are, (batch, time); None: all.
         """
-        before = self._base + self._tokens.shape[1]
-        self._tokens, length = torch.cat((self._tokens, tokens), 1), tokens.shape[1]
+        again, length = self._tokens.shape[1], tokens.shape[1]
+        before = self._base + again
+        self._written = joined(self._written, again, written, length)
+        self._tokens = torch.cat((self._tokens, tokens), 1)
         self._labels = behind(torch.cat((self._labels, labels), 1), self._tokens)
         self._keep = self._ticks.base(before + length)
         logits: list[Tensor] = []
@@ -102,21 +111,23 @@ class Reading:
         since = self._keep - self._base
         self._base, self._tokens = self._keep, self._tokens[:, since:].clone()
         self._labels = self._labels[:, since:].clone()
+        self._written = self._written[:, since:].clone()
         sums, self._ours = self._mover.all_sums(*self._opening), False
         kept: dict[str, Any] = {"tokens": self._tokens, "labels": self._labels}
-        kept |= {"layers": self._opening.layers, "sums": sums}
+        kept |= {"written": self._written, "layers": self._opening.layers, "sums": sums}
         return {"position": torch.tensor(position), "layers": self._layers, "open": kept}
 
     def _segment(self, start: int, end: int, *, ends: bool) -> Tensor:
         """Runs the positions between two ticks, or up to the last token if that comes first."""
         ticks = not ends or self._ticks.due(end)
         piece = self._tokens[:, start - self._base : end - self._base].clamp(min=0)
+        written = marks(self._written, start - self._base, end - self._base)
         learns = ticks and not self._outer  # else gradients are taken twice
         ours = self._ours and not ends  # the last tick fires when a state holds the sums
         self._pasts = self._mover.pasts(self._layers, self._sums, ours=ours) if learns else {}
         layers = self._mover.adding(self._layers, self._pasts)
         with torch.set_grad_enabled(self._outer or ticks):
-            scores, layers = self._model.piece(self._prepared, piece, layers, start)
+            scores, layers = self._model.piece(self._prepared, piece, layers, start, written)
         self._layers = self._mover.adding(layers, dict.fromkeys(self._pasts))
         self._waiting = Waiting(start, end, scores) if ticks else None
         return scores

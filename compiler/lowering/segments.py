@@ -32,6 +32,7 @@ from nestgraph.compiler.lowering.trees import detached, mapped, tensors
 from nestgraph.compiler.lowering.windows import Windows
 from nestgraph.labels import behind
 from nestgraph.output import Output
+from nestgraph.write_masks import joined, marks
 
 if TYPE_CHECKING:
     from nestgraph.compiler.lowering.model import CompiledModel
@@ -53,41 +54,52 @@ class Segments:
     def initial(self, layers: Layers, batch: int) -> dict[str, Any]:
         """What a first state holds for coming gradients, given its layers."""
         tokens = torch.zeros(batch, 0, dtype=torch.long, device=next(tensors(layers)).device)
-        kept = {"tokens": tokens, "labels": tokens.clone()}
+        kept = {"tokens": tokens, "labels": tokens.clone(), "written": tokens.bool()}
         return {**kept, "layers": layers, "sums": self._mover.all_sums(layers, {})}
 
-    def run(self, tokens: Tensor, labels: Tensor, state: State) -> Output:
+    def run(self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State) -> Output:
         """Scores behind each token, and the state behind the last.
 
-        `labels` (batch, time) are what inner losses take for them; see `nestgraph.labels`.
+        Args:
+            tokens: (batch, time).
+            labels: what inner losses take for them, (batch, time); see `nestgraph.labels`.
+            written: which of them are, (batch, time); None: all.
+            state: behind the tokens before.
         """
         outer = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(outer), self._attention():
             # Tensors of inference mode can't be part of a graph; their copies here can.
-            tokens, labels, state = mapped(_usable, (tokens, labels, dict(state)))
+            tokens, labels, written, state = mapped(_usable, (tokens, labels, written, dict(state)))
             before, length = int(state["position"]), tokens.shape[1]
             alone = not outer and length > 0
             if alone and (reading := self._held.take(state, self._parameters())):
-                return self._on(reading, tokens, labels)
+                return self._on(reading, tokens, labels, written)
             ends_at_tick = alone and self.ticks.due(before + length)
             if not (ends_at_tick or self.ticks.fires(before, length)):
-                return self._straight(tokens, labels, state, outer=outer)
+                return self._straight(tokens, labels, written, state, outer=outer)
             reading = Reading(self._model, self._mover, self.ticks, state, outer=outer)
             opened = state["open"]
+            again = opened["tokens"].shape[1]
             tokens = torch.cat((opened["tokens"], tokens), 1)
-            answer = self._on(reading, tokens, torch.cat((opened["labels"], labels), 1))
+            labels = torch.cat((opened["labels"], labels), 1)
+            known = marks(joined(opened["written"], again, written, length), 0)
+            answer = self._on(reading, tokens, labels, known)
             return Output(answer.logits[:, -length:], answer.state)
 
-    def loss(self, tokens: Tensor, labels: Tensor, state: State) -> tuple[Tensor, dict[str, Any]]:
+    def loss(
+        self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State
+    ) -> tuple[Tensor, dict[str, Any]]:
         """The mean loss of a model with a horizon, and the state; at the memory of one window."""
-        return Windows(self._model, self._mover, self.ticks).loss(tokens, labels, state)
+        return Windows(self._model, self._mover, self.ticks).loss(tokens, labels, written, state)
 
     def moves(self, state: State) -> dict[str, Moves]:
         """What each level has done so far."""
         return self._mover.moves(state["layers"], int(state["position"]))
 
-    def _on(self, reading: Reading, tokens: Tensor, labels: Tensor) -> Output:
-        logits, state = reading.on(tokens, labels)
+    def _on(
+        self, reading: Reading, tokens: Tensor, labels: Tensor, written: Tensor | None
+    ) -> Output:
+        logits, state = reading.on(tokens, labels, written)
         if torch.is_grad_enabled():
             return Output(logits, state)
         state = detached(state)
@@ -95,12 +107,23 @@ class Segments:
             self._held.keep(reading, state, self._parameters())
         return Output(logits, state)
 
-    def _straight(self, tokens: Tensor, labels: Tensor, state: State, *, outer: bool) -> Output:
+    def _straight(
+        self,
+        tokens: Tensor,
+        labels: Tensor,
+        written: Tensor | None,
+        state: State,
+        *,
+        outer: bool,
+    ) -> Output:
         """Positions within a segment: nothing moves, and its gradient waits for the tick."""
         before, prepared = int(state["position"]), self._model.prepared(constant=not outer)
-        logits, layers = self._model.piece(prepared, tokens.clamp(min=0), state["layers"], before)
+        read = tokens.clamp(min=0)
+        logits, layers = self._model.piece(prepared, read, state["layers"], before, written)
         opening = dict(state["open"])
         if self.ticks.every:
+            known = (opening["written"], opening["tokens"].shape[1], written, tokens.shape[1])
+            opening["written"] = joined(*known)
             opening["tokens"] = torch.cat((opening["tokens"], tokens), 1)
             labels = torch.cat((opening["labels"], labels), 1)
             opening["labels"] = behind(labels, opening["tokens"])

@@ -13,8 +13,9 @@ HEADER = '''\
 """The layers of {name}, as straight-line code over tensors.
 
 Each layer kind has `prepare(p, like)`, which works on its parameters alone, `initial(w, x)`, its
-state before the first position, and `run(w, x, s, start)`, its answer to a piece of a sequence
-(batch, time, width) that begins at absolute position `start`, with the state behind the piece.
+state before the first position, and `run(w, x, s, start, written)`, its answer to a piece of a
+sequence (batch, time, width) that begins at absolute position `start`, with the state behind it.
+`written` (batch, time) says at which positions memories are written; None: at all of them.
 """
 
 import torch
@@ -48,7 +49,9 @@ def _function_lines(program: Program, function: Function) -> Iterator[str]:
     yield ""
     yield from _definition(f"prepare_{function.name}(p, like)", _prepare_lines(writer))
     yield from _definition(f"initial_{function.name}(w, x)", _initial_lines(writer))
-    yield from _definition(f"run_{function.name}(w, x, s, start)", _run_lines(writer, output))
+    yield from _definition(
+        f"run_{function.name}(w, x, s, start, written=None)", _run_lines(writer, output)
+    )
 
 
 def _emit_body(writer: FunctionWriter) -> None:

@@ -21,7 +21,7 @@ def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tenso
     flat |= {f"open.{name}": x for name, x in _layers(program, kept["layers"]).items()}
     for address, sums in kept["sums"].items():
         flat |= {f"open.{address}.G{i}": x for i, x in enumerate(sums)}
-    return {**flat, "open.tokens": kept["tokens"], "open.labels": kept["labels"]}
+    return flat | {f"open.{name}": kept[name] for name in ("tokens", "labels", "written")}
 
 
 def _layers(program: Program, layers: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -47,6 +47,7 @@ def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tup
         elif memory.text("net") == "attention":
             yield f"{name}.k", value[0]
             yield f"{name}.v", value[1]
+            yield f"{name}.written", value[2]
         else:
             yield f"{name}.A0", value.squeeze(-1) if memory.flag("vector") else value
 

@@ -8,7 +8,7 @@ as, which is added up by hand.
 
     memory      the graph of one window, whatever the length of the sequence
     FLOPs       those of a forward and a backward, as without fast memories; half a backward more
-                in windows whose first tokens an earlier piece was scored on
+                in windows with tokens that an earlier piece was scored on, or that aren't written
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Parts, Roo
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
 from nestgraph.labels import behind, nats
+from nestgraph.write_masks import joined, marks, unwritten
 
 if TYPE_CHECKING:
     from nestgraph.compiler.lowering.model import CompiledModel
@@ -54,17 +55,20 @@ class Windows:
     def __init__(self, model: CompiledModel, mover: Mover, ticks: Ticks) -> None:
         self._model, self._mover, self._ticks = model, mover, ticks
 
-    def loss(self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any]) -> Learnt:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, written: Tensor | None, state: Mapping[str, Any]
+    ) -> Learnt:
         """The mean loss of some positions, and the state behind them.
 
         Args:
             tokens: (batch, time); negative ones are padding.
             targets: (batch, time) of both the outer and the inner losses; negative ones count
                 nowhere.
+            written: (batch, time) which of them are; None: all. Others are in no inner loss.
             state: behind the tokens before; what it holds is constant, unless it is the first.
         """
         walk = _Walk(self._model, self._mover, self._ticks, int(state["position"]))
-        walk.over(tokens, targets, state)
+        walk.over(tokens, targets, written, state)
         count = max(1, int((targets >= 0).sum()))
         named = self._model.weights.named()
         found = [walk.gradients.get(name) for name in named]
@@ -101,11 +105,15 @@ class _Walk:
         self.total: Tensor = torch.zeros(())
         self.state: dict[str, Any] = {}
 
-    def over(self, tokens: Tensor, targets: Tensor, state: Mapping[str, Any]) -> None:
+    def over(
+        self, tokens: Tensor, targets: Tensor, written: Tensor | None, state: Mapping[str, Any]
+    ) -> None:
         """Runs all windows; leaves the loss, the gradients and the state."""
         replayed = state["open"]["tokens"]
         everything = torch.cat((replayed, tokens), 1)
-        known = behind(torch.cat((state["open"]["labels"], targets), 1), everything)
+        taught = torch.cat((state["open"]["labels"], unwritten(targets, written)), 1)
+        known = behind(taught, everything)
+        marked = joined(state["open"]["written"], replayed.shape[1], written, tokens.shape[1])
         base, length, old = self._ticks.base(self._before), everything.shape[1], replayed.shape[1]
         total, first = base + length, self._before == 0
         layers: Layers = state["open"]["layers"]
@@ -121,7 +129,8 @@ class _Walk:
                     layers = cast(Layers, self._model.first_layers(prepared, layers))
                 layers = self._mover.linked(self._mover.leaves(layers), base + begin)
                 piece = everything[:, begin:end].clamp(min=0)
-                scores, after = self._model.piece(prepared, piece, layers, base + begin)
+                mask = marks(marked, begin, end)
+                scores, after = self._model.piece(prepared, piece, layers, base + begin, mask)
                 own = slice(max(begin - old, 0), max(end - old, 0))
                 outer = nats(scores[:, max(old - begin, 0) :], targets[:, own])
             labels = known[:, begin:end] if at < total else None
@@ -136,7 +145,8 @@ class _Walk:
                 opening = (layers, detached(sums))
         # Views would keep all of them.
         kept: dict[str, Any] = {"tokens": everything[:, keep - base :].clone()}
-        kept |= {"labels": known[:, keep - base :].clone(), "layers": opening[0]}
+        kept |= {"labels": known[:, keep - base :].clone()}
+        kept |= {"written": marked[:, keep - base :].clone(), "layers": opening[0]}
         kept["sums"] = self._mover.all_sums(*opening)
         self.state = {"position": torch.tensor(total), "layers": layers, "open": kept}
 

@@ -3,7 +3,7 @@
 A function becomes three Python functions over local variables only:
     prepare(p)            work on parameters alone: joined and stacked weights
     initial(w, x)         the state before the first position
-    run(w, x, s, start)   the positions of x; returns the output and the new state
+    run(w, x, s, start, written)   the positions of x; returns the output and the new state
 
 Values from outside a loop are cut to its segments in front of it, all at once, so that their
 gradients are joined once too; values that are needed outside are joined behind it.
@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from nestgraph.compiler.ir import Function, Op, Program
 
 INDENT = "    "
-_RESERVED = frozenset({"F", "begin", "due", "end", "ops", "p", "s", "start", "torch", "w", "x"})
+_RESERVED = frozenset(
+    {"F", "begin", "due", "end", "ops", "p", "s", "start", "torch", "w", "written", "x"}
+)
 
 
 def as_tuple(names: Iterable[str]) -> str:
@@ -138,6 +140,10 @@ class FunctionWriter:
     def now(self) -> str:
         """The absolute position at which the region under way begins."""
         return "start + begin" if self._inside else "start"
+
+    def written(self) -> str:
+        """The variable that says which positions are written, (B, T); None where all are."""
+        return self._here("written:", lambda: "written", 1)
 
     def coefficient(self, name: str, heads: int) -> str:
         """The variable of a flow as a rate: (B, H, T)."""

@@ -37,6 +37,7 @@ from nestgraph.ops.heads import (
     tile,
     total,
 )
+from nestgraph.ops.kept_events import attend_kept, forget_kept, recall_kept, remember_kept
 from nestgraph.ops.linear_memory import linear_memory
 from nestgraph.ops.members import (
     coefficient,
@@ -73,6 +74,7 @@ __all__ = [
     "ask",
     "asked_fast_net",
     "attend",
+    "attend_kept",
     "causal_conv",
     "coefficient",
     "constant",
@@ -84,6 +86,7 @@ __all__ = [
     "first_fast",
     "first_state",
     "forget",
+    "forget_kept",
     "fresh",
     "gated_norm",
     "implicit_rate",
@@ -103,7 +106,9 @@ __all__ = [
     "ratios",
     "read",
     "recall",
+    "recall_kept",
     "remember",
+    "remember_kept",
     "repeat_channels",
     "rms_norm",
     "rope",

@@ -33,6 +33,7 @@ from nestgraph.ops.fused_step import can_fuse
 from nestgraph.ops.net_norms import Slow, normed
 from nestgraph.ops.nets import answer
 from nestgraph.ops.rates import Rates
+from nestgraph.ops.skips import skipping
 from nestgraph.ops.states import detached, seen
 from nestgraph.ops.written import At, Written, window_of
 
@@ -50,6 +51,7 @@ def write(
     slow: Slow = (),
     erase_key_BHTD: Tensor | None = None,
     period: int = 0,
+    written: Tensor | None = None,
 ) -> Written:
     """Take in the events of a segment.
 
@@ -66,11 +68,15 @@ def write(
         period: positions between two ticks. A segment is shorter, or begins at a tick and takes
             several whole periods, whose gradients are taken at each tick's state. For forms that
             add up events as they are (`summed.is_summed`); 0 is a segment without ticks.
+        written: (B, T) whether each position is written; None where all are. The others' events
+            are skipped: see `skips.py`.
 
     Returns:
         The events, to be read from and to advance over.
     """
     anchor, rates = state.anchor, rates or Rates()
+    if written is not None:
+        form, rates = skipping(form, rates, written, k_BHJD)
     new = Facts(keys=k_BHJD, values=values_BHMJE, own=self_values_BHJD)
     if form.gradient != "full":
         state, rates, slow = detached(state), rates.detached(), tuple(x.detach() for x in slow)

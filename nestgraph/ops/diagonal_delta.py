@@ -48,6 +48,7 @@ from nestgraph.ops.fades import (
     SignedKeyFade,
 )
 from nestgraph.ops.key_blocks import key_blocks, within_reach
+from nestgraph.ops.skips import where_written
 
 
 def diagonal_delta(
@@ -64,6 +65,7 @@ def diagonal_delta(
     scale: float = 1.0,
     retain_first: bool = False,
     signed: bool = False,
+    written: Tensor | None = None,
     chunk: int = 32,
 ) -> tuple[list[Tensor], Tensor]:
     """Write all events and answer all queries.
@@ -82,24 +84,31 @@ def diagonal_delta(
         scale: a factor on the objective.
         retain_first: gradient and erase see what retention left.
         signed: retention may be zero or negative; by key that costs C·D numbers a position.
+        written: (B, T) whether each position is written; None where all are.
         chunk: tokens that are worked out together, rounded to a power of two.
 
     Returns:
         One answer (B, H, T, E) a read, and the matrix after the last event (B, H, E, D).
     """
     batch, heads, time = k_BHTD.shape[:3]
+    alike = erase is rate and scale == 1.0
     alpha = None if retain is None else spread(retain, k_BHTD)
+    eta, rho = spread(rate, k_BHTD), None if erase is None else spread(erase, k_BHTD)
+    if written is not None:
+        eta = where_written(written, eta, 0.0)
+        rho = None if rho is None else where_written(written, rho, 0.0)
+        alpha = None if alpha is None else where_written(written, alpha, 1.0)
     assert alpha is None or 1 in alpha.shape[3:], "retention by cell has no form in chunks"
     by_value = alpha is not None and alpha.shape[3] > 1
     events = gather(
         k_BHTD,
         v_BHTE,
-        spread(rate, k_BHTD) * scale,
-        None if erase is None else spread(erase, k_BHTD),
+        eta * scale,
+        rho,
         alpha if retain_first else None,
         erase_key=erase_key,
         pulling=objective == "l2",
-        alike=erase is rate and scale == 1.0,
+        alike=alike,
     )
     rows = by_value or events.by_value
     limit = min(chunk, delta_rows.CHUNK) if rows else chunk

@@ -172,7 +172,7 @@ def _pushes(form: Form, factors: Factors, rate: Tensor | None, walk: _Walk) -> T
         events = events * rate.unflatten(-1, (walk.rows, walk.columns))
     if form.window == 1 and form.events == 1:
         return events
-    sums = band(form, walk.time, slopes) @ events.flatten(-2)
+    sums = band(form, walk.time, slopes, walk.rates.written) @ events.flatten(-2)
     return sums.view(*events.shape[:-3], walk.time, *events.shape[-2:])
 
 

@@ -132,6 +132,7 @@ def asked_fast_net(
     slow: Parts = (),
     erased: int,
     whole: bool,
+    written: Tensor | None = None,
 ) -> tuple[Tensor, Parts]:
     """What `fast_net` answers, and Σ a aᵀ over the tokens, (B, H, in, in), of the first layers.
 
@@ -141,11 +142,21 @@ def asked_fast_net(
         x_BTW: and all others, as in `fast_net`.
         erased: how many layers.
         whole: whether the sums have a gradient.
+        written: (B, T) whether each position counts in the sums; None where all do.
     """
     a, inputs = _chain(x_BTW, weights, activation, layers, gated=gated)
     given = inputs[:erased] if whole else [a.detach() for a in inputs[:erased]]
     answer = _answer(x_BTW, a, norm, slow, residual=residual)
-    return answer, tuple((a.mT @ a).view(*weights[0].shape[:2], a.shape[-1], -1) for a in given)
+    heads = weights[0].shape[:2]
+    return answer, tuple((_counted(a, written).mT @ a).view(*heads, a.shape[-1], -1) for a in given)
+
+
+def _counted(a: Tensor, written_BT: Tensor | None) -> Tensor:
+    """Rows (B, H, T, D), or (T, D) of a single net; 0 where a position does not count."""
+    if written_BT is None:
+        return a
+    mask = written_BT[:, None, :, None] if a.dim() > 2 else written_BT[0, :, None]
+    return torch.where(mask, a, 0.0)
 
 
 def with_grams(state: Fast, more: Parts) -> Fast:

@@ -36,6 +36,7 @@ from nestgraph.ops.delta_blocks import (
     delta_blocks,
     filled,
 )
+from nestgraph.ops.skips import where_written
 
 Coefficient = Tensor | float
 
@@ -53,6 +54,7 @@ def linear_memory(
     scale: float = 1.0,
     retain_first: bool = False,
     signed: bool = False,
+    written: Tensor | None = None,
     chunk: int = 32,
 ) -> tuple[list[Tensor], Tensor]:
     """Write all events and answer all queries.
@@ -70,6 +72,7 @@ def linear_memory(
         scale: a factor on the objective.
         retain_first: gradient and erase see what retention left.
         signed: retention may be zero or negative.
+        written: (B, T) whether each position is written; None where all are.
         chunk: tokens that are worked out together.
 
     Returns:
@@ -80,13 +83,17 @@ def linear_memory(
         k_BHTD, v_BHTE = k_BHTD.unsqueeze(3), v_BHTE.unsqueeze(3)
     shape = Shape(batch, heads, max(1, min(chunk, time)), k_BHTD.shape[3])
     rate = _broadcast(rate, k_BHTD)
+    if written is not None:
+        rate = where_written(written, rate, 0.0)
     assert rate.dim() == 3 or objective == "dot", "rates by value have no closed form with `l2`"
     pull = rate * scale if objective == "l2" else None
     if erase is not None:
         erase = _broadcast(erase, k_BHTD)
+        erase = erase if written is None else where_written(written, erase, 0.0)
         pull = erase if pull is None else pull + erase
     if retain is not None:
         retain = _broadcast(retain, k_BHTD)
+        retain = retain if written is None else where_written(written, retain, 1.0)
         pull = pull * retain if pull is not None and retain_first else pull
     events, whole = _left(shape, retain, k_BHTD, signed)
     paces = Paces(

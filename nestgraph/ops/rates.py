@@ -26,6 +26,7 @@ class Rates:
         erase: None takes the memory's own (implicit) rate, or 1 with a key of its own.
         share: with `reduces`, how much what a period has moved so far counts.
         delta: of `huber`.
+        written: (B, T), where the events of some positions are skipped: which are not.
     """
 
     rate: Tensor | None = None
@@ -35,6 +36,7 @@ class Rates:
     erase: Tensor | None = None
     share: Tensor | None = None
     delta: Tensor | None = None
+    written: Tensor | None = None
 
     def detached(self) -> Rates:
         """The same numbers, without a way back."""

@@ -6,6 +6,7 @@ Positions are absolute, so that a sequence split anywhere meets the same ticks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import overload
 
 from torch import Tensor
 
@@ -39,18 +40,28 @@ def segments(
         begin = end
 
 
+@overload
 def pieces(
     x: Tensor, axis: int, cuts: Sequence[tuple[int, int, tuple[bool, ...]]]
-) -> dict[int, Tensor]:
+) -> dict[int, Tensor]: ...
+@overload
+def pieces(
+    x: None, axis: int, cuts: Sequence[tuple[int, int, tuple[bool, ...]]]
+) -> dict[int, None]: ...
+def pieces(
+    x: Tensor | None, axis: int, cuts: Sequence[tuple[int, int, tuple[bool, ...]]]
+) -> dict[int, Tensor] | dict[int, None]:
     """A flow's part in every segment, by the segment's begin.
 
     One split for all: the gradient of a slice is as long as the whole flow, so that slicing
     segment by segment would cost the square of the length.
 
     Args:
-        x: a flow.
+        x: a flow; None where there is none, which is no flow in every segment.
         axis: its axis of time.
         cuts: of `segments`, which together cover the flow.
     """
+    if x is None:
+        return {begin: None for begin, _, _ in cuts}
     parts = x.split([end - begin for begin, end, _ in cuts], axis)
     return {begin: part for (begin, _, _), part in zip(cuts, parts, strict=True)}

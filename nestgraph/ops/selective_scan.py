@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nestgraph.ops.chunks import spread
+from nestgraph.ops.skips import where_written
 
 At = Literal["after", "before"]
 CELLS = 1 << 18
@@ -52,6 +53,7 @@ def selective_scan(
     reads: Sequence[tuple[Tensor, At]],
     *,
     scale: float = 1.0,
+    written: Tensor | None = None,
     chunk: int | None = None,
 ) -> tuple[list[Tensor], Tensor]:
     """Write all events and answer all queries.
@@ -65,6 +67,7 @@ def selective_scan(
             axes of 1 where it does not differ; any sign. Or steps and rates.
         reads: queries (B, H, T, D), each with whether its answer knows its own position's event.
         scale: a factor on what is written.
+        written: (B, T) whether each position is written; None where all are.
         chunk: tokens that are worked out together; None fits them to the cache.
 
     Returns:
@@ -75,6 +78,8 @@ def selective_scan(
     time, cells = k_BHTD.shape[2], max(first_BHED.numel(), 1)
     size = chunk or min(max(CELLS // cells, 4), 64)
     by_value = spread(rate, k_BHTD)[..., 0].unsqueeze(3) * scale
+    if written is not None:
+        by_value, retain = _skipping(by_value, retain, k_BHTD, written)
     if isinstance(retain, Fading):
         retention, rates = _time_first(retain.steps), retain.rates
     else:
@@ -90,6 +95,16 @@ def selective_scan(
         *(_time_first(q_BHTD).contiguous() for q_BHTD, _ in reads),
     )
     return [y_TBHE.permute(1, 2, 0, 3) for y_TBHE in answers], last
+
+
+def _skipping(
+    rate: Tensor, retain: Tensor | Fading | float, like_BHTD: Tensor, written: Tensor
+) -> tuple[Tensor, Tensor | Fading]:
+    """Rate and retention that leave the state as it is where nothing is written."""
+    rate = where_written(written, rate, 0.0)
+    if isinstance(retain, Fading):
+        return rate, retain._replace(steps=where_written(written, retain.steps, 0.0))
+    return rate, where_written(written, spread(retain, like_BHTD), 1.0)
 
 
 def _time_first(x: Tensor) -> Tensor:

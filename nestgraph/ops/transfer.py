@@ -110,20 +110,26 @@ def speeds_of(
 ) -> tuple[Tensor | None, Tensor]:
     """What the momentum holds: q (B, H, 1, T, 1), None without momentum; Q K (..., T, J)."""
     if rates.momentum is None:
-        return None, band(form, time, like_BHJD)
+        return None, band(form, time, like_BHJD, rates.written)
     speeds, speed = ratios(rates.momentum, form.signed)
     speeds = speeds.unsqueeze(2)
     if form.window > 1 or form.events > 1:
-        speeds = speeds @ band(form, time, like_BHJD)
+        speeds = speeds @ band(form, time, like_BHJD, rates.written)
     return speed[:, :, None, :, None], speeds
 
 
-def band(form: Form, time: int, like: Tensor) -> Tensor:
-    """K (T, J): 1 where an event lies within the last `window` positions."""
+def band(form: Form, time: int, like: Tensor, written_BT: Tensor | None = None) -> Tensor:
+    """K (T, J): 1 where an event lies within the last `window` positions.
+
+    None counts at positions that are not written: (B, 1, 1, T, J) then.
+    """
     position = torch.arange(time, device=like.device).unsqueeze(-1)
     columns = torch.arange(form.past + time * form.events, device=like.device)
     moment = torch.div(columns, form.events, rounding_mode="floor") - (form.window - 1)
-    return ((moment <= position) & (moment > position - form.window)).to(like.dtype)
+    counts = (moment <= position) & (moment > position - form.window)
+    if written_BT is not None:
+        counts = counts & written_BT[:, None, None, :, None]
+    return counts.to(like.dtype)
 
 
 def earlier(rows: Tensor, first: float) -> Tensor:

@@ -49,13 +49,15 @@ class Program:
         parameters: Parameters,
         position: int,
         watch: Watch | None = None,
+        written: Tensor | None = None,
     ) -> tuple[Tensor, LayerState]:
         """The block's output at one position, (batch, width), and the state behind it.
 
-        `watch` is told how much each write surprises its memory, if there is one.
+        `watch` is told how much each write surprises its memory, if there is one. Rows whose
+        `written` (batch,) is false skip their events.
         """
         (source,) = self.block.inputs
-        now = _Position(self, state, parameters, position, {source: x}, watch)
+        now = _Position(self, state, parameters, position, {source: x}, watch, written)
         for job in self.jobs:
             now.do(job)
         assert self.block.output is not None, "blocks of a model have an output"
@@ -72,6 +74,7 @@ class _Position:
     position: int
     flows: dict[str, Tensor]
     watch: Watch | None
+    mask: Tensor | None  # (batch,) rows whose events aren't skipped; None: all
     written: dict[str, MemoryState] = field(default_factory=dict)
     asked: dict[str, Learned] = field(default_factory=dict)  # fast memories that note queries
     tails: dict[str, Tensor] = field(default_factory=dict)
@@ -145,15 +148,17 @@ class _Position:
         at = "boundary" if source.is_fast else node.at
         if query is not None and erased_layers(source):
             known = self.asked.get(source.name, before)
-            self.asked[source.name] = task_rule.asked(source, self._function(source), known, query)
+            function = self._function(source)
+            self.asked[source.name] = task_rule.asked(source, function, known, query, self.mask)
         return memory.read(source, self._function(source), before, after, query, at)
 
     def _write(self, written: Memory) -> MemoryState:
         state = self.before.memories[written.name]
         if isinstance(state, Events):
-            return attention.append(written, state, asked.pairs(written, self.flows))
+            return attention.append(written, state, asked.pairs(written, self.flows), self.mask)
         now = asked.position(written, self.flows, self.position)
         if self.watch is not None:
             told = memory.surprise(written, self._function(written), state, now)
-            self.watch(written.name, told)
-        return memory.write(written, self._function(written), state, now)
+            self.watch(written.name, told if self.mask is None else told * self.mask)
+        new = memory.write(written, self._function(written), state, now)
+        return new if self.mask is None else memory.skipped(written, state, new, self.mask)

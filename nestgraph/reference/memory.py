@@ -99,6 +99,27 @@ def _write(memory: Memory, function: Function, state: Learned, now: Position) ->
     )
 
 
+def skipped(memory: Memory, old: Learned, new: Learned, written: Tensor) -> Learned:
+    """The state behind a position at which only the rows of `written` (batch,) have an event.
+
+    In others nothing moves, fades or is erased, momentum included; but the position counts: c is
+    its own, and the window moves on by events of rate 0.
+    """
+
+    def kept(before: Tensor, now: Tensor) -> Tensor:
+        return torch.where(written.reshape(-1, *[1] * (now.ndim - 1)), now, before)
+
+    def parts(before: Matrices, now: Matrices) -> Matrices:
+        return tuple(kept(one, other) for one, other in zip(before, now, strict=True))
+
+    return new._replace(
+        running=parts(old.running, new.running),
+        momentum=parts(old.momentum, new.momentum),
+        window=window.without_rate(memory, new.window, written),
+        kept=None if old.kept is None or new.kept is None else kept(old.kept, new.kept),
+    )
+
+
 def read(
     memory: Memory,
     function: Function,

@@ -22,6 +22,7 @@ from nestgraph.support import unsupported
 from nestgraph.system import Layer, Node, System
 from nestgraph.tokens import require_precision, rows_of
 from nestgraph.weights import Weights
+from nestgraph.write_masks import mask_of, unwritten
 
 
 class Reference(nn.Module):
@@ -89,6 +90,7 @@ class Reference(nn.Module):
         state: Mapping[str, Any] | None = None,
         *,
         targets: Tensor | None = None,
+        write_mask: Tensor | None = None,
     ) -> Output:
         """Scores of the next token behind each token.
 
@@ -97,6 +99,7 @@ class Reference(nn.Module):
             state: of the tokens before, as an earlier call answered it; None at the start.
             targets: (batch, time) what memories that the task moves should have answered, -100
                 where nothing counts; without, the next token.
+            write_mask: (batch, time) whether memories are written at each position; None: at all.
 
         Returns:
             Logits (batch, time, vocab) and the state behind the last token. Cutting a sequence
@@ -104,20 +107,22 @@ class Reference(nn.Module):
 
         Raises:
             ValueError: the state is of another model, or of another number of rows.
-            InputError: tokens, targets, state or precision are none that the model can run with.
+            InputError: tokens, what lies beside them, state or precision are none that the model
+                can run with.
         """
         require_precision(self._embedding.dtype, self._embedding.device.type, mixed=False)
         rows = rows_of(tokens, self.model.vocab, state)
         if targets is not None:
             require_targets(targets, tokens, self.model.vocab)
+        written = mask_of(write_mask, rows)
         batch = len(tokens)
         flat = self.initial_state(batch) if state is None else self._fitting(state, batch)
         if rows.tokens.numel() == 0:
             return rows.answer(self._nothing(rows.tokens, flat))
         if self._is_fast:
-            labels = labels_of(targets, rows.tokens, of_tokens=True)
-            return rows.answer(task.run(self, rows.tokens, labels, flat))
-        return rows.answer(self._run(rows.tokens.clamp(min=0), flat))
+            labels = unwritten(labels_of(targets, rows.tokens, of_tokens=True), written)
+            return rows.answer(task.run(self, rows.tokens, labels, written, flat))
+        return rows.answer(self._run(rows.tokens.clamp(min=0), written, flat))
 
     def _nothing(self, tokens: Tensor, flat: Mapping[str, Any]) -> Output:
         """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
@@ -125,14 +130,20 @@ class Reference(nn.Module):
         logits = self._norm(own["embed"][tokens], own) @ own["head"].mT
         return Output(logits, {**flat, "position": flat["position"] + tokens.shape[1]})
 
-    def _run(self, tokens: Tensor, flat: Mapping[str, Any]) -> Output:
+    def _run(self, tokens: Tensor, written: Tensor | None, flat: Mapping[str, Any]) -> Output:
         """Scores and state, position by position."""
         batch, time = tokens.shape
         position = int(flat["position"])
         states, parameters = self.unpacked(flat), self.parameters_by_layer()
         logits = [self._embedding.new_zeros(batch, 0, self.model.vocab)]
         for index in range(time):
-            scores, states = self.step(tokens[:, index], states, parameters, position + index + 1)
+            scores, states = self.step(
+                tokens[:, index],
+                states,
+                parameters,
+                position + index + 1,
+                written=None if written is None else written[:, index],
+            )
             logits.append(scores[:, None])
         after = {"position": flat["position"] + time, **self.packed(states)}
         return Output(torch.cat(logits, 1), after)
@@ -144,17 +155,19 @@ class Reference(nn.Module):
         parameters: Mapping[str, Parameters],
         position: int,
         watch: Watch | None = None,
+        written: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, LayerState]]:
         """Scores (batch, vocab) behind the token (batch,) at a position, and the layers' states.
 
         `watch` is told how much each write surprises its memory, which it calls `3.hope.a.M`.
+        Rows whose `written` (batch,) is false skip the events of this position.
         """
         own = parameters[""][""]
         x, after = own["embed"][token], {}
         for layer, program in self._layers:
             here = None if watch is None else partial(_watch, watch, layer.path)
             x, after[layer.path] = program.run(
-                x, states[layer.path], parameters[layer.path], position, here
+                x, states[layer.path], parameters[layer.path], position, here, written
             )
         return self._norm(x, own) @ own["head"].mT, after
 

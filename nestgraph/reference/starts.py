@@ -87,7 +87,8 @@ def _first(
 ) -> MemoryState:
     if memory.net.kind == "attention":
         widths = head_widths(memory)
-        return Events(*(like.new_zeros(batch, memory.heads, 0, width) for width in widths))
+        keys, values = (like.new_zeros(batch, memory.heads, 0, width) for width in widths)
+        return Events(keys, values, like.new_zeros(batch, 0, dtype=torch.bool))
     start = _start(block, memory, parameters, states, batch, like)
     lead = (batch, memory.heads)
     return Learned(

@@ -8,7 +8,7 @@ part (matrices, input side first, then biases), `.anchor0` its anchor, `.S0` its
 the rule has one, `.K0` what a task memory that erases was asked, `.kept` the retention since the
 last tick where a gradient needs it, `.share` the factor of `reduce`, `.window_k`, `.window_v`,
 `.window_rate`, `.window_delta` the events that an objective still counts; `.k` and `.v` the events
-of attention; `{layer}.{owner}.tail` the last inputs of a convolution.
+of attention, `.written` which were not skipped; `{layer}.{owner}.tail` a convolution's last inputs.
 """
 
 from __future__ import annotations
@@ -51,13 +51,21 @@ class Learned(NamedTuple):
 
 
 class Events(NamedTuple):
-    """All that attention has seen: (batch, heads, events, width)."""
+    """All that attention has seen: (batch, heads, events, width).
+
+    Attributes:
+        keys: of the events.
+        values: of the events.
+        written: (batch, events), those that were not skipped; (batch, 0) while all are.
+    """
 
     keys: Tensor
     values: Tensor
+    written: Tensor
 
 
 MemoryState = Learned | Events
+EVENTS = ("k", "v", "written")  # names of the parts of `Events`
 
 
 def flat_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -84,7 +92,7 @@ def keeps_retention(memory: Memory) -> bool:
 def pack(prefix: str, memory: Memory, state: MemoryState) -> dict[str, Tensor]:
     """One memory's state under its public names."""
     if isinstance(state, Events):
-        return {f"{prefix}.k": state.keys, f"{prefix}.v": state.values}
+        return {f"{prefix}.{name}": x for name, x in zip(EVENTS, state, strict=True)}
     return {f"{prefix}.{name}": tensor for name, tensor in _parts(memory, state)}
 
 
@@ -112,7 +120,7 @@ def _parts(memory: Memory, state: Learned) -> Iterator[tuple[str, Tensor]]:
 def unpack(prefix: str, memory: Memory, state: Mapping[str, Tensor]) -> MemoryState:
     """The inverse of `pack`."""
     if memory.net.kind == "attention":
-        return Events(state[f"{prefix}.k"], state[f"{prefix}.v"])
+        return Events(*(state[f"{prefix}.{name}"] for name in EVENTS))
 
     def parts(name: str) -> Matrices:
         found = tuple(state[f"{prefix}.{name}{i}"] for i, _ in enumerate(state_shapes(memory)))

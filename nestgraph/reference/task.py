@@ -28,6 +28,7 @@ from nestgraph.reference.nets import Matrices
 from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Learned
 from nestgraph.system import Memory, Model
+from nestgraph.write_masks import joined
 
 if TYPE_CHECKING:
     from nestgraph.reference.model import Reference
@@ -36,7 +37,7 @@ Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = dict[str, LayerState]
 
 OPEN = "open."  # before the names of what a state keeps for coming gradients
-TOKENS, LABELS = "open.tokens", "open.labels"
+TOKENS, LABELS, WRITTEN = "open.tokens", "open.labels", "open.written"
 
 
 class Start(NamedTuple):
@@ -77,10 +78,11 @@ class Reading:
         self._link()
         self.starts[position] = self._now()
 
-    def read(self, token: Tensor, label: Tensor) -> Tensor:
+    def read(self, token: Tensor, label: Tensor, written: Tensor | None) -> Tensor:
         """Scores of the next token behind one token (batch,); negative tokens are padding.
 
         `label` (batch,) is what inner losses take for it; with `labels.NEXT` the next token.
+        Rows whose `written` (batch,) is false skip the events of this position.
         """
         if self._scores is not None:  # what comes behind the last position is known now
             due = torch.where(self._label == NEXT, token, self._label)
@@ -90,7 +92,7 @@ class Reading:
             self._tick()
         self.position += 1
         scores, self.layers = self._reference.step(
-            token.clamp(min=0), self.layers, self._parameters, self.position
+            token.clamp(min=0), self.layers, self._parameters, self.position, written=written
         )
         self._scores, self._label = scores, label
         return scores
@@ -227,14 +229,25 @@ def initial(reference: Reference, flat: Mapping[str, Tensor], batch: int) -> dic
     for path, name in _gathering(reference.model):
         kept |= _named(path, name, _zeros(reference.unpacked(flat), (path, name)))
     kept[TOKENS] = flat["position"].new_zeros(batch, 0)
-    kept[LABELS] = kept[TOKENS].clone()
+    kept |= {LABELS: kept[TOKENS].clone(), WRITTEN: kept[TOKENS].bool()}
     return kept
 
 
-def run(reference: Reference, tokens: Tensor, labels: Tensor, flat: Mapping[str, Tensor]) -> Output:
-    """Scores behind each token (batch, time), and the state behind the last one.
+def run(
+    reference: Reference,
+    tokens: Tensor,
+    labels: Tensor,
+    written: Tensor | None,
+    flat: Mapping[str, Tensor],
+) -> Output:
+    """Scores behind each token, and the state behind the last one.
 
-    `labels` (batch, time) are what inner losses take for them; see `nestgraph.labels`.
+    Args:
+        reference: what runs.
+        tokens: (batch, time).
+        labels: what inner losses take for them, (batch, time); see `nestgraph.labels`.
+        written: which of them are, (batch, time); None: all.
+        flat: the state behind the tokens before.
     """
     outer, model = torch.is_grad_enabled(), reference.model
     with torch.inference_mode(False), torch.enable_grad():
@@ -243,8 +256,10 @@ def run(reference: Reference, tokens: Tensor, labels: Tensor, flat: Mapping[str,
         reading = _begin(reference, flat, constant=not outer)
         everything = torch.cat((flat[TOKENS], tokens), 1)
         known = behind(torch.cat((flat[LABELS], labels), 1), everything)
-        pairs = zip(everything.unbind(1), known.unbind(1), strict=True)
-        scores = [reading.read(token, label) for token, label in pairs]
+        marked = joined(flat[WRITTEN], flat[TOKENS].shape[1], written, tokens.shape[1])
+        masks = marked.unbind(1) if marked.shape[1] else [None] * everything.shape[1]
+        given = zip(everything.unbind(1), known.unbind(1), masks, strict=True)
+        scores = [reading.read(*one) for one in given]
     opened = reading.ticks.base(reading.position)
     new = scores[len(scores) - tokens.shape[1] :]
     blank = reference.weights.get_parameter("embed.weight").new_zeros(len(tokens), 0, model.vocab)
@@ -254,6 +269,7 @@ def run(reference: Reference, tokens: Tensor, labels: Tensor, flat: Mapping[str,
     state |= _kept(reference, reading.start_at(opened))
     waiting = slice(everything.shape[1] - (reading.position - opened), None)
     state |= {TOKENS: everything[:, waiting], LABELS: known[:, waiting]}
+    state[WRITTEN] = marked[:, waiting]
     return Output(logits, state) if outer else Output(logits.detach(), _detached(state))
 
 

@@ -57,11 +57,22 @@ def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Te
     )
 
 
-def asked(memory: Memory, function: Function, state: Learned, query: Tensor) -> Learned:
-    """The state with one query more, (batch, heads, d_k), among what its layers were given."""
+def asked(
+    memory: Memory,
+    function: Function,
+    state: Learned,
+    query: Tensor,
+    written: Tensor | None = None,
+) -> Learned:
+    """The state with one query more, (batch, heads, d_k), among what its layers were given.
+
+    Rows whose `written` (batch,) is false are left out.
+    """
     inputs = forward(function, state.anchor, query).layer_inputs[: len(state.grams)]
     if memory.gradient != "full":  # nothing of a move is differentiated
         inputs = tuple(a.detach() for a in inputs)
+    if written is not None:
+        inputs = tuple(a * written[:, None, None] for a in inputs)
     pairs = zip(state.grams, inputs, strict=True)
     return state._replace(grams=tuple(gram + outer(a, a) for gram, a in pairs))
 

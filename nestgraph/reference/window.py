@@ -86,6 +86,15 @@ def moved(window: Window | None, events: Sequence[Event]) -> Window | None:
     return window
 
 
+def without_rate(memory: Memory, window: Window | None, written: Tensor) -> Window | None:
+    """The window whose latest position had events only in the rows of `written` (batch,)."""
+    if window is None:
+        return None
+    count = len(memory.values)
+    before, latest = window.rates[:, :, :-count], window.rates[:, :, -count:]
+    return window._replace(rates=torch.cat((before, latest * written[:, None, None, None]), 2))
+
+
 def _with(window: Window, event: Event) -> Window:
     deltas = window.deltas
     if deltas is not None:

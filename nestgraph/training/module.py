@@ -75,7 +75,12 @@ class NestModule(L.LightningModule):
         self.bad_in_a_row = 0
 
     def forward(
-        self, tokens: Tensor, state: State | None = None, *, targets: Tensor | None = None
+        self,
+        tokens: Tensor,
+        state: State | None = None,
+        *,
+        targets: Tensor | None = None,
+        write_mask: Tensor | None = None,
     ) -> Output:
         """Scores of the token after each of `tokens` (rows, time), and the state after them.
 
@@ -84,12 +89,19 @@ class NestModule(L.LightningModule):
             state: what the call before returned; None at the beginning of a sequence.
             targets: (rows, time) what memories that the task moves should have answered, each
                 learned behind its own position; without, they learn from the next token.
+            write_mask: (rows, time) whether memories are written at each position; None: at all.
         """
-        given = {} if targets is None else {"targets": targets}
+        beside = {"targets": targets, "write_mask": write_mask}
+        given = {name: x for name, x in beside.items() if x is not None}
         return cast(Output, self.model(tokens, state, **given))
 
     def loss(
-        self, tokens: Tensor, targets: Tensor, state: State | None = None
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        state: State | None = None,
+        *,
+        write_mask: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Mean nats over the targets, which inner losses take, too; and the state after them.
 
@@ -97,8 +109,11 @@ class NestModule(L.LightningModule):
             tokens: (rows, time); -1 behind the end of a row.
             targets: (rows, time); -1 and -100 count nowhere.
             state: what the call before returned; None at the beginning of a sequence.
+            write_mask: (rows, time) whether memories are written at each position; None: at all.
         """
-        return cast(tuple[Tensor, State], cast(Any, self.model).loss(tokens, targets, state))
+        given = {} if write_mask is None else {"write_mask": write_mask}
+        loss: Any = cast(Any, self.model).loss(tokens, targets, state, **given)
+        return cast(tuple[Tensor, State], loss)
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token, for that many rows."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree
 
@@ -67,7 +68,8 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
             "give the state of this model, or another file for a new one",
         )
     blank = module.initial_state(int(json.loads(file.header.get("rows", "1"))))
-    wanted, found = dict(named_tensors(blank)), completed(file.tensors)
+    wanted = dict(named_tensors(blank))
+    found = completed(file.tensors, wanted)
     if strange := sorted(set(wanted) ^ set(found)):
         side = "is missing" if strange[0] in wanted else "is not in the model"
         raise InputError("NG761", f"`{path}` is incomplete: {strange[0]} {side}")
@@ -82,15 +84,22 @@ def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> di
     return state
 
 
-def completed(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def completed(named: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a state with those that states have had since it was written.
 
-    Before targets were kept, every label was the next token.
+    Before targets were kept, every label was the next token; and every position was written,
+    which marks that are empty say.
+
+    Args:
+        named: what there is.
+        wanted: the tensors of a first state.
     """
-    if TOKENS not in named or LABELS in named:
-        return dict(named)
-    tokens = named[TOKENS]
-    return {**named, LABELS: behind(tokens.new_full(tokens.shape, NEXT), tokens)}
+    marks = {n: x for n, x in wanted.items() if x.dtype == torch.bool and not x.numel()}
+    found = {**marks, **named}
+    if TOKENS in named and LABELS not in named:
+        tokens = named[TOKENS]
+        found[LABELS] = behind(tokens.new_full(tokens.shape, NEXT), tokens)
+    return found
 
 
 def _placed(found: Tensor | None, leaf: Any) -> Any:

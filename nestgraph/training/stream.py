@@ -187,7 +187,9 @@ class _Job:
         self.state = None  # nothing was read yet
         if kept["step"]:
             rows = self.spec.system.training.batch
-            self.state = states.from_named(self.module, states.completed(kept["state"]), rows)
+            blank = dict(states.named_tensors(self.module.initial_state(rows)))
+            whole = states.completed(kept["state"], blank)
+            self.state = states.from_named(self.module, whole, rows)
         self.step, self.nats, self.tokens = kept["step"], kept["nats"], kept["tokens"]
         self.frozen = kept["frozen"]
 
@@ -195,7 +197,7 @@ class _Job:
         rows = self.spec.system.training.batch
         tensors = dict(states.named_tensors(self.module.initial_state(rows)))
         held = kept.get("state")
-        held = states.completed(held) if isinstance(held, dict) else held
+        held = states.completed(held, tensors) if isinstance(held, dict) else held
         lost = [name for name in KEPT if name not in kept]
         lost += [name for name in tensors if isinstance(held, dict) and name not in held]
         if lost:

@@ -159,12 +159,14 @@ def test_a_state_of_the_first_format_opens_with_a_note(tmp_path: Path) -> None:
     assert all(torch.equal(wanted[name], x) for name, x in named_tensors(opened))
 
 
-def test_a_state_from_before_targets_were_kept_goes_on(tmp_path: Path) -> None:
-    """Its labels were the next tokens."""
-    module, text = online(), torch.randint(256, (2, 20))
-    state = read(module, text[:, :11])
-    older = {name: x for name, x in named_tensors(state) if name != "['open']['labels']"}
-    whole = completed(older)
+@pytest.mark.parametrize("name", ["hope-online", "transformer-tiny"])
+def test_a_state_from_before_targets_and_masks_were_kept_goes_on(name: str) -> None:
+    """Its labels were the next tokens, and all of its positions were written."""
+    module = online() if name == "hope-online" else compile(load(name, {"vars.depth": 1}))
+    named = dict(named_tensors(read(module, torch.randint(256, (2, 11)))))
+    blank = dict(named_tensors(module.initial_state(2)))
+    since = {key for key, x in named.items() if x.dtype == torch.bool or "labels" in key}
+    older = {key: x for key, x in named.items() if key not in since}
+    whole = completed(older, blank)
     assert set(older) < set(whole)
-    named = dict(named_tensors(state))
-    assert all(torch.equal(named[name], whole[name]) for name in named)
+    assert all(torch.equal(named[key], whole[key]) for key in named)
