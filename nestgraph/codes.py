@@ -173,6 +173,7 @@ _RUNS = {
     "NG936": "A file of results can't be read, or a line of it is none.",
     "NG937": "A name is no control, or no part that can be left out.",
     "NG955": "A control or an ablation takes away what the spec doesn't have.",
+    "NG956": "No size of a control agrees with what it is compared with.",
 }
 
 CODES: Mapping[str, str] = MappingProxyType(

@@ -59,8 +59,7 @@ def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, consta
         InputError: it is an optimizer (NG723).
         SpecError: it has errors with these settings.
     """
-    settings: dict[str, object] = {
-        "training.context": task.context,
+    settings = _of_task(spec, task) | {
         "training.lr": rate,
         "training.min_lr": rate if constant else rate / 10,
         "training.steps": steps,
@@ -68,12 +67,28 @@ def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, consta
     }
     preferred = {"training.batch": task.batch, "training.warmup": min(WARMUP, steps // 10)}
     settings |= {path: it for path, it in preferred.items() if path not in spec.overrides}
-    settings["model.embed.vocab"] = task.vocab
-    if any(field.name == "vocab" for field in spec.variables()):
-        settings["vars.vocab"] = task.vocab  # other parts may refer to it
     changed = with_settings(spec, settings)
     model_of(changed.system)
     return changed
+
+
+def of_its_size(spec: Spec, task: Task) -> Spec:
+    """The spec with the vocabulary and the context of a task, which sizes depend on.
+
+    Raises:
+        SpecError: it has errors with these settings.
+    """
+    return with_settings(spec, _of_task(spec, task))
+
+
+def _of_task(spec: Spec, task: Task) -> dict[str, object]:
+    settings: dict[str, object] = {
+        "training.context": task.context,
+        "model.embed.vocab": task.vocab,
+    }
+    if any(field.name == "vocab" for field in spec.variables()):
+        settings["vars.vocab"] = task.vocab  # other parts may refer to it
+    return settings
 
 
 def model_and_optimizer(spec: Spec, model: Spec) -> Spec:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from nestgraph.evaluation.cells import Cell
 from nestgraph.evaluation.choosing import find_task
+from nestgraph.evaluation.controls import Controls
 from nestgraph.evaluation.report import Summary, summaries, text_of
 from nestgraph.evaluation.run import Plan, carry_out_plan
-from nestgraph.evaluation.sides import Controls, sides_of
+from nestgraph.evaluation.sides import sides_of
 from nestgraph.spec import Spec
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from nestgraph.errors import InputError
-from nestgraph.evaluation.fitted import MODEL, fitted, model_and_optimizer, require_fit
+from nestgraph.evaluation.controls import Controls, ablations_of, controls_of
+from nestgraph.evaluation.fitted import (
+    MODEL,
+    fitted,
+    model_and_optimizer,
+    of_its_size,
+    require_fit,
+)
 from nestgraph.evaluation.task import Task
+from nestgraph.findings import did_you_mean, listed
+from nestgraph.rewriting import ABLATIONS
 from nestgraph.spec import Spec, load
-
-Controls = Literal["none", "static", "rates-off", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +47,9 @@ def sides_of(
         ablations: names of what to leave out, one at a time.
 
     Raises:
-        InputError: a spec is named twice or doesn't fit (NG933), or a name is no control or
-            ablation (NG937).
+        InputError: a spec is named twice or doesn't fit (NG933), a name is no ablation (NG937),
+            or a spec lacks what a control or ablation takes away (NG955), or can't be matched in
+            size (NG956).
         SpecError: a spec has errors with the settings of the task.
     """
     if not specs:
@@ -52,15 +59,23 @@ def sides_of(
         if names.count(name) > 1:
             raise InputError("NG933", f"`{name}` is named twice", "leave one of them away")
     found: list[Side] = []
+    _require_ablations(ablations)
     for name, spec in zip(names, specs, strict=True):
         require_fit(spec, task)
         if spec.system.optimizer is not None:
             spec = model_and_optimizer(spec, load(MODEL))
         found.append(Side(name=name, spec=spec))
-        found.extend(_made_from(found[-1], controls, ablations))
+        found.extend(_made_from(found[-1], task, controls, ablations))
     for side in found:
         fitted(side.spec, task, rate=task.rates[0], seed=0, steps=task.steps, constant=False)
     return tuple(found)
+
+
+def _require_ablations(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in ABLATIONS:
+            hint = did_you_mean(name, ABLATIONS) or f"there are {listed(ABLATIONS)}"
+            raise InputError("NG937", f"nothing called `{name}` can be left out", hint)
 
 
 def _name(spec: Spec, specs: Sequence[Spec]) -> str:
@@ -76,9 +91,12 @@ def _plain_name(spec: Spec) -> str:
     return spec.system.name if spec.path in spec.shipped else spec.path
 
 
-def _made_from(side: Side, controls: Controls, ablations: Sequence[str]) -> Iterator[Side]:
-    if controls != "none":
-        raise InputError("NG937", f"there is no control `{controls}` yet", "use --controls none")
-    for name in ablations:
-        raise InputError("NG937", f"there is no ablation `{name}` yet", "leave it away")
-    yield from ()
+def _made_from(
+    side: Side, task: Task, controls: Controls, ablations: Sequence[str]
+) -> Iterator[Side]:
+    if controls == "none" and not ablations:
+        return
+    spec = of_its_size(side.spec, task)
+    for made in (*controls_of(spec, controls), *ablations_of(spec, ablations)):
+        note = f" ({made.note})" if made.note else ""
+        yield Side(name=f"{side.name}: {made.name}{note}", spec=made.spec, of=side.name)

@@ -17,6 +17,8 @@ from nestgraph.tree import plain
 
 Values = dict[str, Any]
 
+TRAINING = "training."
+
 
 def model_of(spec: Spec) -> Model:
     """The model of a spec.
@@ -59,5 +61,7 @@ def spec_of(values: Mapping[str, object], like: Spec) -> Spec:
 
 
 def _read(spec: Spec, text: str) -> Spec:
+    """The spec of a resolved text; what was set of its training counts as set still."""
     sources = {**spec.sources, spec.path: text}
-    return Spec.from_sources(sources, spec.path, shipped=spec.shipped)
+    kept = {path: value for path, value in spec.overrides.items() if path.startswith(TRAINING)}
+    return Spec.from_sources(sources, spec.path, kept, spec.shipped)

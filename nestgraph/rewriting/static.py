@@ -6,19 +6,19 @@ memory did. Nothing is written, and what only fed writes goes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from nestgraph.errors import InputError
 from nestgraph.rewriting.blocks import Place, rewritten
 from nestgraph.rewriting.document import Values, model_of
 from nestgraph.spec import Spec
-from nestgraph.system import FlatBlock, Memory
+from nestgraph.system import FlatBlock, Memory, Net
 
 OF_THE_MAP = ("net", "heads", "init")
 LAYER = "<n>"  # the number of the layer, in the key of a checkpoint
 
 
-def static(spec: Spec) -> Spec:
+def static(spec: Spec, *, hidden: float | None = None) -> Spec:
     """The spec whose inner memories are learned maps of their nets, heads and widths.
 
     A memory that is asked becomes one with `objective: task` on level `step`, which is a learned
@@ -26,6 +26,8 @@ def static(spec: Spec) -> Spec:
 
     Args:
         spec: a model.
+        hidden: how many times as wide the hidden layers of maps are as those of their memories;
+            a matrix gets one of so many times the width of a head's key. None leaves all nets.
 
     Raises:
         InputError: NG955, for an optimizer, or when no memory learns in context.
@@ -34,7 +36,13 @@ def static(spec: Spec) -> Spec:
         message = f"no memory of `{spec.system.name}` learns in context, so it is static already"
         raise InputError("NG955", message, "compare it as it stands")
     doc = "each memory that learns in context is a learned map"
-    return rewritten(spec, _static, suffix="static", doc=doc, prune=True)
+
+    def change(block: Values, place: Place) -> Values:
+        names = block.get("memories", {})
+        inner = [name for name in names if not place.memory(name).is_step_group]
+        return as_maps(block, place, inner, hidden=hidden)
+
+    return rewritten(spec, change, suffix="static", doc=doc, prune=True)
 
 
 def inner_memories(spec: Spec) -> list[Memory]:
@@ -48,19 +56,20 @@ def inner_memories(spec: Spec) -> list[Memory]:
     return [memory for memory in memories if not memory.is_step_group]
 
 
-def _static(block: Values, place: Place) -> Values:
-    """A block whose inner memories are maps, or constants where nothing asks them."""
+def as_maps(
+    block: Values, place: Place, chosen: Collection[str], *, hidden: float | None = None
+) -> Values:
+    """A block with maps for the chosen memories, or constants where nothing asks them."""
     memories, nodes = block.get("memories", {}), block.get("nodes", {})
-    inner = {name for name in memories if not place.memory(name).is_step_group}
-    reads = {name: node for name, node in nodes.items() if node.get("read") in inner}
+    reads = {name: node for name, node in nodes.items() if node.get("read") in chosen}
     asked = {node["read"] for node in reads.values() if "query" in node}
-    kept = [name for name in memories if name in asked or name not in inner]
-    maps = {
-        name: _map(memories[name], place.memory(name)) if name in asked else dict(memories[name])
-        for name in kept
-    }
-    for memory in maps.values():
-        memory |= _start(memory, place, kept)
+    kept = [name for name in memories if name in asked or name not in chosen]
+    maps: dict[str, Values] = {}
+    for name in kept:
+        memory = memories[name]
+        if name in asked:
+            memory = _map(memory, place.memory(name), hidden)
+        maps[name] = {**memory, **_start(memory, place, kept, learned=name in asked)}
     answers = {
         name: _asked(node) if node["read"] in asked else _constant(node, place.width(name, node))
         for name, node in reads.items()
@@ -68,7 +77,7 @@ def _static(block: Values, place: Place) -> Values:
     return {**block, "memories": maps, "nodes": {**nodes, **answers}}
 
 
-def _map(memory: Values, known: Memory) -> Values:
+def _map(memory: Values, known: Memory, hidden: float | None) -> Values:
     """The memory as a net that moves with the optimizer's steps."""
     kept = {field: memory[field] for field in OF_THE_MAP if field in memory}
     net = memory.get("net", "linear")
@@ -76,14 +85,23 @@ def _map(memory: Values, known: Memory) -> Values:
     if fields["kind"] == "attention":
         fields = {"kind": "linear"}
         kept.pop("init", None)
+    if hidden is not None:
+        fields = _with_hidden(fields, known.net, hidden)
     if known.value_width != known.key_width:
         fields["out"] = known.value_width
     kept["net"] = fields["kind"] if len(fields) == 1 else fields
     return {**kept, "level": "step", "objective": "task"}
 
 
-def _start(memory: Values, place: Place, kept: Sequence[str]) -> Values:
-    """How a memory starts, if not as it says: learned, and not as one that is gone.
+def _with_hidden(fields: Values, known: Net, factor: float) -> Values:
+    """A net whose hidden layers are wider, or narrower, by a factor."""
+    deep = known.kind == "mlp" and known.layers > 1
+    width = factor * (known.expansion if deep else 1)
+    return {**fields, "kind": "mlp", "layers": known.layers if deep else 2, "expansion": width}
+
+
+def _start(memory: Values, place: Place, kept: Collection[str], *, learned: bool) -> Values:
+    """How a memory starts, if not as it says: not as one that is gone, and a map as it can learn.
 
     A net of zeros would hardly learn, and one that is never trained is no learned map.
     """
@@ -91,7 +109,7 @@ def _start(memory: Values, place: Place, kept: Sequence[str]) -> Values:
     fields = {"kind": init} if isinstance(init, str) else init
     if fields["kind"] == "from" and fields["memory"] not in kept:
         return {"init": _spelled_out(place.start_of(fields["memory"]), place.block)}
-    if fields["kind"] in ("zero", "fixed"):
+    if learned and fields["kind"] in ("zero", "fixed"):
         return {"init": {**fields, "kind": "learned"}}
     return {}
 

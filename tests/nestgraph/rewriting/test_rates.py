@@ -130,7 +130,7 @@ def test_every_kind_of_rate_is_switched_off_and_every_flow_is_still_asked_for():
 
 
 def test_weights_of_a_spec_fit_its_rates_off_and_answer_alike_until_memories_have_moved():
-    spec = load("hope-tiny", {"vars.depth": 1})
+    spec = load("self-modifying-titans-tiny", {"vars.depth": 1})
     on, off = ng.compile(spec).double(), ng.compile(rates_off(spec)).double()
     off.load_state_dict(on.state_dict())
     tokens = torch.randint(256, (2, 12))
