@@ -206,7 +206,7 @@ def eval(
     steps: int | None = None,
     budget: float | None = None,
     lr: float | Sequence[float] | None = None,
-    controls: Literal["none", "static", "rates-off", "all"] = "none",
+    controls: Literal["none", "static", "rates-off", "baselines", "all"] = "none",
     ablate: Sequence[str] = (),
     file: str | Path | None = None,
 ) -> Results:

@@ -172,6 +172,11 @@ _RUNS = {
     "NG935": "A file of results holds a spec that was trained with other settings.",
     "NG936": "A file of results can't be read, or a line of it is none.",
     "NG937": "A name is no control, or no part that can be left out.",
+    "NG945": "A model can't learn to read before a stream of tasks.",
+    "NG946": "Nothing of a spec is on a level that could learn alone.",
+    "NG947": "The windows of a spec reach a needle of a long-context task.",
+    "NG948": "A stream of tasks has too few steps, or a budget in their place.",
+    "NG949": "A task has no classes whose means could be taken.",
     "NG955": "A control or an ablation takes away what the spec doesn't have.",
     "NG956": "No size of a control agrees with what it is compared with.",
 }

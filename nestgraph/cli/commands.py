@@ -447,7 +447,7 @@ def eval_(
         typer.Option("--lr", metavar="RATE", help="Several to choose from; else the task's."),
     ] = None,
     controls: Annotated[
-        Literal["none", "static", "rates-off", "all"],
+        Literal["none", "static", "rates-off", "baselines", "all"],
         typer.Option("--controls", help="What to put beside each spec."),
     ] = "none",
     ablate: Annotated[

@@ -23,7 +23,7 @@ class Wishes:
     steps: int | None
     budget: float | None
     rates: tuple[float, ...] | None
-    controls: Literal["none", "static", "rates-off", "all"]
+    controls: Literal["none", "static", "rates-off", "baselines", "all"]
     ablate: tuple[str, ...]
     out: Path | None
 

@@ -10,7 +10,7 @@ from nestgraph.errors import InputError
 from nestgraph.rewriting import Measure, ablated, rates_off, static, static_as_large
 from nestgraph.spec import Spec
 
-Controls = Literal["none", "static", "rates-off", "all"]
+Controls = Literal["none", "static", "rates-off", "baselines", "all"]
 
 NOTHING_TO_TAKE = "NG955"
 
@@ -45,7 +45,7 @@ def controls_of(spec: Spec, which: Controls) -> tuple[Counterpart, ...]:
         InputError: NG955, when the spec has nothing that a control could take away; NG956, when
             no size agrees.
     """
-    if which == "none":
+    if which in ("none", "baselines"):  # other ways to learn, which are no other specs
         return ()
     if which == "rates-off":
         return (Counterpart(name="rates off", spec=rates_off(spec)),)

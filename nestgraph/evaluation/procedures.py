@@ -38,6 +38,7 @@ class Job:
         split: which rows are scored: to choose a rate by, or to report.
         seed: of weights and rows.
         budget: seconds of processor time for training; None for no limit.
+        way: of carrying it out, where the kind has several; empty for the plain one.
     """
 
     task: Task
@@ -45,6 +46,7 @@ class Job:
     split: Split
     seed: int
     budget: float | None = None
+    way: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

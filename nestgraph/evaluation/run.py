@@ -128,7 +128,8 @@ class _Runner:
 
 def _run(plan: Plan, side: Side, setting: Setting, split: Split, seed: int, rate: float) -> Cell:
     spec = _fitted(plan, side, rate, seed)
-    done = carry_out(Job(task=plan.task, spec=spec, split=split, seed=seed, budget=plan.budget))
+    job = Job(task=plan.task, spec=spec, split=split, seed=seed, budget=plan.budget, way=side.way)
+    done = carry_out(job)
     return Cell(
         task=plan.task.label,
         side=side.name,

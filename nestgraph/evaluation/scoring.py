@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,12 @@ from nestgraph.output import Output
 
 MOST_TOKENS = 16384  # read at once
 BUCKETS = 10
+END = ord("\n")
+LARGEST_BYTE = 255
 FINITE = "lower the rates, or those of its memories"
 Points: TypeAlias = tuple[tuple[float, float], ...]
-Reader: TypeAlias = Callable[[Tensor], Output]
+Reader: TypeAlias = Callable[..., Output]
+"""Called with tokens (B, T), and with the state behind those before if there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ class Metric:
         across: what `Judged.at` counts, in words.
         doubling: whether plots go by spans that double; else by spans of one width.
         judge: of a batch and the logits (B, T, V) for it.
+        writes: whether the model writes its answers, greedily; `judge` is then given what it wrote
+            (B, T) where labels are, in place of logits.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Metric:
     across: str
     doubling: bool
     judge: Callable[[Batch, Tensor], Judged]
+    writes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,25 @@ def _accuracy(batch: Batch, logits: Tensor) -> Judged:
 def _strings(batch: Batch, logits: Tensor) -> Judged:
     right = (logits.argmax(-1) == batch.targets) | (batch.targets == IGNORED)
     return Judged(values=right.all(1).double(), at=(batch.tokens >= 0).sum(1))
+
+
+def _chrf(batch: Batch, written: Tensor) -> Judged:
+    """Of a row up to the end of its line; characters up to six, no words, recall twice as much."""
+    from torchmetrics.functional.text import chrf_score
+
+    values = [
+        cast(Tensor, chrf_score([_line(said)], [[_line(wanted)]], n_word_order=0)).item()
+        for said, wanted in zip(written.tolist(), batch.targets.tolist(), strict=True)
+    ]
+    found = torch.tensor(values, dtype=torch.float64)
+    return Judged(values=found, at=(batch.tokens >= 0).sum(1))
+
+
+def _line(tokens: list[int]) -> str:
+    """The bytes of a line, as text; tokens that are none end it."""
+    answer = [token for token in tokens if token >= 0]
+    ends = [at for at, token in enumerate(answer) if token == END or token > LARGEST_BYTE]
+    return bytes(answer[: min(ends, default=len(answer))]).decode(errors="replace")
 
 
 def _nats(batch: Batch, logits: Tensor) -> Judged:
@@ -112,6 +137,14 @@ METRICS = {
             doubling=True,
             judge=_nats,
         ),
+        Metric(
+            name="chrf",
+            unit="chrF of what is written, from 0 to 1, the mean over rows",
+            across="tokens of a row",
+            doubling=False,
+            judge=_chrf,
+            writes=True,
+        ),
     )
 }
 
@@ -135,13 +168,37 @@ def score(
     found = []
     with torch.no_grad():
         for batch in _pieces(draw(split, seed, rows)):
-            logits = model(batch.tokens).logits
-            if not bool(logits[batch.targets != IGNORED].isfinite().all()):
-                raise InputError("NG742", "the model gives scores that are no numbers", FINITE)
-            found.append(metric.judge(batch, logits))
+            answers = _written(model, batch) if metric.writes else _logits(model, batch)
+            found.append(metric.judge(batch, answers))
     values = torch.cat([judged.values for judged in found])
     at = torch.cat([judged.at for judged in found])
     return Score(mean=values.mean().item(), points=points(values, at, doubling=metric.doubling))
+
+
+def _logits(model: Reader, batch: Batch) -> Tensor:
+    logits = model(batch.tokens).logits
+    _require_numbers(logits[batch.targets != IGNORED])
+    return logits
+
+
+def _written(model: Reader, batch: Batch) -> Tensor:
+    """The likeliest token behind each, from the first that all rows are asked for (B, T)."""
+    asked = batch.targets != IGNORED
+    first = int(asked.any(0).nonzero()[0])
+    assert bool(asked[:, first].all()), "answers of one batch begin at one place"
+    found, length = torch.full_like(batch.tokens, IGNORED), batch.tokens.shape[1]
+    answer = model(batch.tokens[:, : first + 1])
+    for at in range(first, length):
+        _require_numbers(answer.logits[:, -1])
+        found[:, at] = answer.logits[:, -1].argmax(-1)
+        if at + 1 < length:
+            answer = model(found[:, at : at + 1], answer.state)
+    return found
+
+
+def _require_numbers(logits: Tensor) -> None:
+    if not bool(logits.isfinite().all()):
+        raise InputError("NG742", "the model gives scores that are no numbers", FINITE)
 
 
 def points(values: Tensor, at: Tensor, *, doubling: bool) -> Points:

@@ -28,11 +28,13 @@ class Side:
         name: of it in a table.
         spec: of its model.
         of: the side that it is a control or an ablation of; empty if it is none.
+        way: of carrying the task out, where its kind has several; empty for the plain one.
     """
 
     name: str
     spec: Spec
     of: str = ""
+    way: str = ""
 
 
 def sides_of(
@@ -94,9 +96,22 @@ def _plain_name(spec: Spec) -> str:
 def _made_from(
     side: Side, task: Task, controls: Controls, ablations: Sequence[str]
 ) -> Iterator[Side]:
-    if controls == "none" and not ablations:
+    if controls == "baselines" or (controls == "all" and task.kind == "continual"):
+        yield from _baselines(side, task)
+    if controls in ("none", "baselines") and not ablations:
         return
     spec = of_its_size(side.spec, task)
     for made in (*controls_of(spec, controls), *ablations_of(spec, ablations)):
         note = f" ({made.note})" if made.note else ""
         yield Side(name=f"{side.name}: {made.name}{note}", spec=made.spec, of=side.name)
+
+
+def _baselines(side: Side, task: Task) -> Iterator[Side]:
+    """What stands beside a model that learns one task after another."""
+    if task.kind != "continual":
+        said = f"`{task.label}` is one task, and baselines are for tasks that come in a row"
+        raise InputError("NG937", said, "use --controls none")
+    from nestgraph.evaluation.continual.baselines import baselines
+
+    for name, spec, way in baselines(task, side.spec):
+        yield Side(name=f"{side.name}: {name}", spec=spec, of=side.name, way=way)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.data.labelled import Row, load_labelled
+from nestgraph.evaluation.continual.settings import Moves, require_stream
 from nestgraph.evaluation.task import (
     IGNORED,
     Batch,
@@ -35,29 +36,66 @@ WORDS = "hashed 1- and 2-grams of words and 3-grams of letters"
 
 
 @task("clinc150")
-def clinc150(*, T: int = 64, tasks: int = 10) -> Task:
+def clinc150(
+    *,
+    T: int = 64,
+    tasks: int = 10,
+    moves: Moves = "all",
+    base: int = 1000,
+    buffer: int = 1500,
+    ewc: float = 100.0,
+) -> Task:
     """Intents of CLINC150, fifteen by fifteen (arXiv 1909.02027)."""
+    require_stream(base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 6, joint=0.8749, replay=0.6071, mean=0.8056, naive=0.0251)
     return _task("clinc150", T, tasks, sizes=(15,) * 10, known=known, steps=4000)
 
 
 @task("banking77")
-def banking77(*, T: int = 96, tasks: int = 7) -> Task:
+def banking77(
+    *,
+    T: int = 96,
+    tasks: int = 7,
+    moves: Moves = "all",
+    base: int = 1000,
+    buffer: int = 1500,
+    ewc: float = 100.0,
+) -> Task:
     """Intents of Banking77, eleven by eleven (arXiv 2003.04807)."""
+    require_stream(base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 8, joint=0.8825, replay=0.7396, mean=0.7727, naive=0.1182)
     return _task("banking77", T, tasks, sizes=(11,) * 7, known=known, steps=2800)
 
 
 @task("dbpedia14")
-def dbpedia14(*, T: int = 128, tasks: int = 7) -> Task:
+def dbpedia14(
+    *,
+    T: int = 128,
+    tasks: int = 7,
+    moves: Moves = "all",
+    base: int = 1000,
+    buffer: int = 1500,
+    ewc: float = 100.0,
+) -> Task:
     """Classes of DBpedia-14, two by two: a substitute for the 70 classes of arXiv 2512.24695."""
+    require_stream(base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 5, joint=0.9152, replay=0.4909, mean=0.8396, naive=0.0723)
     return _task("dbpedia14", T, tasks, sizes=(2,) * 7, known=known, steps=1400)
 
 
 @task("digits")
-def digits(*, T: int = 65, tasks: int = 5) -> Task:
+def digits(
+    *,
+    T: int = 65,
+    tasks: int = 5,
+    moves: Moves = "all",
+    base: int = 0,
+    buffer: int = 500,
+    ewc: float = 100.0,
+) -> Task:
     """Digits of 8 x 8 pixels, two by two; needs scikit-learn."""
+    require(base == 0, f"`base` (={base}) must be 0", "texts don't help with pixels")
+    require_stream(base=base, buffer=buffer, ewc=ewc)
     known = _references("pixels", 20, joint=0.9743, replay=0.9325, mean=0.9018, naive=0.19)
     return _task("digits", T, tasks, sizes=(2,) * 5, known=known, steps=1000)
 
@@ -92,6 +130,7 @@ def _task(
         rates=RATES,
         references=known if tasks == most else (),
         draw=partial(_draw, name, T, 0, whole),
+        rows=256,
         parts={f"classes {a}-{b - 1}": _part(name, T, a, b) for a, b in pairwise(ends)},
     )
 

@@ -1,0 +1,10 @@
+"""How tasks are carried out that need more than to train on rows and to score others."""
+
+from __future__ import annotations
+
+from nestgraph.evaluation.continual.stream import carry_out_stream
+from nestgraph.evaluation.long.curriculum import carry_out_lengths
+from nestgraph.evaluation.procedures import procedure
+
+procedure("continual")(carry_out_stream)
+procedure("long")(carry_out_lengths)
