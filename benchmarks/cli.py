@@ -70,6 +70,10 @@ def run(wishes: argparse.Namespace) -> int:
         from benchmarks.toy import walk
 
         return walk(wishes.plot, others=wishes.others)
+    if wishes.benchmark == "capacity":
+        from benchmarks import capacity
+
+        return capacity.print_capacity(filled(capacity.Plan, wishes))
     if wishes.benchmark == "mixers":
         from benchmarks.mixer_table import fill_mixers
 
@@ -126,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     toy = names.add_parser("toy", help="momentum and Delta Momentum in a winding valley")
     toy.add_argument("--others", action="store_true", help="other constants too, a minute")
     toy.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
+    _capacity(names.add_parser("capacity", help="pairs that one pass of a write rule stores"))
     _mixers(names.add_parser("mixers", help="every recurrent mixer of the zoo, as one table"))
     _memory(names.add_parser("memory", help="peak memory of training mixers over a long sequence"))
     _context(names.add_parser("context-learning", help="the same weights without inner learning"))
@@ -174,6 +179,20 @@ def _optimizers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.svg or FILE.png")
     command.add_argument("--out", type=Path, default=Path("runs/optimizers"), metavar="FOLDER")
     command.add_argument("--threads", type=_positive, default=1, help="in each; default 1")
+
+
+def _capacity(command: argparse.ArgumentParser) -> None:
+    command.add_argument("specs", nargs="*", default=[], metavar="S", help="default: the zoo's")
+    command.add_argument("--set", nargs="+", default=[], metavar="PATH=VALUE", help="in each spec")
+    command.add_argument(
+        "--rates", nargs="+", type=_write_rate, default=[0.1, 0.5, 1.0], metavar="R"
+    )
+    command.add_argument(
+        "--pairs", nargs="+", type=_positive, default=[1, 8, 16, 32, 64], metavar="N"
+    )
+    command.add_argument("--width", type=_positive, default=32, help="default 32")
+    command.add_argument("--trials", type=_positive, default=32, help="default 32")
+    command.add_argument("--seed", type=int, default=0)
 
 
 def _mixers(command: argparse.ArgumentParser) -> None:
@@ -246,6 +265,13 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def _write_rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is no rate of writes; expected 0 <= R <= 1e6")
+    return rate
 
 
 def _rate(text: str) -> float:
