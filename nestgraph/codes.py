@@ -172,6 +172,8 @@ _RUNS = {
     "NG935": "A file of results holds a spec that was trained with other settings.",
     "NG936": "A file of results can't be read, or a line of it is none.",
     "NG937": "A name is no control, or no part that can be left out.",
+    "NG938": "The page of a report would take the place of its results.",
+    "NG939": "`eval` is asked for two things at once.",
     "NG945": "A model can't learn to read before a stream of tasks.",
     "NG946": "Nothing of a spec is on a level that could learn alone.",
     "NG947": "The windows of a spec reach a needle of a long-context task.",

@@ -429,11 +429,15 @@ def report(
 def eval_(
     task: Annotated[
         str | None,
-        typer.Argument(metavar="TASK", help="Such as `mqar:K=16,T=64`.", autocompletion=_tasks),
+        typer.Argument(
+            metavar="TASK", help="Such as `mqar:K=16,T=64`; or `length`", autocompletion=_tasks
+        ),
     ] = None,
     specs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="S...", help="Paths or names of specs.", autocompletion=_specs),
+        typer.Argument(
+            metavar="S...", help="Specs; for `length` folders of runs.", autocompletion=_specs
+        ),
     ] = None,
     seeds: Annotated[
         list[int] | None, typer.Option("--seeds", help="Several: `--seeds 0 1 2`, the default.")
@@ -467,7 +471,7 @@ def eval_(
     from nestgraph.cli.evaluation import Wishes, run_eval
 
     wishes = Wishes(
-        seeds=tuple(seeds or (0, 1, 2)),
+        seeds=tuple(seeds) if seeds else None,
         steps=steps,
         budget=budget,
         rates=tuple(rates) if rates else None,

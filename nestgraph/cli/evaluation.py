@@ -14,18 +14,27 @@ from nestgraph.errors import InputError
 if TYPE_CHECKING:
     from nestgraph.evaluation.cells import Cell
 
+LENGTH = "length"  # in place of a task
+SEEDS = (0, 1, 2)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
     """The options of the command; None leaves what the task says."""
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] | None
     steps: int | None
     budget: float | None
     rates: tuple[float, ...] | None
     controls: Literal["none", "static", "rates-off", "baselines", "all"]
     ablate: tuple[str, ...]
     out: Path | None
+
+    @property
+    def trains(self) -> bool:
+        """Whether something was said that only trainings need."""
+        numbers = (self.seeds, self.steps, self.budget, self.rates)
+        return bool(self.ablate) or self.controls != "none" or numbers != (None,) * len(numbers)
 
 
 def run_eval(
@@ -37,16 +46,47 @@ def run_eval(
     listing: bool,
     report: Path | None,
 ) -> None:
-    """Lists tasks, tells a file of results, or evaluates specs on a task."""
+    """Lists tasks, tells a file of results, reads a run at length, or evaluates specs on a task."""
+    of_training = wishes.trains or bool(changes)
     if listing:
+        _alone("--list", task is not None or report is not None or of_training or wishes.out)
         list_tasks()
     elif report is not None:
+        _alone("--report", task is not None or of_training)
         report_file(report, wishes.out)
+    elif task == LENGTH:
+        _alone(LENGTH, of_training or wishes.out)
+        read_at_length(specs)
     elif task is None:
         hint = "write `nestgraph eval TASK S...`; `nestgraph eval --list` shows the tasks"
         raise InputError("NG930", "no task is named", hint)
     else:
         evaluate_specs(task, specs, wishes, changes)
+
+
+def _alone(what: str, more: object) -> None:
+    """Refuses what `eval` would have to leave out.
+
+    Raises:
+        InputError: there is more (NG939).
+    """
+    if more:
+        hint = "leave the other arguments away; `nestgraph eval --help` says which go together"
+        raise InputError("NG939", f"`eval` is asked for `{what}` and for something else", hint)
+
+
+def read_at_length(runs: list[str]) -> None:
+    """Prints the losses of trained runs by position, far beyond their contexts."""
+    from nestgraph.evaluation.length import lengths, together
+
+    if not runs:
+        raise InputError("NG711", "no run is named", "write `nestgraph eval length RUN...`")
+    found = []
+    for run in runs:
+        found.append(lengths(run))
+        say(f"{found[-1]}\n")
+    if len({(each.context, each.on.shape[1]) for each in found}) == 1 < len(found):
+        say(together(found))
 
 
 def list_tasks() -> None:
@@ -65,7 +105,7 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
     results = evaluate(
         task,
         [load(spec, set=settings(changes)) for spec in specs],
-        seeds=wishes.seeds,
+        seeds=SEEDS if wishes.seeds is None else wishes.seeds,
         steps=wishes.steps,
         budget=wishes.budget,
         rates=wishes.rates,
@@ -78,15 +118,19 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
 
 
 def report_file(file: Path, page: Path | None) -> None:
-    """Prints the table of a file of results."""
+    """Prints the table of a file of results, and writes its page if one is named."""
     from nestgraph.evaluation.cells import read_cells
+    from nestgraph.evaluation.report import write_page
     from nestgraph.evaluation.results import Results
 
-    cells = read_cells(file)
-    if not cells:
+    results = Results(cells=tuple(read_cells(file)))
+    if not results.cells:
         hint = "name a FILE that `nestgraph eval TASK S -o FILE` has written"
         raise InputError("NG936", f"`{file}` holds no results", hint)
-    say(Results(cells=tuple(cells)))
+    say(results)
+    if page is not None:
+        write_page(results.summaries, page, file)
+        say(f"\nWrote {page}")
 
 
 def _tell(cell: Cell) -> None:

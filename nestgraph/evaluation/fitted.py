@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from nestgraph.errors import InputError
 from nestgraph.evaluation.task import Task
 from nestgraph.findings import listed
 from nestgraph.models import model_of
-from nestgraph.spec import Spec
+from nestgraph.spec import Spec, load
 from nestgraph.training.options import with_settings
 
 MODEL = "transformer-tiny"
@@ -24,6 +26,9 @@ OF_THE_RUN = {
 }
 """Places of a spec that its author can't set, and why."""
 
+BATCH, WARM = "training.batch", "training.warmup"
+"""Places that an author may set, in place of the task."""
+
 WARMUP = 100  # steps at most; a tenth of all if that is less
 
 
@@ -33,7 +38,6 @@ def require_fit(spec: Spec, task: Task) -> None:
     Raises:
         InputError: it is an optimizer where a model is wanted (NG723), or sets what the task and
             its run say (NG933).
-        SpecError: with the vocabulary and the context of the task it has errors.
     """
     if spec.system.optimizer is not None and task.kind != "optimizer":
         model_of(spec.system)
@@ -41,7 +45,6 @@ def require_fit(spec: Spec, task: Task) -> None:
         if path in OF_THE_RUN:
             said = f"`{spec.path}` is given with `--set {path}=…`, which a run of eval sets itself"
             raise InputError("NG933", said, f"leave it away: {OF_THE_RUN[path]}")
-    fitted(spec, task, rate=task.rates[0], seed=0, steps=1, constant=False)
 
 
 def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, constant: bool) -> Spec:
@@ -65,7 +68,7 @@ def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, consta
         "training.steps": steps,
         "training.seed": seed,
     }
-    preferred = {"training.batch": task.batch, "training.warmup": min(WARMUP, steps // 10)}
+    preferred = {BATCH: task.batch, WARM: min(WARMUP, steps // 10)}
     settings |= {path: it for path, it in preferred.items() if path not in spec.overrides}
     changed = with_settings(spec, settings)
     model_of(changed.system)
@@ -91,8 +94,18 @@ def _of_task(spec: Spec, task: Task) -> dict[str, object]:
     return settings
 
 
-def model_and_optimizer(spec: Spec, model: Spec) -> Spec:
-    """The model trained by an optimizer that was given as a spec of its own.
+def as_chosen(made: Spec, spec: Spec) -> Spec:
+    """A spec that was made from another one, with the batch and the warm-up that its author chose.
+
+    Raises:
+        SpecError: it has errors with these settings.
+    """
+    chosen = {path: spec.overrides[path] for path in (BATCH, WARM) if path in spec.overrides}
+    return with_settings(made, chosen)
+
+
+def model_of_optimizer(spec: Spec) -> Spec:
+    """The model that an optimizer trains which was given as a spec of its own.
 
     Raises:
         InputError: the optimizer's spec was changed by overrides, which don't reach it (NG933).
@@ -101,4 +114,5 @@ def model_and_optimizer(spec: Spec, model: Spec) -> Spec:
     if spec.overrides:
         said = f"{listed(spec.overrides)} can't be set in `{spec.path}`, which trains `{MODEL}`"
         raise InputError("NG933", said, "write a spec that extends it")
-    return with_settings(model, {"training.optimizer": spec.path})
+    name = spec.system.name if spec.path in spec.shipped else spec.path
+    return load(MODEL, {"training.optimizer": json.dumps(name)})

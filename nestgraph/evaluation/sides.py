@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from nestgraph.errors import InputError
 from nestgraph.evaluation.controls import Controls, ablations_of, controls_of
 from nestgraph.evaluation.fitted import (
-    MODEL,
+    as_chosen,
     fitted,
-    model_and_optimizer,
+    model_of_optimizer,
     of_its_size,
     require_fit,
 )
 from nestgraph.evaluation.task import Task
 from nestgraph.findings import did_you_mean, listed
 from nestgraph.rewriting import ABLATIONS
-from nestgraph.spec import Spec, load
+from nestgraph.spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def sides_of(
     for name, spec in zip(names, specs, strict=True):
         require_fit(spec, task)
         if spec.system.optimizer is not None:
-            spec = model_and_optimizer(spec, load(MODEL))
+            spec = model_of_optimizer(spec)
         found.append(Side(name=name, spec=spec))
         found.extend(_made_from(found[-1], task, controls, ablations))
     for side in found:
@@ -103,7 +103,11 @@ def _made_from(
     spec = of_its_size(side.spec, task)
     for made in (*controls_of(spec, controls), *ablations_of(spec, ablations)):
         note = f" ({made.note})" if made.note else ""
-        yield Side(name=f"{side.name}: {made.name}{note}", spec=made.spec, of=side.name)
+        yield Side(
+            name=f"{side.name}: {made.name}{note}",
+            spec=as_chosen(made.spec, side.spec),
+            of=side.name,
+        )
 
 
 def _baselines(side: Side, task: Task) -> Iterator[Side]:

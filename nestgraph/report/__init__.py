@@ -7,10 +7,9 @@ file of its own, SVG and PNG, for papers and slides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from nestgraph.errors import InputError
+from nestgraph.report.frame import require_matplotlib
 from nestgraph.report.runs import Run, read_run
 from nestgraph.training.files import replace_file, unwritable
 
@@ -33,12 +32,7 @@ def write_report(folders: Sequence[Path], page: Path | None = None) -> tuple[Pat
         InputError: when a folder holds no run, matplotlib is not installed, or something can't
             be written.
     """
-    if find_spec("matplotlib") is None:
-        raise InputError(
-            "NG809",
-            "a report needs matplotlib, which is not installed",
-            "pip install 'nestgraph[report]', or '.[report]' in a checkout",
-        )
+    require_matplotlib()
     from nestgraph.report.page import html_page
     from nestgraph.report.plots import drawn, figures
 

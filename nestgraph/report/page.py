@@ -1,31 +1,19 @@
-"""The page of a report.
-
-Whatever an author wrote is escaped, plots and pictures stand in it as images, which run nothing,
-and the page forbids scripts and anything from outside.
-"""
+"""The page of a report on runs."""
 
 from __future__ import annotations
 
-import base64
 import statistics
 from collections.abc import Iterator, Sequence
 
 from nestgraph.compare import compare
-from nestgraph.html_text import STYLE, escaped, table
+from nestgraph.html_text import escaped, table
 from nestgraph.notebook import level_table, picture
+from nestgraph.report.frame import folded, framed, image
 from nestgraph.report.plots import Plot
 from nestgraph.report.runs import Column, Run
 from nestgraph.wording import count
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LAST = 50  # steps whose losses the table averages
-LOOKS = """
-:root { color-scheme: light dark }
-body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
-figure { margin: 1rem 0 } figcaption { font-size: 12px; opacity: .8 }
-img { max-width: 100%; background: #fff; border-radius: 4px }
-summary { cursor: pointer; font-weight: 600; margin: .6em 0 }
-"""
 SUMMARY = (
     "run",
     "seed",
@@ -47,13 +35,7 @@ def html_page(runs: Sequence[Run], plots: Sequence[tuple[Plot, bytes]]) -> str:
     """
     title = f"{runs[0].spec.system.name}: {len(runs)} run{'s' if len(runs) > 1 else ''}"
     body = "\n".join(_sections(runs, plots))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escaped(title)}</title>\n<style>{STYLE}{LOOKS}</style></head>\n"
-        f'<body class="nestgraph">\n<h1>{escaped(title)}</h1>\n{body}\n</body></html>\n'
-    )
+    return framed(title, body)
 
 
 def _sections(runs: Sequence[Run], plots: Sequence[tuple[Plot, bytes]]) -> Iterator[str]:
@@ -68,10 +50,10 @@ def _sections(runs: Sequence[Run], plots: Sequence[tuple[Plot, bytes]]) -> Itera
     yield level_table(first.spec.system)
     drawing = picture(first.spec.system)
     if drawing:
-        yield _image(drawing.encode(), "the levels of the spec, the outermost on top")
+        yield image(drawing.encode(), "the levels of the spec, the outermost on top")
     yield "<h2>Spec</h2>"
-    yield _folded("as written", first.written)
-    yield _folded("resolved", first.spec.resolved_yaml())
+    yield folded("as written", first.written)
+    yield folded("resolved", first.spec.resolved_yaml())
     yield "<h2>Environment</h2>"
     yield from (part for run in runs for part in _environment(run))
 
@@ -110,17 +92,7 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
 def _figure(plot: Plot, svg: bytes) -> str:
     files = f"{plot.name}.svg, {plot.name}.png"
     words = f"{plot.title}, {plot.unit} over steps"
-    return f"<figure>{_image(svg, words)}<figcaption>{escaped(files)}</figcaption></figure>"
-
-
-def _image(svg: bytes, words: str) -> str:
-    """An SVG as an image, in which no script runs and no name meets another."""
-    content = base64.b64encode(svg).decode()
-    return f'<img alt="{escaped(words)}" src="data:image/svg+xml;base64,{content}">'
-
-
-def _folded(title: str, text: str) -> str:
-    return f"<details><summary>{escaped(title)}</summary><pre>{escaped(text)}</pre></details>"
+    return f"<figure>{image(svg, words)}<figcaption>{escaped(files)}</figcaption></figure>"
 
 
 def _environment(run: Run) -> Iterator[str]:

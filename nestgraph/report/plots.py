@@ -69,6 +69,7 @@ class Plot:
         unit: of the vertical axis.
         curves: at least one with a point.
         logarithmic: whether the vertical axis is.
+        across: what the horizontal axis counts.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Plot:
     unit: str
     curves: tuple[Curve, ...]
     logarithmic: bool = False
+    across: str = "step"
 
 
 def figures(runs: Sequence[Run]) -> list[Plot]:
@@ -90,7 +92,7 @@ def drawn(plot: Plot, form: str) -> bytes:
         axes = figure.add_subplot()
         for curve in plot.curves:
             _add(axes, curve)
-        axes.set_xlabel("step")
+        axes.set_xlabel(plot.across)
         axes.set_ylabel(plot.unit)
         axes.set_title(plot.title, fontsize=10, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -261,7 +261,7 @@ def test_a_run_whose_spec_is_no_longer_right_is_reported(tmp_path: Path) -> None
 
 
 def test_without_matplotlib_the_cure_is_said(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("nestgraph.report.find_spec", lambda name: None)
+    monkeypatch.setattr("nestgraph.report.frame.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'nestgraph\[report\]'"):
         write_report([make_run(tmp_path / "run")])
 

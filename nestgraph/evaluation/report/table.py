@@ -17,10 +17,15 @@ FINE = (ALL_STEPS, ENOUGH, SPENT)
 
 def text_of(summary: Summary) -> str:
     """A summary for a terminal or a file of Markdown."""
-    head, *rows = [[_cell(cell) for cell in row] for row in table_rows(summary)]
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+    lines = markdown(table_rows(summary))
     return "\n".join([f"## {summary.label}", "", *about(summary), "", *lines, "", *notes(summary)])
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as the lines of a table; the first row is its head, the first column holds words."""
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
 
 
 def table_rows(summary: Summary) -> list[list[str]]:
@@ -110,7 +115,3 @@ def _score_word(task: Task | None, name: str) -> str:
 
 def _number(value: float | None) -> str:
     return "no number" if value is None else f"{value:.4f}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -52,6 +52,14 @@ def test_a_table_is_printed_kept_and_told_again(run, write) -> None:
         ((TASK, "deltanet-tiny", "--ablate", "nothing"), "NG937"),
         ((TASK, "deltanet-tiny", "--set", "training.lr=1"), "NG933"),
         (("--report", "nowhere.jsonl"), "NG936 `nowhere.jsonl` holds no results"),
+        (("--list", TASK), "NG939 `eval` is asked for `--list` and for something else"),
+        (("--list", "--seeds", "0"), "NG939"),
+        (("--report", "f", TASK), "NG939 `eval` is asked for `--report`"),
+        (("--report", "f", "--steps", "5"), "NG939"),
+        (("--report", "f", "--controls", "all"), "NG939"),
+        (("length",), "NG711 no run is named"),
+        (("length", "nowhere"), "NG711"),
+        (("length", "nowhere", "--seeds", "0"), "NG939 `eval` is asked for `length`"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_with_status_2(run, asked, words) -> None:

@@ -257,3 +257,29 @@ def test_a_plan_takes_steps_and_rates_of_its_task_unless_others_are_given():
     plan = Plan(task=task, sides=())
     assert (plan.limit, plan.choices) == (task.steps, task.rates)
     assert Plan(task=task, sides=(), steps=7, rates=(0.5,)).limit == 7
+
+
+def test_optimizers_are_compared_by_what_one_model_learns_with_them(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("nestgraph: 1\nname: mine\nextends: muon\nvars: {beta: 0.5}\n")
+    task = find_task("optimizers:T=16")
+    specs = [load(name) for name in ("muon", "mine.yaml", "transformer-tiny")]
+    sides = sides_of(specs, task, controls="none", ablations=())
+    assert [side.name for side in sides] == ["muon", "mine.yaml", "transformer-tiny"]
+    assert {side.spec.system.name for side in sides} == {"transformer-tiny"}
+    for side, name in zip(sides, ("muon", "mine", "adamw"), strict=True):
+        spec = fitted(side.spec, task, rate=1e-3, seed=0, steps=1, constant=False)
+        assert spec.system.training.system.name == name
+    changed = [load("muon", {"vars.beta": 0.9})]
+    with pytest.raises(InputError, match=r"NG933 `vars\.beta` can't be set in"):
+        sides_of(changed, task, controls="none", ablations=())
+
+
+def test_what_is_made_from_a_spec_is_trained_on_as_many_rows(small):
+    task = find_task(TASK)
+    spec = small(training__batch=5, training__warmup=1)
+    sides = sides_of([spec], task, controls="all", ablations=())
+    assert len(sides) > 2
+    for side in sides:
+        made = fitted(side.spec, task, rate=1e-3, seed=0, steps=40, constant=False)
+        assert (made.system.training.batch, made.system.training.warmup) == (5, 1)
