@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nestgraph import zoo
 from nestgraph.parameters import parameter_table
+from nestgraph.rewriting import Measure, as_large
 from nestgraph.spec import load
+from nestgraph.system import Net, Node
 
 MODELS = [family for family in zoo.families() if load(family.name).system.model is not None]
 SIZED = [f"{family.name}-{size}" for family in MODELS for size in family.sizes if size != "tiny"]
@@ -53,6 +57,43 @@ def test_the_systems_of_the_literature_are_there():
 @pytest.mark.parametrize("name", [family.name for family in MODELS])
 def test_tiny_models_are_as_large_as_the_tiny_transformer(name: str):
     assert parameters(f"{name}-tiny") == pytest.approx(parameters("transformer-tiny"), rel=0.03)
+
+
+def test_the_transformer_that_controls_hope_differs_in_convolutions_and_clocks_alone():
+    layers = {
+        name: load(name).system.model.layers[0].block
+        for name in ("hope-attention", "transformer-conv")
+    }
+    whole, control = layers.values()
+    convolutions = {
+        node.inputs[0].removesuffix(".base"): node.fields["width"]
+        for node in control.nodes.values()
+        if isinstance(node, Node) and node.op == "conv"
+    }
+
+    assert convolutions == {"a.q": 4, "a.k": 4, "a.v": 4}
+    assert {name: _plain(memory.net) for name, memory in control.memories.items()} == {
+        name: _plain(memory.net) for name, memory in whole.memories.items()
+    }
+    assert {one.period for one in parameter_table(load("transformer-conv").system)} == {1}
+    clocks = {"vars.mid": 4, "vars.slow": 16}
+    assert {one.period for one in parameter_table(load("transformer-conv", clocks).system)} == {
+        one.period for one in parameter_table(load("hope-attention").system)
+    }
+
+
+def _plain(net: Net) -> Net:
+    return replace(net, span=None)
+
+
+@pytest.mark.parametrize("measure", Measure)
+def test_the_transformer_that_controls_hope_can_be_made_as_large(measure: Measure):
+    control, hope = load("transformer-conv-tiny"), load("hope-tiny")
+
+    sized = as_large(control, hope, measure)
+
+    assert sized.found == pytest.approx(sized.wanted, rel=0.01)
+    assert {*sized.spec.overrides} <= {"vars.expansion"}
 
 
 def test_the_paper_sizes_of_six_systems_ship():
