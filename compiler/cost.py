@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from nestgraph.compiler.build import build_program
-from nestgraph.compiler.repeats import Counted, adds_up, counted, kinds_of_layers
-from nestgraph.system import Layer, System
+from nestgraph.compiler.repeats import Counted, Kind, adds_up, counted, kinds_of_layers
+from nestgraph.system import System
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from nestgraph.compiler.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,7 @@ class MeasuredCost:
 def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
     """Counts one sequence, forward and backward.
 
-    Equal layers are counted once, and so are equal segments of a sequence (`repeats.py`).
+    Layers of one kind are counted once, and so are equal segments of a sequence (`repeats.py`).
 
     Args:
         system: of a model.
@@ -53,15 +55,19 @@ def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
+        InputError: it takes too many operations on tensors (`work.py`).
     """
-    build_program(system)  # what can't run is refused of the whole model
+    from nestgraph.compiler.work import Work
+
+    program = build_program(system)  # what can't run is refused of the whole model
     tokens = system.training.context if tokens is None else tokens
+    work = Work()
     if not adds_up(system):
-        return measure_whole(system, tokens=tokens)
-    kinds, states = kinds_of_layers(system), dict[str, int]()
+        return measure_whole(system, tokens=tokens, work=work)
+    kinds, states = kinds_of_layers(system, program), dict[str, int]()
 
     def count(model: System, time: int, group: int | None) -> Counted:
-        cost = measure_whole(model, tokens=time, group=group)
+        cost = measure_whole(model, tokens=time, group=group, work=work)
         states.update(cost.state_bytes)
         return Counted(
             forward=cost.forward,
@@ -70,7 +76,7 @@ def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
             kept_bytes=cost.kept_bytes,
         )
 
-    cost = counted(system, tokens, count)
+    cost = counted(system, kinds, tokens, count)
     return MeasuredCost(
         tokens=tokens,
         forward=cost.forward,
@@ -81,14 +87,12 @@ def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
     )
 
 
-def _of_all_layers(
-    kinds: Sequence[Sequence[Layer]], states: Mapping[str, int]
-) -> Iterator[tuple[str, int]]:
+def _of_all_layers(kinds: Sequence[Kind], states: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """The states of one layer of each kind, under the names of all that are like it."""
-    alike = {layers[0].path: layers for layers in kinds}
+    alike = {kind.layers[0].path: kind.layers for kind in kinds}
     for name, size in states.items():
-        path = next((path for path in alike if name.startswith(f"{path}.")), None)
-        if path is None:
+        path = ".".join(name.split(".", 2)[:2])  # place and name of a layer
+        if path not in alike:
             yield name, size
             continue
         for layer in alike[path]:
@@ -103,7 +107,11 @@ class _Saved:
 
 
 def measure_whole(
-    system: System, *, tokens: int | None = None, group: int | None = None
+    system: System,
+    *,
+    tokens: int | None = None,
+    group: int | None = None,
+    work: Work | None = None,
 ) -> MeasuredCost:
     """Counts one sequence through every layer and segment.
 
@@ -111,9 +119,11 @@ def measure_whole(
         system: of a model.
         tokens: in the sequence; the spec's `training.context` when None.
         group: segments that run again together for the backward pass; None for as many as ever.
+        work: what has been carried out before, and may become too much; no bound when None.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
+        InputError: the work becomes too much.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -132,7 +142,7 @@ def measure_whole(
         return one
 
     grouped = nullcontext() if group is None else in_groups_of(group)
-    with grouped, FlopCounterMode(display=False) as counter:
+    with grouped, FlopCounterMode(display=False) as counter, work or nullcontext():
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one.tensor):
             output = model(sequence)
         forward = counter.get_total_flops()

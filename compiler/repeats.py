@@ -1,20 +1,22 @@
-"""What equal layers and equal segments cost, from few of them.
+"""What layers of one kind and equal segments cost, from few of them.
 
-A model of many equal layers costs what one costs, many times; a layer that walks a sequence in
-equal segments costs as much for each, and as much for each group of them that runs again for its
-backward. So one layer of each kind is counted, and of a long sequence a few segments; a fourth
-count tells whether the first three foretell it, and if they don't, all of the sequence is counted.
+A model of many layers of one kind (`alike.py`) costs what one costs, many times; a layer that
+walks a sequence in equal segments costs as much for each, and as much for each group of them that
+runs again for its backward. So one layer of each kind is counted, and of a long sequence a few
+segments; a fourth count tells whether the first three foretell it, and if they don't, all of the
+sequence is counted. Kinds that stand equally often, and have no segments to save, are counted
+together.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from nestgraph.compiler.build import build_program
-from nestgraph.compiler.ir import Function, Op
+from nestgraph.compiler.alike import cost_key
+from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.fast import fast_memories
 from nestgraph.system import Layer, Node, System
 
@@ -47,13 +49,28 @@ Count: TypeAlias = Callable[[System, int, int | None], Counted]
 """Counts a model over some tokens, its loops in groups of some segments (None: as they come)."""
 
 
-def kinds_of_layers(system: System) -> tuple[tuple[Layer, ...], ...]:
-    """The layers, those of one kind together."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """Layers that cost the same, and what the first of them computes."""
+
+    layers: tuple[Layer, ...]
+    function: Function
+
+
+def kinds_of_layers(system: System, program: Program) -> tuple[Kind, ...]:
+    """The layers of a model, those of one kind together."""
     assert system.model is not None
-    layers: dict[int, list[Layer]] = {}
-    for layer in system.model.layers:
-        layers.setdefault(id(layer.block), []).append(layer)
-    return tuple(map(tuple, layers.values()))
+    by_path = {layer.path: layer for layer in system.model.layers}
+    alike: dict[Hashable, list[Function]] = {}
+    for function in program.functions:
+        alike.setdefault(cost_key(function), []).append(function)
+    return tuple(
+        Kind(
+            layers=tuple(by_path[path] for one in functions for path in one.paths),
+            function=functions[0],
+        )
+        for functions in alike.values()
+    )
 
 
 def with_layers(system: System, *layers: Layer) -> System:
@@ -74,24 +91,35 @@ def adds_up(system: System) -> bool:
     return not turned and not any(True for _ in fast_memories(system.model))
 
 
-def counted(system: System, tokens: int, count: Count) -> Counted:
+def counted(system: System, kinds: Sequence[Kind], tokens: int, count: Count) -> Counted:
     """What a model costs whose layers add up."""
-    bare = _over_time(with_layers(system), tokens, 0, 0, count)
-    total = bare
-    for alike in kinds_of_layers(system):
-        alone = with_layers(system, alike[0])
-        segment = _segment(alone, tokens)
-        one = _over_time(alone, tokens, segment, _group(tokens, segment), count)
-        total = total.plus(one.plus(bare, -1), len(alike))
+    bare = count(with_layers(system), tokens, None)
+    total, whole = bare, dict[int, list[Layer]]()
+    for kind in kinds:
+        first, *others = kind.layers
+        segment = _segment(kind.function, tokens)
+        if not _is_long(tokens, segment):
+            whole.setdefault(1 + len(others), []).append(first)
+            continue
+        one = _over_time(with_layers(system, first), tokens, segment, count)
+        total = total.plus(one.plus(bare, -1), 1 + len(others))
+    for times, layers in whole.items():
+        few = count(with_layers(system, *layers), tokens, None)
+        total = total.plus(few.plus(bare, -1), times)
     return total
 
 
-def _over_time(system: System, tokens: int, segment: int, group: int, count: Count) -> Counted:
+def _is_long(tokens: int, segment: int) -> bool:
+    """Whether a few of its segments are much less than all of a sequence."""
+    return segment > 0 and tokens // segment > 16
+
+
+def _over_time(system: System, tokens: int, segment: int, count: Count) -> Counted:
     """A count of all tokens, from that of few where their segments are known to be equal."""
-    segments = tokens // segment if segment else 0
-    if segments <= 16:
-        return count(system, tokens, None)
-    if group:
+    from nestgraph.ops.walk import group_size
+
+    segments = tokens // segment
+    if group := group_size(segments):
         return _in_groups(system, segments, segment, group, count)
     two, three, four = (count(system, n * segment, None) for n in (2, 3, 4))
     each = three.plus(two, -1)
@@ -122,16 +150,9 @@ def _in_groups(system: System, segments: int, segment: int, group: int, count: C
     return start.plus(each, segments - 4).plus(extra, groups - 2)
 
 
-def _group(tokens: int, segment: int) -> int:
-    from nestgraph.ops.walk import group_size
-
-    return group_size(tokens // segment) if segment else 0
-
-
-def _segment(system: System, tokens: int) -> int:
+def _segment(function: Function, tokens: int) -> int:
     """The tokens of each segment of a layer's loops; 0 where they differ, or aren't all."""
-    found = {_segment_of(function) for function in build_program(system).functions}
-    (segment,) = found if len(found) == 1 else (0,)
+    segment = _segment_of(function)
     return segment if segment and tokens % segment == 0 else 0
 
 

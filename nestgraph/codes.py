@@ -109,6 +109,7 @@ _NOT_YET = {
     "NG909": "Nothing runs several events at one position yet.",
     "NG910": "Nothing runs this op yet.",
     "NG911": "A block has more memories than are ordered in time.",
+    "NG912": "A model takes too long to be measured.",
     "NG914": "A kernel would have to be differentiated twice.",
 }
 _RUNS = {
