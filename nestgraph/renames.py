@@ -2,25 +2,21 @@
 
 Two parts are one if they say the same about parts that are one: of those without a namesake on
 the other side, definitions are compared with every such name replaced by what it defines, until
-nothing more can be told apart. Where several are defined alike, their order decides. What else
-lies in an inner block whose parts moved to another one moves with them.
+nothing more can be told apart (`likeness.py`). Where several are defined alike, their order
+decides. What else lies in an inner block whose parts moved to another one moves with them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from nestgraph.changes import Change
-from nestgraph.elaborate.flatten import renamed_memory, renamed_node
-from nestgraph.fields import Part, kind
-from nestgraph.pairing import Pair, Said, pairs, said
+from nestgraph.likeness import Names, kinds, renamed
+from nestgraph.pairing import Pair, pairs
 from nestgraph.system import FlatBlock, Layer, Memory, System
 from nestgraph.trainer import opened, trainer_of
-
-Names: TypeAlias = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +75,7 @@ def renames(old: FlatBlock, new: FlatBlock) -> dict[str, str]:
     come = [name for name in after if name not in before]
     if not gone or not come:
         return {}
-    found = dict(_matched(*_kinds([before[name] for name in gone], [after[name] for name in come])))
+    found = dict(_matched(*kinds([before[name] for name in gone], [after[name] for name in come])))
     moved = _regions(old, new, found)
     taken = set(found.values())
     for name in gone:
@@ -89,38 +85,6 @@ def renames(old: FlatBlock, new: FlatBlock) -> dict[str, str]:
             if there not in taken and there not in before:
                 found[name] = there
     return found
-
-
-def _kinds(gone: Sequence[Part], come: Sequence[Part]) -> tuple[Names, Names]:
-    """A number for each part, equal for parts of either side that are defined alike."""
-    sides = [{part.name: kind(part) for part in parts} for parts in (gone, come)]
-    told = 0
-    while (count := len({*sides[0].values(), *sides[1].values()})) > told:
-        told = count
-        seen: dict[Said, str] = {}
-        sides = [
-            {part.name: _number(seen, said(_renamed(part, names))) for part in parts}
-            for parts, names in zip((gone, come), sides, strict=True)
-        ]
-    return sides[0], sides[1]
-
-
-def _number(seen: dict[Said, str], words: Said) -> str:
-    return seen.setdefault(words, f"#{len(seen)}")
-
-
-def _renamed(part: Part, names: Names) -> Part:
-    def flow(name: str) -> str:
-        return names.get(name, name)
-
-    def own(name: str) -> str:
-        """Of a memory, or of what owns parameters: `q.then1` goes with `q`."""
-        head, dot, tail = name.rpartition(".")
-        return names[name] if name in names else f"{own(head)}.{tail}" if dot else name
-
-    if isinstance(part, Memory):
-        return renamed_memory(part, flow, own)
-    return renamed_node(part, flow, own, flow(part.name))
 
 
 def _matched(gone: Names, come: Names) -> Iterator[tuple[str, str]]:
@@ -164,7 +128,7 @@ def _shortest(names: tuple[str, str]) -> tuple[str, str]:
 
 def _under(block: FlatBlock, names: Names) -> FlatBlock:
     moved = dict(map(_shortest, names.items()))
-    parts = {names.get(name, name): _renamed(part, names) for name, part in block.parts.items()}
+    parts = {names.get(name, name): renamed(part, names) for name, part in block.parts.items()}
     return replace(
         block,
         memories={name: part for name, part in parts.items() if isinstance(part, Memory)},
