@@ -6,11 +6,15 @@ same pictures on every machine), `dot` on the path. What it paints comes with it
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +27,7 @@ _SECONDS = 120  # the largest pictures take a few seconds
 _PATIENCE = 5  # seconds of processor time for places; most pictures take a tenth of one
 _OUT_OF_TIME = (-9, -24)  # killed, and out of processor time
 _KEPT = 32  # placements that a live page is likely to need again
+_LEFT: ContextVar[list[float] | None] = ContextVar("left", default=None)
 
 
 class DrawError(RuntimeError):
@@ -65,6 +70,19 @@ def paint(source: str, dpi: int) -> bytes:
     return _run(renderer(), source, "-Kneato", "-n2", "-Tpng", f"-Gdpi={dpi}")
 
 
+@contextmanager
+def as_one_picture() -> Iterator[None]:
+    """Within it, all that is laid out takes no more processor time together than one picture may.
+
+    For pages, which hold many views; those that come first have the time.
+    """
+    token = _LEFT.set([_PATIENCE])
+    try:
+        yield
+    finally:
+        _LEFT.reset(token)
+
+
 def lay_out(source: str) -> str:
     """DOT source with places for all its nodes, clusters and edges, as JSON.
 
@@ -77,7 +95,23 @@ def lay_out(source: str) -> str:
 @lru_cache(maxsize=_KEPT)
 def _laid_out(program: Path, source: str) -> str:
     """Sizes and links decide places: what a save leaves as it was isn't laid out anew."""
-    return _run(program, source, "-Kdot", "-Tjson", patience=_PATIENCE).decode()
+    left: list[float] = _LEFT.get() or [_PATIENCE]
+    if left[0] <= 0:
+        raise DrawError(f"other views took the {_PATIENCE} seconds for places; draw this one alone")
+    before = _spent()
+    try:
+        patience = math.ceil(left[0])
+        return _run(program, source, "-Kdot", "-Tjson", patience=patience).decode()
+    finally:
+        left[0] -= _spent() - before
+
+
+def _spent() -> float:
+    """Seconds of processor time of programs that have ended, where the system knows."""
+    if sys.platform != "linux":
+        return 0.0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _run(program: Path, source: str, *options: str, patience: int = _SECONDS) -> bytes:

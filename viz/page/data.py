@@ -11,7 +11,7 @@ from nestgraph.system import System
 from nestgraph.trainer import opened
 from nestgraph.viz.clock import raster
 from nestgraph.viz.difference import GONE
-from nestgraph.viz.engine import DrawError
+from nestgraph.viz.engine import DrawError, as_one_picture
 from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.level_scene import level_id
 from nestgraph.viz.outline import Outline, Part
@@ -61,30 +61,40 @@ def spec_data(
         wish: the view that is shown first, and what of it.
 
     Raises:
-        DrawError: if the view that was asked for can't be drawn.
+        DrawError: if the view that was asked for, unless it is the whole first one, can't be drawn.
     """
     keys = Keys()
-    views: dict[str, str] = {}
-    absent = dict(_OF_MODELS) if system.model is None else {}
+    with as_one_picture():
+        views, left_out = _views(system, wish, keys)
     problems = [render(finding, sources) for finding in warnings]
-    for one in _wishes(system, wish):
-        try:
-            views[one.view] = inline_svg(scene_of(system, one), keys)
-        except DrawError as error:
-            if one is wish:  # what was asked for; the others are shown as far as they can be
-                raise
-            absent[one.view] = str(error)
-            problems.append(f"{one.view}: {error}")
+    problems += [f"{view}: {why}" for view, why in left_out.items()]
+    absent = dict(_OF_MODELS) if system.model is None else {}
     return {
         "name": system.name,
         "path": path,
         "views": views,
-        "absent": absent,
+        "absent": {**absent, **left_out},
         "nodes": Details(system, sources, keys).all(),
         "raster": raster_data(raster(system, wish.span if wish is not None else None), keys),
         "problems": problems,
         **_time(system, keys),
     }
+
+
+def _views(
+    system: System, wish: Wish | None, keys: Keys
+) -> tuple[dict[ViewName, str], dict[ViewName, str]]:
+    """The pictures of all views, and why there is none of the others."""
+    views: dict[ViewName, str] = {}
+    left_out: dict[ViewName, str] = {}
+    for one in _wishes(system, wish):
+        try:
+            views[one.view] = inline_svg(scene_of(system, one), keys)
+        except DrawError as error:
+            if one is wish and wish != Wish():  # asked for, not only the one that comes first
+                raise
+            left_out[one.view] = str(error)
+    return views, left_out
 
 
 def difference_data(old: Side, new: Side, outline: Outline) -> dict[str, Any]:
