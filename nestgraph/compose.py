@@ -54,6 +54,7 @@ class Composer:
         self.sources: dict[str, str] = {}
         self.settings: dict[str, str] = {}
         self.names: dict[Span, str] = {}
+        self._parsed: dict[tuple[str, str], tuple[Tree | None, Findings]] = {}
 
     def compose(self, name: str, overrides: Mapping[str, object]) -> Composed | None:
         """The merged tree of a spec with its overrides, or None if it could not be read."""
@@ -127,8 +128,7 @@ class Composer:
             else:
                 self.findings.add("NG100", str(error), error.span or asked, error.hint)
             return None
-        found = Findings()
-        tree = parse(text, file, found)
+        tree, found = self._parse(text, file)
         if asked is not None and not _begins_spec(tree, text):
             self._no_spec(file, asked, "has no `nestgraph:` at its top")
             return None
@@ -146,6 +146,13 @@ class Composer:
             message = f"the file holds {shown(tree)}, not a mapping"
             self.findings.add("NG100", message, tree.span, "a spec begins `nestgraph: 1`")
         return None
+
+    def _parse(self, text: str, file: str) -> tuple[Tree | None, Findings]:
+        """A file's tree and what is wrong with it; one that is named often is parsed once."""
+        if (text, file) not in self._parsed:
+            found = Findings()
+            self._parsed[text, file] = parse(text, file, found), found
+        return self._parsed[text, file]
 
     def _no_spec(self, file: str, asked: Span, why: str) -> None:
         hint = "name a spec; one begins `nestgraph: 1`"
