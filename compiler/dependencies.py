@@ -7,7 +7,7 @@ left; the cycles of that graph are the real recurrences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import networkx as nx
@@ -55,6 +55,14 @@ def reaches(graph_: Graph, source: str, target: str) -> bool:
 def between(graph_: Graph, names: Iterable[str]) -> set[str]:
     """`names` and all that lies on a path from one of them to another."""
     chosen = set(names)
-    down = set().union(*(nx.descendants(graph_, name) for name in chosen))
-    up = set().union(*(nx.ancestors(graph_, name) for name in chosen))
-    return chosen | (down & up)
+    return chosen | (_reached(chosen, graph_.successors) & _reached(chosen, graph_.predecessors))
+
+
+def _reached(names: Iterable[str], steps: Callable[[str], Iterator[str]]) -> set[str]:
+    """Where steps lead from any of some names, however many."""
+    waiting, reached = list(names), set[str]()
+    while waiting:
+        new = [name for name in steps(waiting.pop()) if name not in reached]
+        reached.update(new)
+        waiting += new
+    return reached

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import networkx as nx
 
@@ -25,6 +25,9 @@ from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.passes.select import CHUNK, LOOPED, SCANS, WRITTEN_OUT, is_written_out
 from nestgraph.compiler.passes.stack import stack_of
 from nestgraph.compiler.passes.whole_periods import whole_span, writes_first
+
+Uses: TypeAlias = tuple[frozenset[str], ...]
+"""For each memory that is written, its write, its reads and their parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +54,19 @@ class _Loop:
             longest=min(self.longest, other.longest),
         )
 
-    def closed(self, function: Function, order: Graph) -> _Loop:
-        return replace(self, body=_closed(self.body, function, order))
+    def closed(self, uses: Uses, order: Graph) -> _Loop:
+        return replace(self, body=_closed(self.body, uses, order))
 
 
 def _schedule(function: Function) -> Function:
     order = graph(function.ops)
-    loops = _untangled(_first_loops(function, order), function, order)
-    loops = _same_clock(loops, function, order)
+    uses = tuple(_uses(function))
+    loops = _untangled(_first_loops(function, uses, order), uses, order)
+    loops = _same_clock(loops, function, uses, order)
     return replace(function, ops=tuple(_ordered(function, loops, order)))
 
 
-def _first_loops(function: Function, order: Graph) -> list[_Loop]:
+def _first_loops(function: Function, uses: Uses, order: Graph) -> list[_Loop]:
     components = recurrent(function)
     loops: list[_Loop] = []
     for memory in function.of_kind("memory"):
@@ -78,25 +82,37 @@ def _first_loops(function: Function, order: Graph) -> list[_Loop]:
             periods=frozenset(periods - {0}),
             longest=1 if memory.text("kernel") in SCANS else longest,
         )
-        loops.append(loop.closed(function, order))
-    return _overlapping_joined(_restarts_joined(loops, function, order), function, order)
+        loops.append(loop.closed(uses, order))
+    return _overlapping_joined(_restarts_joined(loops, function, uses, order), uses, order)
 
 
-def _closed(body: frozenset[str], function: Function, order: Graph) -> frozenset[str]:
+def _uses(function: Function) -> Iterator[frozenset[str]]:
+    """The ops of each memory that is written."""
+    asked: dict[str, set[str]] = {}
+    memory_of: dict[str, str] = {}
+    for op in function.of_kind("read"):
+        asked.setdefault(op.inputs[0], set()).add(op.name)
+        memory_of[op.name] = op.inputs[0]
+    for op in function.of_kind("part"):
+        if op.inputs[0] in memory_of:
+            asked[memory_of[op.inputs[0]]].add(op.name)
+    for write in function.of_kind("write"):
+        yield frozenset({write.name, *asked.get(write.inputs[0], ())})
+
+
+def _closed(body: frozenset[str], uses: Uses, order: Graph) -> frozenset[str]:
     """A body with all that lies within, and with all of each memory that it has a part of."""
     while True:
         whole = frozenset(between(order, body))
-        for write in function.of_kind("write"):
-            reads = {op.name for op in function.of_kind("read") if op.inputs[0] == write.inputs[0]}
-            parts = {op.name for op in function.of_kind("part") if op.inputs[0] in reads}
-            used = {write.name} | reads | parts
-            whole |= used if used & whole else set()
+        whole = whole.union(*(used for used in uses if not used.isdisjoint(whole)))
         if whole == body:
             return body
         body = whole
 
 
-def _restarts_joined(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
+def _restarts_joined(
+    loops: list[_Loop], function: Function, uses: Uses, order: Graph
+) -> list[_Loop]:
     """A memory that starts again as another one is runs in the other's loop.
 
     A restart comes behind all commits of its position, so that neither write waits for the other.
@@ -110,21 +126,21 @@ def _restarts_joined(loops: list[_Loop], function: Function, order: Graph) -> li
         loops = [loop for loop in loops if not loop.body & names]
         for loop in rest:
             one = one.joined(loop)
-        loops.append(one.closed(function, order) if rest else one)
+        loops.append(one.closed(uses, order) if rest else one)
     return loops
 
 
-def _overlapping_joined(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
+def _overlapping_joined(loops: list[_Loop], uses: Uses, order: Graph) -> list[_Loop]:
     result: list[_Loop] = []
     for loop in loops:
         for other in [o for o in result if o.body & loop.body]:
             result.remove(other)
-            loop = loop.joined(other).closed(function, order)
+            loop = loop.joined(other).closed(uses, order)
         result.append(loop)
     return result
 
 
-def _untangled(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
+def _untangled(loops: list[_Loop], uses: Uses, order: Graph) -> list[_Loop]:
     """Loops that wait for each other, or overlap, joined until none do."""
     while True:
         condensed = _condensed(loops, order)
@@ -137,10 +153,10 @@ def _untangled(loops: list[_Loop], function: Function, order: Graph) -> list[_Lo
         joined = chosen[0]
         for loop in chosen[1:]:
             joined = joined.joined(loop)
-        loops = _overlapping_joined([*rest, joined.closed(function, order)], function, order)
+        loops = _overlapping_joined([*rest, joined.closed(uses, order)], uses, order)
 
 
-def _same_clock(loops: list[_Loop], function: Function, order: Graph) -> list[_Loop]:
+def _same_clock(loops: list[_Loop], function: Function, uses: Uses, order: Graph) -> list[_Loop]:
     """Loops on one clock joined, where only plain ops lie between them."""
     memory_ops = {op.name for op in function.of_kind("read", "write")}
     result: list[_Loop] = []
@@ -148,12 +164,12 @@ def _same_clock(loops: list[_Loop], function: Function, order: Graph) -> list[_L
         for index, other in enumerate(result):
             if (other.periods, other.longest) != (loop.periods, loop.longest):
                 continue
-            joined = other.joined(loop).closed(function, order)
+            joined = other.joined(loop).closed(uses, order)
             extra = joined.body - other.body - loop.body
             if extra & memory_ops:
                 continue
             candidate = [*result[:index], joined, *result[index + 1 :]]
-            if _untangled(candidate, function, order) == candidate:
+            if _untangled(candidate, uses, order) == candidate:
                 result = candidate
                 break
         else:
