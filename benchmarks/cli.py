@@ -96,13 +96,9 @@ def run(wishes: argparse.Namespace) -> int:
         from benchmarks import continual
 
         return continual.read_on(filled(continual.Plan, wishes))
-    if wishes.benchmark == "long-stream":
-        from benchmarks.long_stream import read_long
+    from benchmarks.long_stream import read_long
 
-        return read_long(wishes.tokens)
-    from benchmarks.context_learning import Question, answer
-
-    return answer(filled(Question, wishes))
+    return read_long(wishes.tokens)
 
 
 def filled(plan: type[Plan], wishes: argparse.Namespace, **other: object) -> Plan:
@@ -133,7 +129,6 @@ def parser() -> argparse.ArgumentParser:
     _capacity(names.add_parser("capacity", help="pairs that one pass of a write rule stores"))
     _mixers(names.add_parser("mixers", help="every recurrent mixer of the zoo, as one table"))
     _memory(names.add_parser("memory", help="peak memory of training mixers over a long sequence"))
-    _context(names.add_parser("context-learning", help="the same weights without inner learning"))
     _continual(names.add_parser("continual", help="read a second author with levels on clocks"))
     stream = names.add_parser("long-stream", help="memory of a stream of a million tokens")
     stream.add_argument("--tokens", type=_positive, default=10**6, help="default a million")
@@ -210,26 +205,6 @@ def _memory(command: argparse.ArgumentParser) -> None:
     command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mixers")
     command.add_argument("--tokens", type=_positive, default=16384, help="default 16384")
     command.add_argument("--width", type=_positive, default=256, help="default 256")
-    _threads(command)
-
-
-def _context(command: argparse.ArgumentParser) -> None:
-    command.add_argument("spec", nargs="?", default="hope-tiny", metavar="S")
-    command.add_argument(
-        "--without",
-        default="vars.max_rate=0",
-        metavar="PATH=VALUE",
-        help="what switches the inner learning off; default vars.max_rate=0",
-    )
-    command.add_argument("--steps", type=_positive, default=300, help="of training; default 300")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--run", type=Path, help="a finished run, in place of training one")
-    command.add_argument(
-        "--retrain", action="store_true", help="also train from the start without inner learning"
-    )
-    command.add_argument("--context", type=_positive, help="of the windows; default: as trained")
-    command.add_argument("--windows", type=_positive, help="at most so many; default: all")
-    command.add_argument("--out", type=Path, default=Path("runs/context"), metavar="FOLDER")
     _threads(command)
 
 

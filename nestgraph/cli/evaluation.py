@@ -55,8 +55,8 @@ def run_eval(
         _alone("--report", task is not None or of_training)
         report_file(report, wishes.out)
     elif task == LENGTH:
-        _alone(LENGTH, of_training or wishes.out)
-        read_at_length(specs)
+        _alone(LENGTH, of_training)
+        read_at_length(specs, wishes.out)
     elif task is None:
         hint = "write `nestgraph eval TASK S...`; `nestgraph eval --list` shows the tasks"
         raise InputError("NG930", "no task is named", hint)
@@ -75,9 +75,9 @@ def _alone(what: str, more: object) -> None:
         raise InputError("NG939", f"`eval` is asked for `{what}` and for something else", hint)
 
 
-def read_at_length(runs: list[str]) -> None:
+def read_at_length(runs: list[str], out: Path | None) -> None:
     """Prints the losses of trained runs by position, far beyond their contexts."""
-    from nestgraph.evaluation.length import lengths, together
+    from nestgraph.evaluation.length import lengths, together, write_curves
 
     if not runs:
         raise InputError("NG711", "no run is named", "write `nestgraph eval length RUN...`")
@@ -87,6 +87,9 @@ def read_at_length(runs: list[str]) -> None:
         say(f"{found[-1]}\n")
     if len({(each.context, each.on.shape[1]) for each in found}) == 1 < len(found):
         say(together(found))
+    if out is not None:
+        write_curves(out, found)
+        say(f"Wrote {out}")
 
 
 def list_tasks() -> None:

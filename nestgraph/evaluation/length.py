@@ -7,6 +7,8 @@ by more and more; where they do harm, the difference says from which position on
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from nestgraph.spec import Spec
 from nestgraph.training import NestModule, texts
 from nestgraph.training.batches import as_tokens
 from nestgraph.training.checkpoint import find_checkpoint, read_checkpoint, rebuild
+from nestgraph.training.files import replace_file
 
 TIMES = 16
 WINDOWS = 64
@@ -96,6 +99,23 @@ def lengths(run: str | Path, *, times: int = TIMES, windows: int = WINDOWS) -> L
         other = without_learning(module)
         off = None if other is None else losses_of(other, rows)
     return Lengths(run=str(run), context=context, on=on, off=off)
+
+
+def write_curves(file: Path, found: Sequence[Lengths]) -> None:
+    """Writes the mean loss of each run at every position, as CSV.
+
+    Raises:
+        InputError: the file can't be written (NG721).
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", "position", "learning", "without"])
+    for each in found:
+        on = each.on.mean(0).tolist()
+        off = [""] * len(on) if each.off is None else each.off.mean(0).tolist()
+        for at, losses in enumerate(zip(on, off, strict=True), start=1):
+            writer.writerow([each.run, at, *losses])
+    replace_file(file, text.getvalue().encode())
 
 
 def without_learning(module: NestModule) -> NestModule | None:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import context_learning, continual, optimizer_plan, yardstick, zoo
-from benchmarks.cli import filled, parser
+from benchmarks import continual, optimizer_plan, yardstick, zoo
+from benchmarks.cli import filled, main, parser
 
 PLANS: dict[str, type] = {
     "yardstick": yardstick.Plan,
     "zoo": zoo.Plan,
     "optimizers-on-text": optimizer_plan.Plan,
-    "context-learning": context_learning.Question,
     "continual": continual.Plan,
 }
 
@@ -32,3 +31,10 @@ def test_lists_become_tuples_and_a_plan_may_know_better() -> None:
     assert plan.only == ("hope", "adamw")
     assert plan.rates == (0.5,)
     assert plan.table_only
+
+
+def test_what_makes_no_sense_ends_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["yardstick", "hope-tinny"])
+    assert end.value.code == 2
+    assert "did you mean `hope-tiny`" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,18 @@ def test_what_cannot_be_done_is_a_sentence_with_status_2(run, asked, words) -> N
     assert result.exit_code == 2, result.output
     assert words in result.stderr
     assert not list(Path().iterdir())
+
+
+def test_a_run_is_read_at_length(run, write) -> None:
+    Path("text.txt").write_text("".join(random.Random(0).choices("abcdef \n", k=2000)))
+    settings = [f"training.{name}" for name in ("context=8", "batch=2", "warmup=1", "steps=2")]
+    changes = [part for setting in settings for part in ("--set", setting)]
+    for seed in (0, 1):
+        asked = ("train", write(), *changes, "--data", "text.txt", "--seed", seed)
+        assert run(*asked, "--out", f"run-{seed}").exit_code == 0
+    result = run("eval", "length", "run-0", "run-1", "-o", "curves.csv")
+    assert result.exit_code == 0, result.output
+    assert "## run-0" in result.stdout
+    assert "128 tokens, 16 times the context of 8" in result.stdout
+    assert "## 2 runs" in result.stdout
+    assert len(Path("curves.csv").read_text().splitlines()) == 1 + 2 * 128

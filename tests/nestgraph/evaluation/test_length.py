@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import random
 from pathlib import Path
@@ -12,7 +13,14 @@ from rich.console import Console
 
 from nestgraph.data import load_corpus
 from nestgraph.errors import InputError
-from nestgraph.evaluation.length import lengths, losses_of, spans, together, without_learning
+from nestgraph.evaluation.length import (
+    lengths,
+    losses_of,
+    spans,
+    together,
+    without_learning,
+    write_curves,
+)
 from nestgraph.spec import load
 from nestgraph.training import load_run
 from nestgraph.training.fit import fit
@@ -115,6 +123,22 @@ def test_a_loss_that_is_no_number_is_told_as_such(runs):
     found = lengths(runs["deltanet"], times=2, windows=2)
     found.on[:, 9:] = math.nan
     assert "| 9 to 16 | no number |" in str(found)
+
+
+def test_curves_hold_the_mean_loss_at_every_position(runs, tmp_path: Path):
+    found = [lengths(runs[name], times=2, windows=3) for name in ("deltanet", "transformer")]
+    write_curves(tmp_path / "curves.csv", found)
+    with (tmp_path / "curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == [str(runs["deltanet"])] * 16 + [
+        str(runs["transformer"])
+    ] * 16
+    assert [int(row["position"]) for row in rows] == [*range(1, 17)] * 2
+    means = [float(row["learning"]) for row in rows]
+    assert means == pytest.approx([x for each in found for x in each.on.mean(0).tolist()])
+    still = [float(row["without"]) for row in rows[:16]]
+    assert still == pytest.approx(found[0].off.mean(0).tolist())
+    assert {row["without"] for row in rows[16:]} == {""}
 
 
 def test_runs_together_are_compared_run_by_run(runs):
