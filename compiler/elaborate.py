@@ -33,6 +33,7 @@ def elaborate(system: System) -> Program:
         width=model.width,
         norm=model.norm,
         tie_head=model.tie_head,
+        classes=model.classes,
         horizon=ticks_of(model).horizon,
         clocks=tuple(replace(clock, span=None) for clock in system.clocks.values()),
         functions=functions,

@@ -114,6 +114,7 @@ class Program:
     width: int
     norm: str | None
     tie_head: bool
+    classes: int  # scores of the head
     horizon: int = 0  # tokens from cut to cut of gradients through carried states; 0: never
     clocks: tuple[Clock, ...]
     functions: tuple[Function, ...]

@@ -83,6 +83,7 @@ def parse_program(text: str) -> Program:
         width=cast(int, attrs["width"]),
         norm=cast("str | None", attrs["norm"]),
         tie_head=bool(attrs["tie_head"]),
+        classes=cast(int, attrs.get("classes", attrs["vocab"])),
         horizon=cast(int, attrs.get("horizon", 0)),
         clocks=tuple(clocks),
         functions=tuple(_parse_functions(rest)),
@@ -93,7 +94,8 @@ def _head(program: Program) -> Iterator[str]:
     norm, tie = _attr(program.norm), _attr(program.tie_head)
     size = f"vocab={program.vocab} width={program.width}"
     horizon = f" horizon={program.horizon}" if program.horizon else ""
-    yield f"program {_attr(program.name)} {size} norm={norm} tie_head={tie}{horizon}"
+    classes = f" classes={program.classes}" if program.classes != program.vocab else ""
+    yield f"program {_attr(program.name)} {size} norm={norm} tie_head={tie}{classes}{horizon}"
     for clock in program.clocks:
         period = "never" if clock.unit == "never" else f"{clock.period} {clock.unit}"
         yield f"clock {clock.name} = {period}"

@@ -111,7 +111,7 @@ def _told(
     """Outputs and states, where something lies beside the tokens."""
     inputs = inputs[:, :MOST_TOLD]
     chance = torch.rand(2, *inputs.shape, generator=source)
-    targets = torch.randint(compiled.program.vocab, inputs.shape, generator=source)
+    targets = torch.randint(compiled.program.classes, inputs.shape, generator=source)
     targets = torch.where(chance[0] < UNTOLD, IGNORED, targets)
     mask = chance[1] > UNTOLD
     with torch.no_grad():

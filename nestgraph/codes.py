@@ -88,6 +88,7 @@ _MEANING = {
     "NG350": "A horizon cuts gradients where it can't.",
     "NG351": "A `task` memory on tokens restarts between its ticks, or as what is none.",
     "NG352": "A field has no meaning on a `task` memory on tokens.",
+    "NG353": "A head that is the embedding's table answers with other than the vocabulary.",
     "NG356": "A pool of an optimizer is over a level that never ticks.",
 }
 _WARNINGS = {
@@ -138,6 +139,7 @@ _RUNS = {
     "NG733": "A checkpoint is asked for in a way that it can't be opened.",
     "NG734": "A transform of torch.func, or a forward-mode derivative, meets a model.",
     "NG735": "Something has taken the place of a parameter of a model.",
+    "NG736": "A text is given to a model that doesn't answer with its tokens.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",
     "NG742": "A trained model gives scores that are no numbers.",
     "NG743": "Tokens are no rows of whole numbers.",

@@ -98,7 +98,7 @@ def _running(system: System) -> Iterator[tuple[str, Cost]]:
     for layer in model.layers:
         for name, cost in _block(layer.block, model.width, context):
             yield f"{layer.path}/{name}", cost
-    yield "head", Cost(flops=2 * model.width * model.vocab)
+    yield "head", Cost(flops=2 * model.width * model.classes)
 
 
 def _block(block: FlatBlock, model_width: int, context: int) -> Iterator[tuple[str, Cost]]:

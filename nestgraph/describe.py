@@ -12,6 +12,11 @@ from nestgraph.system import Coefficient, Erase, Memory, Net, Objective, Rule
 _LISTED = 4  # numbers of a list that are written out
 
 
+def aim(vocab: int, classes: int) -> str:
+    """What a model is trained to answer: its next token, or classes that its data says."""
+    return "next token" if classes == vocab else "targets"
+
+
 def local(name: str) -> str:
     """A flat name as the author wrote it: `k` for `a.k`."""
     return name.rsplit(".", 1)[-1]

@@ -79,7 +79,8 @@ def model_fields(system: System) -> tuple[Field, ...]:
     if system.model is None:
         return ()
     span = system.model.span
-    values = ("vocab", "width", "norm", "tie_head")
+    own = () if system.model.head_out is None else ("head_out",)
+    values = ("vocab", "width", "norm", "tie_head", *own)
     return tuple(
         Field(name=name, value=wording.plain(getattr(system.model, name)), span=span)
         for name in values

@@ -83,7 +83,7 @@ def _add_model(
         add_node(graph, "norm", "norm", TOKEN, op=model.norm, width=model.width, span=model.span)
         add_edge(graph, (flow, "norm"), ("flow", "in"), TOKEN)
         flow = "norm"
-    add_node(graph, "head", "head", TOKEN, tie=model.tie_head, width=model.vocab, span=model.span)
+    add_node(graph, "head", "head", TOKEN, tie=model.tie_head, width=model.classes, span=model.span)
     add_edge(graph, (flow, "head"), ("flow", "in"), TOKEN)
 
 

@@ -18,3 +18,21 @@ class Output(NamedTuple):
 
     logits: Tensor
     state: dict[str, Any]
+
+
+class HiddenOutput(NamedTuple):
+    """Answer of `module(tokens, state, hidden=True)`.
+
+    Attributes:
+        logits: scores of the next token, (batch, time, vocab).
+        state: a plain tree of tensors; pass it back in to continue the sequence.
+        hidden: what the head was given, (batch, time, width): the last layer's flow, normed.
+    """
+
+    logits: Tensor
+    state: dict[str, Any]
+    hidden: Tensor
+
+    def asked(self, *, hidden: bool) -> Output | HiddenOutput:
+        """With the hidden states, or without."""
+        return self if hidden else Output(self.logits, self.state)

@@ -127,7 +127,7 @@ def _model_parameters(model: Model) -> Iterator[ParameterSpec]:
     if model.norm == "layer_norm":
         yield _zeros("norm.shift", (model.width,))
     if not model.tie_head:
-        yield _normal("head.weight", table, EMBEDDING_STD, role="head")
+        yield _normal("head.weight", (model.classes, model.width), EMBEDDING_STD, role="head")
 
 
 def _layer_parameters(layer: Layer, width: int) -> Iterator[ParameterSpec]:

@@ -224,8 +224,14 @@ class Model:
     norm: str | None  # "rms_norm", "layer_norm" or None
     tie_head: bool
     horizon: Clock | None = None  # at whose ticks gradients are cut; None: not said
+    head_out: int | None = None  # scores of the head; None: one for each token
     span: Span | None = None
     spans: Mapping[str, Span] = field(default_factory=dict)  # by field, where written
+
+    @property
+    def classes(self) -> int:
+        """How many scores it answers with."""
+        return self.vocab if self.head_out is None else self.head_out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import is_fake
 
 from nestgraph.errors import InputError
-from nestgraph.output import Output
+from nestgraph.output import HiddenOutput
 
 PADDING = -1
 LENGTHS = "lengths"  # in a state: how many tokens each row had, where they differ
@@ -40,14 +40,16 @@ class Rows:
     time: int
     lengths: Tensor | None
 
-    def answer(self, output: Output) -> Output:
-        """The answer for all positions given: scores of 0 where a row has no token."""
-        logits, state = output
+    def answer(self, output: HiddenOutput) -> HiddenOutput:
+        """The answer for all positions given: 0 where a row has no token."""
+        logits, state, hidden = output
+        return HiddenOutput(self._filled(logits), self.marked(state), self._filled(hidden))
+
+    def _filled(self, x: Tensor) -> Tensor:
         if self.lengths is not None:
-            logits = logits.masked_fill((self.tokens < 0)[:, :, None], 0)
-        if more := self.time - self.tokens.shape[1]:
-            logits = F.pad(logits, (0, 0, 0, more))
-        return Output(logits, self.marked(state))
+            x = x.masked_fill((self.tokens < 0)[:, :, None], 0)
+        more = self.time - self.tokens.shape[1]
+        return F.pad(x, (0, 0, 0, more)) if more else x
 
     def marked(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state behind these rows, with their lengths where they differ."""

@@ -68,7 +68,7 @@ def specs(draw: Draw, kinds: Sequence[str] = ()) -> Fields:
     model: Fields = {
         "embed": {"vocab": draw(st.integers(3, 9)), "width": width},
         "stack": stack,
-        "head": {"tie": draw(st.booleans())},
+        "head": draw(st.sampled_from([{"tie": True}, {"tie": False}, {"out": 2}, {"out": 11}])),
         **pace,
     }
     norm = draw(st.sampled_from(["rms_norm", "layer_norm", None]))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.describe import local
+from nestgraph.describe import aim, local
 from nestgraph.levels import LevelRow, instances
 from nestgraph.rolling import Rolled, Run
 from nestgraph.system import Region, System
@@ -172,9 +172,11 @@ class _Blocks:
             case "embed":
                 yield f"{node['vocab']} tokens"
             case "head":
-                yield "tied to the embedding" if node["tie"] else "linear"
+                vocab = self.graph.nodes["embed"]["vocab"]
+                own = "linear" if node["width"] == vocab else f"linear to {node['width']}"
+                yield "tied to the embedding" if node["tie"] else own
             case "loss" if "head" in self.graph:
-                yield "next token"
+                yield aim(self.graph.nodes["embed"]["vocab"], self.graph.nodes["head"]["width"])
 
     def _write(self, name: str, node: Mapping[str, Any], members: Sequence[str]) -> Part:
         facts = [(key, node[key]) for key in ("net", "objective", "rule")]

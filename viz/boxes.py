@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.describe import local
+from nestgraph.describe import aim, local
 from nestgraph.viz.sources import PARAMETERS, SCHEDULE, memory_id
 from nestgraph.viz.view import Box, Cell, Facts
 
@@ -123,7 +123,8 @@ def given_text(edges: Sequence[Mapping[str, Any]], values: str) -> str:
 def training_boxes(graph: nx.MultiDiGraph[str]) -> Iterator[Box]:
     """What stands in the outermost level of a model beside memories: what trains it."""
     optimizer, head = graph.nodes["optimizer"], graph.nodes["head"]
-    facts: Facts = (("objective", "next token"), ("over", f"{head['width']} logits"))
+    wanted = aim(graph.nodes["embed"]["vocab"], head["width"])
+    facts: Facts = (("objective", wanted), ("over", f"{head['width']} logits"))
     yield Box(id=LOSS, kind=LOSS, title="task loss", facts=facts)
     facts = (("rule", optimizer["name"]), ("rate", f"{optimizer['lr']:g}"))
     yield Box(id=OPTIMIZER, kind=OPTIMIZER, title="optimizer", facts=facts)

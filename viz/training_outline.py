@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from nestgraph.describe import aim
 from nestgraph.graph import build_graph
 from nestgraph.groups import choose, rules, traits_of
 from nestgraph.levels import instances
+from nestgraph.models import model_of
 from nestgraph.parameters import ParameterSpec, parameter_table
 from nestgraph.system import System, Training
 from nestgraph.trainer import opened, trainer_of
@@ -55,9 +57,9 @@ def together(model: Outline, training: Outline) -> Outline:
 
 
 def _loss_facts(system: System) -> Facts:
-    clip = system.training.clip
+    model, clip = model_of(system), system.training.clip
     cut = (("", f"gradient cut at norm {clip:g}"),) if clip else ()
-    return (("", "next token"), *cut)
+    return (("", aim(model.vocab, model.classes)), *cut)
 
 
 def _named(part: Part, training: Training) -> Part:

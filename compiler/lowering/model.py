@@ -20,7 +20,7 @@ from nestgraph.compiler.lowering.states import flatten_state
 from nestgraph.compiler.lowering.transforms import without_transforms
 from nestgraph.compiler.planning import plan_of
 from nestgraph.labels import labels_of, mean_nats, require_targets
-from nestgraph.output import Output
+from nestgraph.output import HiddenOutput, Output
 from nestgraph.tokens import Rows, require_precision, rows_of
 from nestgraph.weights import Weights
 from nestgraph.write_masks import mask_of, unwritten
@@ -85,8 +85,9 @@ class CompiledModel(nn.Module):
         *,
         targets: Tensor | None = None,
         write_mask: Tensor | None = None,
+        hidden: bool = False,
         scored: bool = False,
-    ) -> Output | tuple[Tensor, dict[str, Any]]:
+    ) -> Output | HiddenOutput | tuple[Tensor, dict[str, Any]]:
         """Scores of the next token at every position.
 
         Args:
@@ -99,12 +100,14 @@ class CompiledModel(nn.Module):
                 a position is the next token.
             write_mask: (batch, time) whether memories are written at each position; None: at all.
                 Other positions are read and counted, and change no memory.
+            hidden: whether to answer with what the head was given, too: a `HiddenOutput`.
             scored: for `loss` alone, which asks a model with a horizon for its loss this way: in
                 a call of the module, so that hooks see what it is fed.
 
         Returns:
-            logits (batch, time, vocab), 0 where a row has no token, and the state behind the last
-            token. Where rows end at different lengths, nothing goes on from that state.
+            logits (batch, time, vocab), or as many as the head has, 0 where a row has no token,
+            and the state behind the last token. Where rows end at different lengths, nothing goes
+            on from that state.
 
         Raises:
             InputError: tokens, what lies beside them, state or precision are none that the model
@@ -113,25 +116,28 @@ class CompiledModel(nn.Module):
         """
         rows = self._rows(tokens, state)
         if targets is not None:
-            require_targets(targets, tokens, self.program.vocab)
+            require_targets(targets, tokens, self.program.classes)
         written = mask_of(write_mask, rows)
         before = self.initial_state(len(tokens)) if state is None else state
         if rows.tokens.numel() == 0:
             answer = rows.answer(self._nothing(rows.tokens, before))
-            return (answer.logits.sum(), answer.state) if scored else answer
-        labels = labels_of(targets, rows.tokens, of_tokens=True)
+            return (answer.logits.sum(), answer.state) if scored else answer.asked(hidden=hidden)
+        of_tokens = self.program.classes == self.program.vocab
+        labels = labels_of(targets, rows.tokens, of_tokens=of_tokens)
         if scored:
             assert self._segments is not None, "which alone has a loss of its own"
             mean, after = self._segments.loss(rows.tokens, labels, written, before)
             return mean, rows.marked(after)
         if self._segments is not None:
             taught = unwritten(labels, written)
-            return rows.answer(self._segments.run(rows.tokens, taught, written, before))
-        start = int(before["position"])
+            answer = rows.answer(self._segments.run(rows.tokens, taught, written, before))
+            return answer.asked(hidden=hidden)
+        start, prepared = int(before["position"]), self.prepared()
         read = rows.tokens.clamp(min=0)
-        logits, layers = self.piece(self.prepared(), read, before["layers"], start, written)
-        position = torch.tensor(start + read.shape[1])
-        return rows.answer(Output(logits, {"position": position, "layers": layers}))
+        x_BTW, layers = self.piece(prepared, read, before["layers"], start, written)
+        after = {"position": torch.tensor(start + read.shape[1]), "layers": layers}
+        answer = rows.answer(HiddenOutput(self.scores(prepared, x_BTW), after, x_BTW))
+        return answer.asked(hidden=hidden)
 
     def loss(
         self,
@@ -170,13 +176,13 @@ class CompiledModel(nn.Module):
         require_precision(like.dtype, like.device.type, mixed=self._runs_mixed)
         return rows_of(tokens, self.program.vocab, state)
 
-    def _nothing(self, tokens: Tensor, before: Mapping[str, Any]) -> Output:
+    def _nothing(self, tokens: Tensor, before: Mapping[str, Any]) -> HiddenOutput:
         """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
         params = dict(self.weights.named())
         x_BTW = self._norm(F.embedding(tokens.clamp(min=0), params["embed.weight"]), params)
-        head = params["embed.weight" if self.program.tie_head else "head.weight"]
         position = torch.tensor(int(before["position"]) + tokens.shape[1])
-        return Output(F.linear(x_BTW, head), {**before, "position": position})
+        logits = self.scores((params, {}), x_BTW)
+        return HiddenOutput(logits, {**before, "position": position}, x_BTW)
 
     def moves(self, state: Mapping[str, Any]) -> dict[str, Moves]:
         """What the levels that the task moves have done, by name; nothing if there are none."""
@@ -201,8 +207,9 @@ class CompiledModel(nn.Module):
         start: int,
         written: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Logits of some positions, the first at absolute index `start`, and the layers' states.
+        """What the head is given at some positions, and the layers' states behind them.
 
+        The first of them is at absolute index `start`.
         `written` (batch, time) says which of them are; None: all.
         """
         params, weights = prepared
@@ -210,9 +217,12 @@ class CompiledModel(nn.Module):
         after: dict[str, Any] = {}
         for path, (_, _, run) in self._layers.items():
             x_BTW, after[path] = run(weights[path], x_BTW, layers[path], start, written)
-        x_BTW = self._norm(x_BTW, params)
-        head = params["embed.weight" if self.program.tie_head else "head.weight"]
-        return F.linear(x_BTW, head), after
+        return self._norm(x_BTW, params), after
+
+    def scores(self, prepared: Prepared, x_BTW: Tensor) -> Tensor:
+        """What the head answers."""
+        params, _ = prepared
+        return F.linear(x_BTW, params["embed.weight" if self.program.tie_head else "head.weight"])
 
     def first_layers(self, prepared: Prepared, like: Mapping[str, Any]) -> dict[str, Any]:
         """The layers' states before the first token, for as many rows as a later state has."""

@@ -20,6 +20,7 @@ from nestgraph.compiler.lowering.mover import Address, Layers, Mover, Pasts, Slo
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.fast import Ticks
 from nestgraph.labels import behind, nats
+from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks
 
 if TYPE_CHECKING:
@@ -83,9 +84,7 @@ class Reading:
         """Whether more tokens can be read from here."""
         return self._waiting is not None
 
-    def on(
-        self, tokens: Tensor, labels: Tensor, written: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def on(self, tokens: Tensor, labels: Tensor, written: Tensor | None = None) -> HiddenOutput:
         """Scores behind each token, and the state behind the last.
 
         Args:
@@ -100,11 +99,15 @@ class Reading:
         self._labels = behind(torch.cat((self._labels, labels), 1), self._tokens)
         self._keep = self._ticks.base(before + length)
         logits: list[Tensor] = []
+        hidden: list[Tensor] = []
         for begin, end, _ in ops.segments(before, length, self._ticks.every, length):
             self._settle()
             last = self._segment(before + begin, before + end, ends=end == length)
-            logits.append(last if self._outer else last.detach())
-        return torch.cat(logits, 1), self._state(before + length)
+            for parts, part in zip((hidden, logits), last, strict=True):
+                parts.append(part if self._outer else part.detach())
+        return HiddenOutput(
+            torch.cat(logits, 1), self._state(before + length), torch.cat(hidden, 1)
+        )
 
     def _state(self, position: int) -> dict[str, Any]:
         """What an answer carries; forgets the tokens that no gradient needs again."""
@@ -117,8 +120,11 @@ class Reading:
         kept |= {"written": self._written, "layers": self._opening.layers, "sums": sums}
         return {"position": torch.tensor(position), "layers": self._layers, "open": kept}
 
-    def _segment(self, start: int, end: int, *, ends: bool) -> Tensor:
-        """Runs the positions between two ticks, or up to the last token if that comes first."""
+    def _segment(self, start: int, end: int, *, ends: bool) -> tuple[Tensor, Tensor]:
+        """Runs the positions between two ticks, or up to the last token if that comes first.
+
+        Answers with what the head was given, and its scores.
+        """
         ticks = not ends or self._ticks.due(end)
         piece = self._tokens[:, start - self._base : end - self._base].clamp(min=0)
         written = marks(self._written, start - self._base, end - self._base)
@@ -127,10 +133,11 @@ class Reading:
         self._pasts = self._mover.pasts(self._layers, self._sums, ours=ours) if learns else {}
         layers = self._mover.adding(self._layers, self._pasts)
         with torch.set_grad_enabled(self._outer or ticks):
-            scores, layers = self._model.piece(self._prepared, piece, layers, start, written)
+            hidden, layers = self._model.piece(self._prepared, piece, layers, start, written)
+            scores = self._model.scores(self._prepared, hidden)
         self._layers = self._mover.adding(layers, dict.fromkeys(self._pasts))
         self._waiting = Waiting(start, end, scores) if ticks else None
-        return scores
+        return hidden, scores
 
     def _settle(self) -> None:
         """Fires the tick that has waited for the token behind it."""

@@ -31,7 +31,7 @@ from nestgraph.compiler.lowering.reading import Reading
 from nestgraph.compiler.lowering.trees import detached, mapped, tensors
 from nestgraph.compiler.lowering.windows import Windows
 from nestgraph.labels import behind
-from nestgraph.output import Output
+from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ class Segments:
         kept = {"tokens": tokens, "labels": tokens.clone(), "written": tokens.bool()}
         return {**kept, "layers": layers, "sums": self._mover.all_sums(layers, {})}
 
-    def run(self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State) -> Output:
+    def run(
+        self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State
+    ) -> HiddenOutput:
         """Scores behind each token, and the state behind the last.
 
         Args:
@@ -84,7 +86,8 @@ class Segments:
             labels = torch.cat((opened["labels"], labels), 1)
             known = marks(joined(opened["written"], again, written, length), 0)
             answer = self._on(reading, tokens, labels, known)
-            return Output(answer.logits[:, -length:], answer.state)
+            logits, state, hidden = answer
+            return HiddenOutput(logits[:, -length:], state, hidden[:, -length:])
 
     def loss(
         self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State
@@ -98,14 +101,14 @@ class Segments:
 
     def _on(
         self, reading: Reading, tokens: Tensor, labels: Tensor, written: Tensor | None
-    ) -> Output:
-        logits, state = reading.on(tokens, labels, written)
+    ) -> HiddenOutput:
+        logits, state, hidden = reading.on(tokens, labels, written)
         if torch.is_grad_enabled():
-            return Output(logits, state)
+            return HiddenOutput(logits, state, hidden)
         state = detached(state)
         if reading.goes_on:
             self._held.keep(reading, state, self._parameters())
-        return Output(logits, state)
+        return HiddenOutput(logits, state, hidden)
 
     def _straight(
         self,
@@ -115,11 +118,12 @@ class Segments:
         state: State,
         *,
         outer: bool,
-    ) -> Output:
+    ) -> HiddenOutput:
         """Positions within a segment: nothing moves, and its gradient waits for the tick."""
         before, prepared = int(state["position"]), self._model.prepared(constant=not outer)
         read = tokens.clamp(min=0)
-        logits, layers = self._model.piece(prepared, read, state["layers"], before, written)
+        hidden, layers = self._model.piece(prepared, read, state["layers"], before, written)
+        logits = self._model.scores(prepared, hidden)
         opening = dict(state["open"])
         if self.ticks.every:
             known = (opening["written"], opening["tokens"].shape[1], written, tokens.shape[1])
@@ -131,7 +135,8 @@ class Segments:
             opening["layers"] = layers
         position = torch.tensor(before + tokens.shape[1])
         after = {"position": position, "layers": layers, "open": opening}
-        return Output(logits, after) if outer else Output(*detached((logits, after)))
+        answer = HiddenOutput(logits, after, hidden)
+        return answer if outer else HiddenOutput(*detached(tuple(answer)))
 
     def _parameters(self) -> Iterable[Tensor]:
         return self._model.weights.parameters()

@@ -130,7 +130,8 @@ class _Walk:
                 layers = self._mover.linked(self._mover.leaves(layers), base + begin)
                 piece = everything[:, begin:end].clamp(min=0)
                 mask = marks(marked, begin, end)
-                scores, after = self._model.piece(prepared, piece, layers, base + begin, mask)
+                hidden, after = self._model.piece(prepared, piece, layers, base + begin, mask)
+                scores = self._model.scores(prepared, hidden)
                 own = slice(max(begin - old, 0), max(end - old, 0))
                 outer = nats(scores[:, max(old - begin, 0) :], targets[:, own])
             labels = known[:, begin:end] if at < total else None

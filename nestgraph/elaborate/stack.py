@@ -40,6 +40,7 @@ class StackBuilder:
             layers=layers,
             norm=None if model.norm == "none" else model.norm,
             tie_head=model.head.tie,
+            head_out=model.head.out,
             horizon=self._level(model.horizon, tree),
             span=span,
             spans=spans(tree),

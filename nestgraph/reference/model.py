@@ -13,7 +13,7 @@ from nestgraph.errors import SpecError
 from nestgraph.fast import fast_memories
 from nestgraph.labels import labels_of, require_targets
 from nestgraph.models import model_of
-from nestgraph.output import Output
+from nestgraph.output import HiddenOutput, Output
 from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program, Watch
 from nestgraph.reference.starts import Parameters, States, first
@@ -91,7 +91,8 @@ class Reference(nn.Module):
         *,
         targets: Tensor | None = None,
         write_mask: Tensor | None = None,
-    ) -> Output:
+        hidden: bool = False,
+    ) -> Output | HiddenOutput:
         """Scores of the next token behind each token.
 
         Args:
@@ -100,6 +101,7 @@ class Reference(nn.Module):
             targets: (batch, time) what memories that the task moves should have answered, -100
                 where nothing counts; without, the next token.
             write_mask: (batch, time) whether memories are written at each position; None: at all.
+            hidden: whether to answer with what the head was given, too: a `HiddenOutput`.
 
         Returns:
             Logits (batch, time, vocab) and the state behind the last token. Cutting a sequence
@@ -113,40 +115,53 @@ class Reference(nn.Module):
         require_precision(self._embedding.dtype, self._embedding.device.type, mixed=False)
         rows = rows_of(tokens, self.model.vocab, state)
         if targets is not None:
-            require_targets(targets, tokens, self.model.vocab)
+            require_targets(targets, tokens, self.model.classes)
         written = mask_of(write_mask, rows)
         batch = len(tokens)
         flat = self.initial_state(batch) if state is None else self._fitting(state, batch)
-        if rows.tokens.numel() == 0:
-            return rows.answer(self._nothing(rows.tokens, flat))
-        if self._is_fast:
-            labels = unwritten(labels_of(targets, rows.tokens, of_tokens=True), written)
-            return rows.answer(task.run(self, rows.tokens, labels, written, flat))
-        return rows.answer(self._run(rows.tokens.clamp(min=0), written, flat))
+        return rows.answer(self._read(rows.tokens, targets, written, flat)).asked(hidden=hidden)
 
-    def _nothing(self, tokens: Tensor, flat: Mapping[str, Any]) -> Output:
+    def _read(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None,
+        written: Tensor | None,
+        flat: Mapping[str, Any],
+    ) -> HiddenOutput:
+        if tokens.numel() == 0:
+            return self._nothing(tokens, flat)
+        if not self._is_fast:
+            return self._run(tokens.clamp(min=0), written, flat)
+        of_tokens = self.model.classes == self.model.vocab
+        labels = unwritten(labels_of(targets, tokens, of_tokens=of_tokens), written)
+        return task.run(self, tokens, labels, written, flat)
+
+    def _nothing(self, tokens: Tensor, flat: Mapping[str, Any]) -> HiddenOutput:
         """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
-        own = self.parameters_by_layer()[""][""]
-        logits = self._norm(own["embed"][tokens], own) @ own["head"].mT
-        return Output(logits, {**flat, "position": flat["position"] + tokens.shape[1]})
+        parameters = self.parameters_by_layer()
+        own = parameters[""][""]
+        x = self._norm(own["embed"][tokens], own)
+        after = {**flat, "position": flat["position"] + tokens.shape[1]}
+        return HiddenOutput(self.scores(x, parameters), after, x)
 
-    def _run(self, tokens: Tensor, written: Tensor | None, flat: Mapping[str, Any]) -> Output:
+    def _run(self, tokens: Tensor, written: Tensor | None, flat: Mapping[str, Any]) -> HiddenOutput:
         """Scores and state, position by position."""
         batch, time = tokens.shape
         position = int(flat["position"])
         states, parameters = self.unpacked(flat), self.parameters_by_layer()
-        logits = [self._embedding.new_zeros(batch, 0, self.model.vocab)]
+        hidden = [self._embedding.new_zeros(batch, 0, self.model.width)]
         for index in range(time):
-            scores, states = self.step(
+            x, states = self.step(
                 tokens[:, index],
                 states,
                 parameters,
                 position + index + 1,
                 written=None if written is None else written[:, index],
             )
-            logits.append(scores[:, None])
+            hidden.append(x[:, None])
         after = {"position": flat["position"] + time, **self.packed(states)}
-        return Output(torch.cat(logits, 1), after)
+        given = torch.cat(hidden, 1)
+        return HiddenOutput(self.scores(given, parameters), after, given)
 
     def step(
         self,
@@ -157,7 +172,7 @@ class Reference(nn.Module):
         watch: Watch | None = None,
         written: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, LayerState]]:
-        """Scores (batch, vocab) behind the token (batch,) at a position, and the layers' states.
+        """What the head is given (batch, width) at a position, and the layers' states behind it.
 
         `watch` is told how much each write surprises its memory, which it calls `3.hope.a.M`.
         Rows whose `written` (batch,) is false skip the events of this position.
@@ -169,7 +184,11 @@ class Reference(nn.Module):
             x, after[layer.path] = program.run(
                 x, states[layer.path], parameters[layer.path], position, here, written
             )
-        return self._norm(x, own) @ own["head"].mT, after
+        return self._norm(x, own), after
+
+    def scores(self, x: Tensor, parameters: Mapping[str, Parameters]) -> Tensor:
+        """What the head answers to what it is given (..., width)."""
+        return x @ parameters[""][""]["head"].mT
 
     def unpacked(self, flat: Mapping[str, Tensor]) -> dict[str, LayerState]:
         """The state of each layer out of a flat one."""

@@ -21,7 +21,7 @@ from torch.utils import _pytree
 
 from nestgraph.fast import Pace, fast_memories, ticks_of
 from nestgraph.labels import IGNORED, NEXT, behind
-from nestgraph.output import Output
+from nestgraph.output import HiddenOutput
 from nestgraph.reference import task_rule
 from nestgraph.reference.block import LayerState
 from nestgraph.reference.nets import Matrices
@@ -78,8 +78,8 @@ class Reading:
         self._link()
         self.starts[position] = self._now()
 
-    def read(self, token: Tensor, label: Tensor, written: Tensor | None) -> Tensor:
-        """Scores of the next token behind one token (batch,); negative tokens are padding.
+    def read(self, token: Tensor, label: Tensor, written: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the head is given at one token (batch,), and its scores; negative is padding.
 
         `label` (batch,) is what inner losses take for it; with `labels.NEXT` the next token.
         Rows whose `written` (batch,) is false skip the events of this position.
@@ -91,11 +91,12 @@ class Reading:
             self._losses[self.position] = loss
             self._tick()
         self.position += 1
-        scores, self.layers = self._reference.step(
+        hidden, self.layers = self._reference.step(
             token.clamp(min=0), self.layers, self._parameters, self.position, written=written
         )
-        self._scores, self._label = scores, label
-        return scores
+        self._scores = self._reference.scores(hidden, self._parameters)
+        self._label = label
+        return hidden, self._scores
 
     def start_at(self, position: int) -> Start:
         """The state at a tick, or now: where no memory ever moves, nothing waits for a tick."""
@@ -239,7 +240,7 @@ def run(
     labels: Tensor,
     written: Tensor | None,
     flat: Mapping[str, Tensor],
-) -> Output:
+) -> HiddenOutput:
     """Scores behind each token, and the state behind the last one.
 
     Args:
@@ -249,7 +250,7 @@ def run(
         written: which of them are, (batch, time); None: all.
         flat: the state behind the tokens before.
     """
-    outer, model = torch.is_grad_enabled(), reference.model
+    outer = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.enable_grad():
         # Tensors of inference mode can't be part of a graph; their copies here can.
         flat = {n: x.clone() if x.is_inference() else x for n, x in flat.items()}
@@ -259,18 +260,18 @@ def run(
         marked = joined(flat[WRITTEN], flat[TOKENS].shape[1], written, tokens.shape[1])
         masks = marked.unbind(1) if marked.shape[1] else [None] * everything.shape[1]
         given = zip(everything.unbind(1), known.unbind(1), masks, strict=True)
-        scores = [reading.read(*one) for one in given]
+        answers = [reading.read(*one) for one in given]
     opened = reading.ticks.base(reading.position)
-    new = scores[len(scores) - tokens.shape[1] :]
-    blank = reference.weights.get_parameter("embed.weight").new_zeros(len(tokens), 0, model.vocab)
-    logits = torch.cat((blank, *(one[:, None] for one in new)), 1)
+    new = answers[len(answers) - tokens.shape[1] :]
+    hidden, logits = (torch.stack(parts, 1) for parts in zip(*new, strict=True))
     state = {"position": flat["position"] + tokens.shape[1]}
     state |= reference.packed(reading.layers)
     state |= _kept(reference, reading.start_at(opened))
     waiting = slice(everything.shape[1] - (reading.position - opened), None)
     state |= {TOKENS: everything[:, waiting], LABELS: known[:, waiting]}
     state[WRITTEN] = marked[:, waiting]
-    return Output(logits, state) if outer else Output(logits.detach(), _detached(state))
+    answer = HiddenOutput(logits, state, hidden)
+    return answer if outer else HiddenOutput(*_detached(tuple(answer)))
 
 
 def _begin(reference: Reference, flat: Mapping[str, Tensor], *, constant: bool) -> Reading:

@@ -64,9 +64,10 @@ StackItem: TypeAlias = Annotated[
 
 
 class Head(Closed):
-    """The map from flow to scores of tokens."""
+    """The map from flow to scores of tokens, or of other classes."""
 
     tie: bool = Field(False, description="Use the embedding table.")
+    out: Size | None = Field(None, description="Number of scores; else one for each token.")
 
 
 class Model(Closed):

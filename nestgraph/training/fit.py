@@ -13,9 +13,9 @@ import rich
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
-from nestgraph.data import VOCAB, Corpus
+from nestgraph.data import Corpus
 from nestgraph.errors import InputError
-from nestgraph.models import model_of
+from nestgraph.models import require_next_tokens
 from nestgraph.training import checkpoint, compile, folder, report, texts
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
@@ -121,7 +121,8 @@ class _Job:
 def _prepare(
     spec: Spec, file: Path | None, content: dict[str, Any] | None, *, blank: bool, anew: bool
 ) -> _Job:
-    training, model = spec.system.training, model_of(spec.system)
+    require_next_tokens(spec.system)
+    training = spec.system.training
     done = _steps_in(file, content)
     if done >= training.steps:
         raise InputError(
@@ -131,12 +132,7 @@ def _prepare(
         )
     spec, corpus = texts.text_of_run(spec, content, anew=anew)
     corpus.require(training.context)
-    if (top := max(corpus.text)) >= model.vocab:
-        raise InputError(
-            "NG704",
-            f"`{corpus.name}` holds byte {top}, but the model knows {model.vocab} tokens",
-            f"set `model.embed.vocab` to {VOCAB}",
-        )
+    texts.require_known(spec, corpus)
     module = compile(spec, blank=blank)
     if file is not None and content is not None:
         checkpoint.check_weights(file, module, content)

@@ -20,7 +20,8 @@ from nestgraph.compiler import compile_model
 from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.errors import InputError
 from nestgraph.labels import IGNORED, require_targets
-from nestgraph.output import Output
+from nestgraph.models import model_of, require_next_tokens
+from nestgraph.output import HiddenOutput, Output
 from nestgraph.parameters import ParameterSpec
 from nestgraph.training import sampling
 from nestgraph.training.checkpoint import (
@@ -81,7 +82,8 @@ class NestModule(L.LightningModule):
         *,
         targets: Tensor | None = None,
         write_mask: Tensor | None = None,
-    ) -> Output:
+        hidden: bool = False,
+    ) -> Output | HiddenOutput:
         """Scores of the token after each of `tokens` (rows, time), and the state after them.
 
         Args:
@@ -90,8 +92,9 @@ class NestModule(L.LightningModule):
             targets: (rows, time) what memories that the task moves should have answered, each
                 learned behind its own position; without, they learn from the next token.
             write_mask: (rows, time) whether memories are written at each position; None: at all.
+            hidden: whether to answer with what the head was given, too: a `HiddenOutput`.
         """
-        beside = {"targets": targets, "write_mask": write_mask}
+        beside = {"targets": targets, "write_mask": write_mask, "hidden": hidden or None}
         given = {name: x for name, x in beside.items() if x is not None}
         return cast(Output, self.model(tokens, state, **given))
 
@@ -385,7 +388,8 @@ class NestModule(L.LightningModule):
             The added tokens (rows, tokens), without the prompt.
 
         Raises:
-            InputError: for a prompt or settings that make no sense.
+            InputError: for a prompt or settings that make no sense, or a model whose head has
+                other classes than its tokens.
         """
         if tokens < 0:
             raise InputError("NG741", f"the number of tokens (={tokens}) must be 0 or more")
@@ -406,9 +410,9 @@ class NestModule(L.LightningModule):
         state: State | None = None,
     ) -> Iterator[sampling.Sample]:
         """Continues a prompt without end, token by token; arguments as for `generate`."""
-        model = self.spec.system.model
+        require_next_tokens(self.spec.system)
         taste = sampling.Taste(temperature=temperature, top_k=top_k, generator=generator)
-        rows = sampling.as_rows(prompt, model.vocab if model else None)
+        rows = sampling.as_rows(prompt, model_of(self.spec.system).vocab)
         return self._continue(rows.to(self.device), state, taste)
 
     def _continue(

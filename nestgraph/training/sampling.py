@@ -50,7 +50,7 @@ class Taste:
             raise InputError("NG741", f"top-k (={self.top_k}) must be 1 or more")
 
 
-def as_rows(prompt: Tensor, vocab: int | None) -> Tensor:
+def as_rows(prompt: Tensor, vocab: int) -> Tensor:
     """A prompt as (rows, time): a single row may come without its axis.
 
     Raises:
@@ -62,10 +62,10 @@ def as_rows(prompt: Tensor, vocab: int | None) -> Tensor:
     if rows.is_floating_point() or rows.is_complex():
         raise InputError("NG741", f"the prompt holds {rows.dtype}", "give whole numbers")
     top, least = int(rows.max()), int(rows.min())
-    if least < 0 or (vocab is not None and top >= vocab):
+    if least < 0 or top >= vocab:
         wrong = least if least < 0 else top
         raise InputError(
-            "NG741", f"the prompt holds token {wrong}; the model knows 0 to {(vocab or 0) - 1}"
+            "NG741", f"the prompt holds token {wrong}; the model knows 0 to {vocab - 1}"
         )
     return rows.long()
 

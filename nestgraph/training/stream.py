@@ -369,12 +369,7 @@ def _require(spec: Spec, corpus: Corpus, batches: StreamBatches) -> None:
             f"`{corpus.name}` holds too little for {spec.system.training.batch} rows of 2 bytes",
             "give a longer text, or set a smaller `training.batch`",
         )
-    if (top := max(corpus.text)) >= model.vocab:
-        raise InputError(
-            "NG704",
-            f"`{corpus.name}` holds byte {top}, but the model knows {model.vocab} tokens",
-            "set `model.embed.vocab` to 256",
-        )
+    texts.require_known(spec, corpus)
     levels = [memory.level for _, memory in fast_memories(model)]
     slow = max(levels, key=lambda level: level.period, default=None)
     if slow is not None and slow.period >= batches.length:

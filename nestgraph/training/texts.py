@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.data import Corpus, load_corpus, shipped_names
+from nestgraph.data import VOCAB, Corpus, load_corpus, shipped_names
 from nestgraph.errors import InputError, InputWarning
+from nestgraph.models import model_of, require_next_tokens
 from nestgraph.settings import seen_from
 from nestgraph.training.options import DATA, with_settings
 
@@ -70,6 +71,23 @@ def remembered(corpus: Corpus) -> dict[str, Any]:
         "sha256": corpus.sha256,
         "files": {name: list(one) for name, one in corpus.parts.items()},
     }
+
+
+def require_known(spec: Spec, corpus: Corpus) -> None:
+    """Makes sure that a text is made of what a model reads, and answers with.
+
+    Raises:
+        InputError: it holds tokens that the model doesn't know (NG704), or the model answers with
+            other classes (NG736).
+    """
+    require_next_tokens(spec.system)
+    vocab = model_of(spec.system).vocab
+    if (top := max(corpus.text)) >= vocab:
+        raise InputError(
+            "NG704",
+            f"`{corpus.name}` holds byte {top}, but the model knows {vocab} tokens",
+            f"set `model.embed.vocab` to {VOCAB}",
+        )
 
 
 def named_anew(spec: Spec | None, data: str | None) -> bool:

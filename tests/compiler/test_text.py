@@ -51,6 +51,7 @@ def programs(draw: st.DrawFn) -> Program:
         width=draw(st.integers(1, 999)),
         norm=draw(st.sampled_from([None, "rms_norm"])),
         tie_head=draw(st.booleans()),
+        classes=draw(st.integers(1, 999)),
         clocks=tuple(draw(st.lists(clocks, max_size=3))),
         functions=tuple(draw(st.lists(functions, max_size=2))),
     )

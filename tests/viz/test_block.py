@@ -159,3 +159,15 @@ def test_no_text_leaves_its_box_in_views_of_flows(view: ViewName) -> None:
     for one in parts(str(draw(load("hope-tiny"), view=view))):
         if "node" in one.classes and one.shapes:
             assert all(one.shapes[0].holds(text.extent) for text in one.texts)
+
+
+def test_a_head_of_other_classes_says_so_and_its_loss_knows_no_next_token() -> None:
+    """In the blocks, and where the levels stand beside what trains them."""
+    changes = {"vars.depth": 1, "model.head": {"out": 12}}
+    spec = load("transformer-tiny", set=changes)
+    shown = outline_of(spec.system)
+    assert "linear to 12" in str(part(shown, "head"))
+    assert "targets" in str(part(shown, "loss"))
+    for view in ("levels", "nested", "block"):
+        text = draw(spec.system, view=view, format="txt")
+        assert "next token" not in text, view
