@@ -208,6 +208,7 @@ def eval(
     lr: float | Sequence[float] | None = None,
     controls: Literal["none", "static", "rates-off", "baselines", "all"] = "none",
     ablate: Sequence[str] = (),
+    match: Literal["none", "parameters", "flops"] = "none",
     file: str | Path | None = None,
 ) -> Results:
     """Trains specs on a task, several seeds each, and scores them.
@@ -222,6 +223,7 @@ def eval(
             None.
         controls: what to put beside each spec.
         ablate: names of parts to leave out, one at a time.
+        match: what every spec is to have as much of as the first one.
         file: where results are kept; those that are there are not run again.
 
     Returns:
@@ -243,6 +245,7 @@ def eval(
         rates=[lr] if isinstance(lr, int | float) else lr,
         controls=controls,
         ablate=ablate,
+        match=match,
         file=None if file is None else Path(file),
     )
 

@@ -457,6 +457,10 @@ def eval_(
     ablate: Annotated[
         list[str] | None, typer.Option("--ablate", metavar="NAME", help="Leave a part out.")
     ] = None,
+    match: Annotated[
+        Literal["none", "parameters", "flops"],
+        typer.Option(help="Make all specs as large as the first."),
+    ] = "none",
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Results to go on with; or the page."),
@@ -477,6 +481,7 @@ def eval_(
         rates=tuple(rates) if rates else None,
         controls=controls,
         ablate=tuple(ablate or ()),
+        match=match,
         out=out,
     )
     run_eval(task, specs or [], wishes, changes or [], listing=listing, report=report_of)

@@ -28,13 +28,15 @@ class Wishes:
     rates: tuple[float, ...] | None
     controls: Literal["none", "static", "rates-off", "baselines", "all"]
     ablate: tuple[str, ...]
+    match: Literal["none", "parameters", "flops"]
     out: Path | None
 
     @property
     def trains(self) -> bool:
         """Whether something was said that only trainings need."""
         numbers = (self.seeds, self.steps, self.budget, self.rates)
-        return bool(self.ablate) or self.controls != "none" or numbers != (None,) * len(numbers)
+        beside = (self.controls, self.match) != ("none", "none")
+        return bool(self.ablate) or beside or numbers != (None,) * len(numbers)
 
 
 def run_eval(
@@ -114,6 +116,7 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
         rates=wishes.rates,
         controls=wishes.controls,
         ablate=wishes.ablate,
+        match=wishes.match,
         file=wishes.out,
         tell=_tell,
     )

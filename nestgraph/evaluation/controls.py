@@ -11,6 +11,7 @@ from nestgraph.rewriting import Measure, ablated, rates_off, static, static_as_l
 from nestgraph.spec import Spec
 
 Controls = Literal["none", "static", "rates-off", "baselines", "all"]
+Match = Literal["none", "parameters", "flops"]
 
 NOTHING_TO_TAKE = "NG955"
 

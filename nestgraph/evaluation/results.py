@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nestgraph.evaluation.cells import Cell
 from nestgraph.evaluation.choosing import find_task
-from nestgraph.evaluation.controls import Controls
+from nestgraph.evaluation.controls import Controls, Match
 from nestgraph.evaluation.report import Summary, summaries, text_of
 from nestgraph.evaluation.run import Plan, carry_out_plan
 from nestgraph.evaluation.sides import sides_of
@@ -44,6 +44,7 @@ def evaluate(
     rates: Sequence[float] | None = None,
     controls: Controls = "none",
     ablate: Sequence[str] = (),
+    match: Match = "none",
     file: Path | None = None,
     tell: Callable[[Cell], None] = lambda cell: None,
 ) -> Results:
@@ -58,6 +59,7 @@ def evaluate(
         rates: learning rates to choose from; those of the task if None.
         controls: what to put beside each spec: `none`, `static`, `rates-off` or `all`.
         ablate: names of parts to leave out, one at a time.
+        match: what every spec is to have as much of as the first: `parameters` or `flops`.
         file: where cells are kept; those that are there are not run again.
         tell: is given each cell once it is there.
 
@@ -67,7 +69,7 @@ def evaluate(
         KeyboardInterrupt: somebody stopped it; finished cells are in the file.
     """
     found = find_task(task)
-    sides = sides_of(specs, found, controls=controls, ablations=ablate)
+    sides = sides_of(specs, found, controls=controls, ablations=ablate, match=match)
     plan = Plan(
         task=found,
         sides=sides,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nestgraph.errors import InputError
-from nestgraph.evaluation.controls import Controls, ablations_of, controls_of
+from nestgraph.evaluation.controls import Controls, Match, ablations_of, controls_of
 from nestgraph.evaluation.fitted import (
     as_chosen,
     fitted,
@@ -16,7 +16,7 @@ from nestgraph.evaluation.fitted import (
 )
 from nestgraph.evaluation.task import Task
 from nestgraph.findings import did_you_mean, listed
-from nestgraph.rewriting import ABLATIONS
+from nestgraph.rewriting import ABLATIONS, Measure, as_large
 from nestgraph.spec import Spec
 
 
@@ -38,7 +38,12 @@ class Side:
 
 
 def sides_of(
-    specs: Sequence[Spec], task: Task, *, controls: Controls, ablations: Sequence[str]
+    specs: Sequence[Spec],
+    task: Task,
+    *,
+    controls: Controls,
+    ablations: Sequence[str],
+    match: Match = "none",
 ) -> tuple[Side, ...]:
     """All sides of a table, each spec followed by those that are made from it.
 
@@ -47,6 +52,7 @@ def sides_of(
         task: that all must be able to take.
         controls: which to put beside each spec.
         ablations: names of what to leave out, one at a time.
+        match: what every spec is to have as much of as the first.
 
     Raises:
         InputError: a spec is named twice or doesn't fit (NG933), a name is no ablation (NG937),
@@ -66,11 +72,22 @@ def sides_of(
         require_fit(spec, task)
         if spec.system.optimizer is not None:
             spec = model_of_optimizer(spec)
-        found.append(Side(name=name, spec=spec))
+        found.append(_matched(Side(name=name, spec=spec), found, task, match))
         found.extend(_made_from(found[-1], task, controls, ablations))
     for side in found:
         fitted(side.spec, task, rate=task.rates[0], seed=0, steps=task.steps, constant=False)
     return tuple(found)
+
+
+def _matched(side: Side, before: Sequence[Side], task: Task, match: Match) -> Side:
+    """A side that is as large as the first one, with the vocabulary and the context of the task."""
+    if match == "none" or not before:
+        return side
+    one, first = of_its_size(side.spec, task), of_its_size(before[0].spec, task)
+    sized = as_large(one, first, Measure(match))
+    if not sized.changed:
+        return side
+    return Side(name=f"{side.name} ({sized.changed})", spec=as_chosen(sized.spec, side.spec))
 
 
 def _require_ablations(names: Sequence[str]) -> None:

@@ -112,3 +112,30 @@ def test_an_unknown_ablation_is_told_with_those_that_there_are(small):
         sides_of([small()], find_task("mqar"), controls="none", ablations=("dg",))
     with pytest.raises(SpecError, match="`inner-q`"):
         sides_of([small()], find_task("mqar"), controls="none", ablations=("attention",))
+
+
+def test_specs_can_be_made_as_large_as_the_first_with_the_settings_of_the_task(small):
+    task = find_task("mqar:T=16,K=2,V=64")
+    sizes = {"vars.width": 64, "vars.depth": 2}
+    first = load("titans-lmm", sizes)
+    other = load("transformer", {**sizes, "training.batch": 5})
+    for match in ("parameters", "flops"):
+        left, right = sides_of([first, other], task, controls="none", ablations=(), match=match)
+        costs = [
+            total(fitted(one.spec, task, rate=1e-3, seed=0, steps=5, constant=False).system)
+            for one in (left, right)
+        ]
+
+        assert left.name == "titans-lmm"
+        assert right.name.startswith("transformer (`")
+        assert " instead of " in right.name
+        assert right.of == ""
+        ours, theirs = (getattr(cost, match) for cost in costs)
+        assert theirs == pytest.approx(ours, rel=0.01)
+        trained = fitted(right.spec, task, rate=1e-3, seed=0, steps=5, constant=False)
+        assert trained.system.training.batch == 5
+    twins = [small(), small(name="twin")]
+    for one, spec in zip(
+        sides_of(twins, task, controls="none", ablations=(), match="flops"), twins, strict=True
+    ):
+        assert one.name == spec.path
