@@ -182,6 +182,7 @@ _RUNS = {
     "NG947": "The windows of a spec reach a needle of a long-context task.",
     "NG948": "A stream of tasks has too few steps, or a budget in their place.",
     "NG949": "A task has no classes whose means could be taken.",
+    "NG950": "A spec has no levels that learn a stream of tasks by reading it.",
     "NG955": "A control or an ablation takes away what the spec doesn't have.",
     "NG956": "No size of a control agrees with what it is compared with.",
 }

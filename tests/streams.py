@@ -38,6 +38,18 @@ model:
   head: {tie: true}
 training: {weight_decay: 0}
 """
+_TURNED = {
+    "{fast: step, mid: $mid steps, slow: $slow steps}": "{fast: 4 tokens, slow: 8 tokens}",
+    "mid: 2, slow: 4}": "rate: 0.01}",
+    "objective: task}": "objective: task, rule: {rate: $rate}, gradient: first_order}",
+    "{level: mid}": "{level: fast}",
+    "  head: {tie: true}": "  head: {tie: true}\n  horizon: fast",
+}
+ON_TOKENS = CLOCKED
+for old, new in _TURNED.items():
+    ON_TOKENS = ON_TOKENS.replace(old, new)
+"""The same with two clocks of tokens."""
+
 SYMBOLS = 4  # that are read
 ASK = 2 * SYMBOLS  # the token behind which the answer is due
 FIRST = ASK + 1  # of the answers

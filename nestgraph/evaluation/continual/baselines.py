@@ -22,9 +22,10 @@ def baselines(task: Task, spec: Spec) -> Iterator[tuple[str, Spec, str]]:
         spec: the model; where its levels move at different steps, it stands there once more with
             all of them on one clock.
     """
-    if has_clocks(spec):
-        yield ONE_CLOCK, on_one_clock(spec), ""
-    for way in filter(None, WAYS):
-        yield way, spec, way
+    if task.settings["moves"] != "reading":
+        if has_clocks(spec):
+            yield ONE_CLOCK, on_one_clock(spec), ""
+        for way in filter(None, WAYS):
+            yield way, spec, way
     if task.name in LABELLED:
         yield NEAREST, spec, NEAREST

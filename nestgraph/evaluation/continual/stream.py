@@ -7,7 +7,9 @@ count on through the whole stream.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from nestgraph.data.labelled import LABELLED
@@ -16,18 +18,19 @@ from nestgraph.evaluation.continual import nearest
 from nestgraph.evaluation.continual.base import base
 from nestgraph.evaluation.continual.clocks import still_but_levels
 from nestgraph.evaluation.continual.matrix import ContinualMatrix
+from nestgraph.evaluation.continual.reading import Reading
 from nestgraph.evaluation.continual.ways import WAYS
 from nestgraph.evaluation.procedures import SCORE, Job, Outcome
-from nestgraph.evaluation.scoring import METRICS, Points, score
+from nestgraph.evaluation.scoring import METRICS, Points, Reader, score
 from nestgraph.evaluation.task import Draw
 from nestgraph.evaluation.training import ALL_STEPS, Training, train
 from nestgraph.spec import Spec
-from nestgraph.training import NestModule
 from nestgraph.training.options import with_settings
 
 NATS = "nats"
 MEASURED = ("learned", "forgetting", "forgetting (mammoth)", "BWT", "FWT")
 LOSSES = ("nats learned", "nats lost")
+READ = "nats while reading"
 NEAREST = "nearest class mean"
 
 Scores = list[list[float]]
@@ -43,6 +46,8 @@ def carry_out_stream(job: Job) -> Outcome:
     if job.way == NEAREST:
         return _nearest(job)
     spec, steps = _steady(job)
+    if job.task.settings["moves"] == "reading":
+        return _reading(job, steps)
     way = WAYS[job.way](job, steps)
     module = way.module(spec)
     module.load_state_dict(base(job.task, job.spec, int(job.task.settings["base"])))
@@ -71,12 +76,12 @@ class Known:
         self._job = job
         self.scores: dict[str, Scores] = {name: [] for name in {job.task.metric, NATS}}
 
-    def add(self, module: NestModule) -> None:
+    def add(self, module: Reader) -> None:
         """Scores a model on all tasks."""
         for name, rows in self.scores.items():
             rows.append([self._score(module, draw, name) for draw in self._job.task.parts.values()])
 
-    def _score(self, module: NestModule, draw: Draw, name: str) -> float:
+    def _score(self, module: Reader, draw: Draw, name: str) -> float:
         job, metric = self._job, METRICS[name]
         found = score(module, draw, metric, split=job.split, seed=job.seed, rows=job.task.rows)
         return found.mean
@@ -101,12 +106,30 @@ def _steady(job: Job) -> tuple[Spec, int]:
     return with_settings(job.spec, rates), each
 
 
+def _reading(job: Job, steps: int) -> Outcome:
+    """Reads the tasks, the first after training in it where there is no base."""
+    began = time.process_time()
+    known, reading = Known(job), Reading(job, steps)
+    known.add(reading)
+    trained = Training(steps=0, seconds=0.0, skipped=0, ended=ALL_STEPS)
+    for number, draw in enumerate(job.task.parts.values()):
+        if number == 0 and not job.task.settings["base"]:
+            trained = reading.train(draw)
+        else:
+            reading.read(draw, steps)
+        known.add(reading)
+    found = _outcome(job, replace(trained, seconds=time.process_time() - began), known)
+    return replace(found, scores={**found.scores, READ: fmean(reading.nats)})
+
+
 def _outcome(job: Job, trained: Training, known: Known) -> Outcome:
-    scores: dict[str, float | None] = dict.fromkeys((SCORE, *MEASURED, *LOSSES))
+    scores: dict[str, float | None] = {}
     series: Mapping[str, Points] = {}
-    if not trained.failed:
-        scores[SCORE] = fmean(known.scores[job.task.metric][-1])
-    if not trained.failed and known.whole:
+    if trained.failed:
+        scores = dict.fromkeys((SCORE, *MEASURED, *LOSSES))
+    elif not known.whole:
+        scores = {SCORE: fmean(known.scores[job.task.metric][-1])}
+    else:
         scores |= _measured(known.scores[job.task.metric], 1 if job.task.higher else -1)
         losses = _matrix(known.scores[NATS], -1)
         scores |= {
@@ -132,7 +155,7 @@ def _nearest(job: Job) -> Outcome:
     rows = nearest.scores(task.name, len(task.parts), job.split)
     measured = _measured([[0.0] * len(rows), *rows], 1)
     return Outcome(
-        scores={**measured, **dict.fromkeys(LOSSES)},
+        scores=measured,
         steps=0,
         seconds=0.0,
         skipped=0,

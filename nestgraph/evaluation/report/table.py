@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from nestgraph.evaluation.cells import Cell
 from nestgraph.evaluation.procedures import SCORE
 from nestgraph.evaluation.report.summary import Row, Summary
 from nestgraph.evaluation.scoring import METRICS
@@ -13,6 +14,7 @@ from nestgraph.evaluation.training import ALL_STEPS, ENOUGH, SPENT
 from nestgraph.wording import count
 
 FINE = (ALL_STEPS, ENOUGH, SPENT)
+LOSSES = ("nats learned", "nats lost")
 
 
 def text_of(summary: Summary) -> str:
@@ -64,10 +66,18 @@ def notes(summary: Summary) -> list[str]:
     lines = ["Errors are standard errors over seeds, those of differences over pairs of one seed."]
     for row in summary.rows:
         if row.tuned:
-            tried = ", ".join(f"{cell.rate:g}: {_number(cell.score)}" for cell in row.tuned)
+            points = (f"{c.rate:g}: {_number(c.score)}{_losses(c)}" for c in row.tuned)
+            tried = ", ".join(points)
             lines.append(f"`{row.side}`: rates on rows of their own, {tried}.")
         lines += [f"`{row.side}`, {where}: {said}" for where, said in _failures(row)]
     return lines
+
+
+def _losses(cell: Cell) -> str:
+    """What a stream of tasks learned and lost at a rate: a point of the curve over rates."""
+    found = [(name, cell.scores[name]) for name in LOSSES if cell.scores.get(name) is not None]
+    told = ", ".join(f"{name} {_number(value)}" for name, value in found)
+    return f" ({told})" if told else ""
 
 
 def _failures(row: Row) -> Iterator[tuple[str, str]]:
@@ -94,6 +104,8 @@ def _row(row: Row, scores: Sequence[str]) -> list[str]:
 
 
 def _mean(row: Row, name: str) -> str:
+    if name not in row.names:
+        return ""
     mean = row.mean(name)
     if mean is None:
         return "no number"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from nestgraph.evaluation.continual.settings import NO_LABELS, Moves, require_stream
+from nestgraph.evaluation.continual.settings import NO_LABELS, RATES, Moves, require_stream
 from nestgraph.evaluation.continual.texts import DOMAINS, mixed, windows
 from nestgraph.evaluation.task import Task, require, task
 
@@ -15,7 +15,7 @@ def domains(
 ) -> Task:
     """Shakespeare, Jane Austen, DBpedia's articles and Banking77's questions, one after another."""
     require(2 <= T <= 4096, f"`T` (={T}) must be from 2 to 4096", "texts for tests are short")
-    require_stream(base=base, buffer=buffer, ewc=ewc)
+    require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     require(base == 0, f"`base` (={base}) must be 0", NO_LABELS)
     parts = {name: partial(windows, name, T) for name in DOMAINS}
     return Task(
@@ -31,7 +31,7 @@ def domains(
         stop=None,
         steps=2000,
         batch=16,
-        rates=(3e-4, 1e-3, 3e-3),
+        rates=RATES[moves],
         references=(),
         draw=partial(mixed, list(parts.values())),
         rows=256,

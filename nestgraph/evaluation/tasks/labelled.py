@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.data.labelled import Row, load_labelled
-from nestgraph.evaluation.continual.settings import Moves, require_stream
+from nestgraph.evaluation.continual.settings import RATES, Moves, require_stream
 from nestgraph.evaluation.task import (
     IGNORED,
     Batch,
@@ -30,7 +30,6 @@ from nestgraph.evaluation.task import (
 SEPARATOR = 256
 FIRST_LABEL = SEPARATOR + 1
 PADDING = -1
-RATES = (3e-4, 1e-3, 3e-3)
 OWN = "MLP of 2 x 400 units on {}, Adam 1e-3, {} epochs, one seed"
 WORDS = "hashed 1- and 2-grams of words and 3-grams of letters"
 
@@ -46,9 +45,9 @@ def clinc150(
     ewc: float = 100.0,
 ) -> Task:
     """Intents of CLINC150, fifteen by fifteen (arXiv 1909.02027)."""
-    require_stream(base=base, buffer=buffer, ewc=ewc)
+    require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 6, joint=0.8749, replay=0.6071, mean=0.8056, naive=0.0251)
-    return _task("clinc150", T, tasks, sizes=(15,) * 10, known=known, steps=4000)
+    return _task("clinc150", T, tasks, sizes=(15,) * 10, known=known, steps=4000, moves=moves)
 
 
 @task("banking77")
@@ -62,9 +61,9 @@ def banking77(
     ewc: float = 100.0,
 ) -> Task:
     """Intents of Banking77, eleven by eleven (arXiv 2003.04807)."""
-    require_stream(base=base, buffer=buffer, ewc=ewc)
+    require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 8, joint=0.8825, replay=0.7396, mean=0.7727, naive=0.1182)
-    return _task("banking77", T, tasks, sizes=(11,) * 7, known=known, steps=2800)
+    return _task("banking77", T, tasks, sizes=(11,) * 7, known=known, steps=2800, moves=moves)
 
 
 @task("dbpedia14")
@@ -78,9 +77,9 @@ def dbpedia14(
     ewc: float = 100.0,
 ) -> Task:
     """Classes of DBpedia-14, two by two: a substitute for the 70 classes of arXiv 2512.24695."""
-    require_stream(base=base, buffer=buffer, ewc=ewc)
+    require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 5, joint=0.9152, replay=0.4909, mean=0.8396, naive=0.0723)
-    return _task("dbpedia14", T, tasks, sizes=(2,) * 7, known=known, steps=1400)
+    return _task("dbpedia14", T, tasks, sizes=(2,) * 7, known=known, steps=1400, moves=moves)
 
 
 @task("digits")
@@ -95,9 +94,9 @@ def digits(
 ) -> Task:
     """Digits of 8 x 8 pixels, two by two; needs scikit-learn."""
     require(base == 0, f"`base` (={base}) must be 0", "texts don't help with pixels")
-    require_stream(base=base, buffer=buffer, ewc=ewc)
+    require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references("pixels", 20, joint=0.9743, replay=0.9325, mean=0.9018, naive=0.19)
-    return _task("digits", T, tasks, sizes=(2,) * 5, known=known, steps=1000)
+    return _task("digits", T, tasks, sizes=(2,) * 5, known=known, steps=1000, moves=moves)
 
 
 def _task(
@@ -108,6 +107,7 @@ def _task(
     sizes: tuple[int, ...],
     known: tuple[Reference, ...],
     steps: int,
+    moves: Moves,
 ) -> Task:
     require(2 <= T <= 4096, f"`T` (={T}) must be from 2 to 4096", "a separator needs one position")
     most = len(sizes)
@@ -127,7 +127,7 @@ def _task(
         stop=None,
         steps=steps * tasks // most,
         batch=32,
-        rates=RATES,
+        rates=RATES[moves],
         references=known if tasks == most else (),
         draw=partial(_draw, name, T, 0, whole),
         rows=256,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.data.languages import Pair, languages, load_pairs
-from nestgraph.evaluation.continual.settings import Moves, require_stream
+from nestgraph.evaluation.continual.settings import RATES, Moves, require_stream
 from nestgraph.evaluation.continual.texts import mixed
 from nestgraph.evaluation.task import IGNORED, Batch, Split, Task, generator, require, task
 
@@ -34,7 +34,7 @@ def field_languages(
     ewc: float = 100.0,
 ) -> Task:
     """Translate Kalamang, Arta, Bora, Matukar Panau, Nafsan, Sanzhi, Tabasaran and Teop."""
-    require_stream(base=base, buffer=buffer, ewc=ewc)
+    require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     for name, size in (("S", S), ("E", E)):
         require(24 <= size <= 512, f"`{name}` (={size}) must be from 24 to 512 bytes")
     most = len(languages())
@@ -53,7 +53,7 @@ def field_languages(
         stop=None,
         steps=500 * tasks,
         batch=16,
-        rates=(3e-4, 1e-3, 3e-3),
+        rates=RATES[moves],
         references=(),
         draw=partial(mixed, list(parts.values())),
         rows=32,
