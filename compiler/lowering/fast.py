@@ -30,6 +30,11 @@ def declare(writer: FunctionWriter, memory: Op) -> str:
 def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     """Ask a fast memory."""
     state = declare(writer, memory)
+    query = writer.flow(op.inputs[1])
+    if op.flag("whole"):
+        matrix = f"{state}.weights[0].flatten(1)[:, None]"
+        writer.assign(op, f"{matrix}.expand(-1, {query}.shape[1], -1)")
+        return
     layers = memory.integer("layers", 1)
     options = f"layers={layers}, residual={memory.flag('residual')}"
     options += ", gated=True" if memory.flag("gated") else ""
@@ -40,7 +45,6 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
         slow = ", ".join(writer.weight(f"p[{key!r}]", key) for key in keys)
         options += f", norm={norm!r}, slow=({slow},)"
     activation = str(memory.attrs.get("activation", "silu"))
-    query = writer.flow(op.inputs[1])
     arguments = f"{query}, {state}.weights, {activation!r}, {options}"
     if not (erased := memory.integer("erased", 0)):
         if ticks(writer.program).horizon:  # else each level's gradient is taken on its own

@@ -105,6 +105,10 @@ def _sources_first(writer: FunctionWriter, writes: list[Op]) -> list[Op]:
 def _static_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     layers, names = memory.integer("layers", 1), memory.name
     weights = [writer.weight(f"p[{f'{names}.W{i}'!r}]", f"{names}.W{i}") for i in range(layers)]
+    if op.flag("whole"):
+        query = writer.flow(op.inputs[1])
+        writer.assign(op, f"{weights[0]}.flatten().expand(*{query}.shape[:2], -1)")
+        return
     activation = str(memory.attrs.get("activation", "silu"))
     options = [f"residual={memory.flag('residual')}"]
     if memory.flag("gated"):
