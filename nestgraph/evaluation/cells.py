@@ -130,6 +130,18 @@ def read_cells(file: Path) -> list[Cell]:
     return list(found.values())
 
 
+def require_writable(file: Path) -> None:
+    """Make sure that cells can be added before any is trained; makes the file.
+
+    Raises:
+        InputError: they can't (NG721).
+    """
+    try:
+        os.close(_opened(file))
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
 def add_cell(file: Path, cell: Cell) -> None:
     """Appends a cell, whole or not at all; takes away a last line that was torn.
 
@@ -138,8 +150,7 @@ def add_cell(file: Path, cell: Cell) -> None:
     """
     line = json.dumps(asdict(cell), ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = _opened(file)
         try:
             os.write(handle, _mended(handle) + line.encode())
             os.fsync(handle)
@@ -182,6 +193,12 @@ def _told(value: object) -> str:
     if isinstance(value, list):
         return " ".join(f"{one:g}" for one in value)
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _opened(file: Path) -> int:
+    """The file, to add to; made with its folder where it isn't there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
 
 
 def _mended(handle: int) -> bytes:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from nestgraph.errors import InputError
 from nestgraph.evaluation.cells import Cell
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.controls import Controls, Match
 from nestgraph.evaluation.report import Summary, summaries, text_of
 from nestgraph.evaluation.run import Plan, carry_out_plan
 from nestgraph.evaluation.sides import sides_of
+from nestgraph.findings import did_you_mean
+from nestgraph.seeds import checked_seed
 from nestgraph.spec import Spec
 
 
@@ -68,15 +73,33 @@ def evaluate(
         SpecError: a spec has errors with the settings of the task.
         KeyboardInterrupt: somebody stopped it; finished cells are in the file.
     """
+    if controls not in get_args(Controls):
+        known = did_you_mean(str(controls), get_args(Controls))
+        raise InputError("NG937", f"there are no controls `{controls}`", known)
     found = find_task(task)
     sides = sides_of(specs, found, controls=controls, ablations=ablate, match=match)
     plan = Plan(
         task=found,
         sides=sides,
-        seeds=seeds,
-        steps=steps,
-        budget=budget,
-        rates=rates,
+        seeds=tuple(checked_seed(seed) for seed in seeds),
+        steps=None if steps is None else _whole(steps),
+        budget=None if budget is None else _number("--budget", budget),
+        rates=None if rates is None else tuple(_number("--lr", rate) for rate in rates),
         file=file,
     )
     return Results(cells=tuple(carry_out_plan(plan, tell)))
+
+
+def _whole(steps: object) -> int:
+    """Steps as a plain number; those of other libraries count as such."""
+    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
+        said = f"`--steps` (={steps!r}) must be a whole number"
+        raise InputError("NG932", said, "leave it away for those of the task")
+    return operator.index(steps)
+
+
+def _number(name: str, value: object) -> float:
+    """A plain number; those of other libraries count as such."""
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        raise InputError("NG932", f"`{name}` (={value!r}) must be a number", "leave it away")
+    return float(value)

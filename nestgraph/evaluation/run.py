@@ -13,7 +13,14 @@ from pathlib import Path
 
 from nestgraph import costs
 from nestgraph.errors import InputError
-from nestgraph.evaluation.cells import Cell, Setting, add_cell, read_cells, require_same
+from nestgraph.evaluation.cells import (
+    Cell,
+    Setting,
+    add_cell,
+    read_cells,
+    require_same,
+    require_writable,
+)
 from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.procedures import Job, carry_out
 from nestgraph.evaluation.sides import Side
@@ -84,6 +91,7 @@ def carry_out_plan(plan: Plan, tell: Callable[[Cell], None]) -> list[Cell]:
     if plan.file is not None:
         for name, setting in settings.items():
             require_same(plan.file, kept, plan.task.label, name, setting)
+        require_writable(plan.file)
     runner = _Runner(plan, {cell.key: cell for cell in kept}, settings, tell)
     return [cell for side in plan.sides for cell in runner.cells(side)]
 

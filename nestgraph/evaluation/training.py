@@ -21,6 +21,9 @@ from nestgraph.training import NestModule
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.quiet import quiet
 
+NO_NUMBERS = ("NG731", "NG732", "NG742")
+"""What ends a training that diverged."""
+
 ALL_STEPS, ENOUGH, SPENT = "all steps", "stop rule", "budget"
 
 
@@ -62,6 +65,7 @@ def train(
 
     Raises:
         KeyboardInterrupt: somebody stopped it.
+        InputError: it can't be trained, for another reason than numbers that are none.
     """
     steps = module.spec.system.training.steps
     with Interruption() as interruption, quiet(), one_thread():
@@ -79,11 +83,14 @@ def train(
         failure = ""
         # There is nothing to validate on: the stop rule and the scores come from tasks.
         warnings.filterwarnings("ignore", message=".*validation_step")
+        warnings.filterwarnings("ignore", message="GPU available but not used")
         try:
             trainer.fit(module, _Batches(batch_at, steps))
         except TrainingStopped as stopped:
             raise KeyboardInterrupt from stopped
         except InputError as error:
+            if error.diagnostics[0].code not in NO_NUMBERS:
+                raise
             failure = str(error)
     module.eval()
     return Training(

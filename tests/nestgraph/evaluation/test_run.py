@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,9 +20,11 @@ from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.procedures import Job, by_draws, carry_out, procedure
 from nestgraph.evaluation.results import evaluate
 from nestgraph.evaluation.run import TUNE_SEED, Plan, best
+from nestgraph.evaluation.scoring import METRICS, score
 from nestgraph.evaluation.sides import sides_of
-from nestgraph.evaluation.task import Split
+from nestgraph.evaluation.task import IGNORED, Batch, Split
 from nestgraph.evaluation.training import derived
+from nestgraph.output import Output
 from nestgraph.spec import load
 
 TASK = "mqar:T=8,K=2,V=8"
@@ -205,7 +208,14 @@ def test_a_training_whose_gradients_are_no_numbers_is_a_cell_without_a_score(sma
         ({"seeds": (1, 1)}, "NG932 `--seeds` names one twice"),
         ({"seeds": (-1,)}, "NG749 `seed` (=-1)"),
         ({"seeds": (2**32,)}, "NG932 `--seeds` (=4294967296) must be at most 4294967295"),
+        ({"steps": 2.5}, "NG932 `--steps` (=2.5) must be a whole number"),
+        ({"steps": True}, "NG932 `--steps` (=True) must be a whole number"),
+        ({"rates": ("fast",)}, "NG932 `--lr` (='fast') must be a number"),
+        ({"rates": (True,)}, "NG932 `--lr` (=True) must be a number"),
+        ({"steps": None, "budget": "long"}, "NG932 `--budget` (='long') must be a number"),
+        ({"seeds": (0.5,)}, "NG749 `seed` (=0.5)"),
         ({"ablate": ("nothing",)}, "NG937"),
+        ({"controls": "rates"}, "NG937 there are no controls `rates`; did you mean `rates-off`?"),
     ],
 )
 def test_numbers_that_nothing_can_run_with_are_refused(small, asked, words):
@@ -283,3 +293,63 @@ def test_what_is_made_from_a_spec_is_trained_on_as_many_rows(small):
     for side in sides:
         made = fitted(side.spec, task, rate=1e-3, seed=0, steps=40, constant=False)
         assert (made.system.training.batch, made.system.training.warmup) == (5, 1)
+
+
+def test_numbers_of_other_libraries_are_kept_as_plain_ones(small, tmp_path: Path):
+    file = tmp_path / "r.jsonl"
+    evaluate(
+        TASK,
+        [small()],
+        seeds=np.arange(1),
+        steps=np.int64(2),
+        rates=np.array([0.01]),
+        file=file,
+    )
+    (cell,) = read_cells(file)
+    assert (cell.seed, cell.rate, cell.setting.steps) == (0, 0.01, 2)
+
+
+def test_a_file_that_nothing_can_be_added_to_is_refused_before_anything_is_trained(
+    small, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr("nestgraph.evaluation.run.carry_out", lambda job: pytest.fail("trained"))
+    (tmp_path / "file").write_text("")
+    said = refusal(small(), rates=(1e-2,), file=tmp_path / "file" / "r.jsonl")
+    assert "NG721" in said or "NG936" in said
+
+
+def test_what_a_training_cannot_do_at_all_is_no_cell(small, monkeypatch):
+    """A score is missing where numbers are; whatever else is wrong is told at once."""
+
+    def wrong(split: Split, seed: int, rows: int):
+        batch = find_task(TASK).draw(split, seed, rows)
+        return Batch(tokens=batch.tokens + 100, targets=batch.targets)
+
+    task = find_task(TASK)
+    spec = fitted(small(), task, rate=1e-2, seed=0, steps=2, constant=False)
+    with pytest.raises(InputError, match="NG744"):
+        carry_out(Job(task=replace(task, draw=wrong), spec=spec, split=Split.TEST, seed=0))
+
+
+def test_labels_never_reach_the_model_when_it_is_scored():
+    """Levels that learn from the model's own loss give the same answers for any labels."""
+    task = find_task(TASK)
+    spec = load("hope-online-tiny", {"vars.width": 16, "vars.heads": 2, "vars.depth": 1})
+    module = ng.compile(fitted(spec, task, rate=1e-3, seed=0, steps=1, constant=False))
+    told: list[torch.Tensor] = []
+
+    def read(tokens: torch.Tensor) -> Output:
+        output = module(tokens)
+        told.append(output.logits)
+        return output
+
+    def permuted(split: Split, seed: int, rows: int) -> Batch:
+        batch = task.draw(split, seed, rows)
+        labels = batch.targets.clone()
+        scored = labels != IGNORED
+        labels[scored] = labels[scored][torch.randperm(int(scored.sum()))]
+        return Batch(tokens=batch.tokens, targets=labels)
+
+    for draw in (task.draw, permuted):
+        score(read, draw, METRICS["nats"], split=Split.TEST, seed=5, rows=4)
+    assert torch.equal(*told)
