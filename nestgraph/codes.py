@@ -140,6 +140,7 @@ _RUNS = {
     "NG734": "A transform of torch.func, or a forward-mode derivative, meets a model.",
     "NG735": "Something has taken the place of a parameter of a model.",
     "NG736": "A text is given to a model that doesn't answer with its tokens.",
+    "NG737": "A state is of another number of rows than what goes on from it.",
     "NG741": "A prompt, or a setting of sampling, is out of its range.",
     "NG742": "A trained model gives scores that are no numbers.",
     "NG743": "Tokens are no rows of whole numbers.",

@@ -21,6 +21,7 @@ from nestgraph.errors import InputError
 from nestgraph.output import HiddenOutput
 
 PADDING = -1
+GROUPS = "groups"  # in a state of prompts of unequal length: rows and state of each group
 LENGTHS = "lengths"  # in a state: how many tokens each row had, where they differ
 ADVICE = "fill rows up behind their ends, with -1; whole numbers from 0 on are tokens"
 MOST_TOLD = 8  # lengths
@@ -127,6 +128,10 @@ def require_equal_rows(state: Mapping[str, Any] | None) -> None:
     Raises:
         InputError: they don't (NG745).
     """
+    if state is not None and GROUPS in state:
+        said = f"this state is of rows at {len(state[GROUPS])} different positions"
+        hint = "go on from it by `generate` or `stream`, which read each group by itself"
+        raise InputError("NG745", said, hint)
     if state is None or LENGTHS not in state:
         return
     told = state[LENGTHS].tolist()

@@ -68,13 +68,15 @@ def specs(draw: Draw, kinds: Sequence[str] = ()) -> Fields:
     model: Fields = {
         "embed": {"vocab": draw(st.integers(3, 9)), "width": width},
         "stack": stack,
-        "head": draw(st.sampled_from([{"tie": True}, {"tie": False}, {"out": 2}, {"out": 11}])),
+        "head": {"tie": draw(st.booleans())},
         **pace,
     }
     norm = draw(st.sampled_from(["rms_norm", "layer_norm", None]))
     if norm:
         model["norm"] = norm
     levels = {**CLOCKS, "seldom": "3 steps"}
+    if not model["head"]["tie"]:
+        model["head"] = draw(st.sampled_from([{}, {"out": 2}, {"out": 11}]))
     return {
         "nestgraph": 1,
         "name": "random",

@@ -18,7 +18,9 @@ from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
 from nestgraph.compiler.lowering.transforms import without_transforms
+from nestgraph.compiler.lowering.trees import tensors
 from nestgraph.compiler.planning import plan_of
+from nestgraph.errors import InputError
 from nestgraph.labels import labels_of, mean_nats, require_targets
 from nestgraph.output import HiddenOutput, Output
 from nestgraph.tokens import Rows, require_precision, rows_of
@@ -174,7 +176,12 @@ class CompiledModel(nn.Module):
     def _rows(self, tokens: Tensor, state: Mapping[str, Any] | None) -> Rows:
         like = cast(Tensor, self.weights.get_submodule("embed").weight)
         require_precision(like.dtype, like.device.type, mixed=self._runs_mixed)
-        return rows_of(tokens, self.program.vocab, state)
+        rows = rows_of(tokens, self.program.vocab, state)
+        held = next((len(x) for x in tensors(state["layers"]) if x.ndim), None) if state else None
+        if held is not None and held != len(rows.tokens):  # one row might be shared by all
+            said = f"the state is of {held} rows, the tokens have {len(rows.tokens)}"
+            raise InputError("NG737", said, "go on with each sequence from its own state")
+        return rows
 
     def _nothing(self, tokens: Tensor, before: Mapping[str, Any]) -> HiddenOutput:
         """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
@@ -34,6 +35,7 @@ from nestgraph.training.checkpoint import (
 from nestgraph.training.gradients import all_finite, gradients_of
 from nestgraph.training.levels import commits, token_levels
 from nestgraph.training.optimizer import build_optimizer, build_schedule, retune
+from nestgraph.training.prompts import Group, Prompt, groups_of, joint
 from nestgraph.training.token_means import Tally, Window, processes, summed
 
 if TYPE_CHECKING:
@@ -366,7 +368,7 @@ class NestModule(L.LightningModule):
 
     def generate(
         self,
-        prompt: Tensor,
+        prompt: Prompt,
         tokens: int,
         *,
         temperature: float = 1.0,
@@ -377,7 +379,9 @@ class NestModule(L.LightningModule):
         """Continues a prompt; the work for one token doesn't grow with those before it.
 
         Args:
-            prompt: tokens (rows, time), or (time,) for one row; not empty.
+            prompt: tokens (rows, time), with -1 behind rows that end earlier; (time,) for one row;
+                or a list of rows. None is empty. Rows of unequal length are read in groups, and
+                each goes on as it would alone.
             tokens: how many to add.
             temperature: 0 always takes the likeliest token.
             top_k: choose among the best so many only.
@@ -396,13 +400,15 @@ class NestModule(L.LightningModule):
         stream = self.stream(
             prompt, temperature=temperature, top_k=top_k, generator=generator, state=state
         )
-        rows = len(prompt) if prompt.ndim > 1 else 1
         added = [sample.tokens for sample in itertools.islice(stream, tokens)]
-        return torch.stack(added, dim=1) if added else prompt.new_empty(rows, 0)
+        if added:
+            return torch.stack(added, dim=1)
+        rows = 1 if isinstance(prompt, Tensor) and prompt.ndim == 1 else len(prompt)
+        return torch.empty(rows, 0, dtype=torch.long, device=self.device)
 
     def stream(
         self,
-        prompt: Tensor,
+        prompt: Prompt,
         *,
         temperature: float = 1.0,
         top_k: int | None = None,
@@ -412,18 +418,25 @@ class NestModule(L.LightningModule):
         """Continues a prompt without end, token by token; arguments as for `generate`."""
         require_next_tokens(self.spec.system)
         taste = sampling.Taste(temperature=temperature, top_k=top_k, generator=generator)
-        rows = sampling.as_rows(prompt, model_of(self.spec.system).vocab)
-        return self._continue(rows.to(self.device), state, taste)
+        groups = groups_of(prompt, model_of(self.spec.system).vocab, state)
+        return self._continue([self._moved(group) for group in groups], taste)
 
-    def _continue(
-        self, rows: Tensor, state: State | None, taste: sampling.Taste
-    ) -> Iterator[sampling.Sample]:
+    def _moved(self, group: Group) -> Group:
+        rows, tokens = group.rows.to(self.device), group.tokens.to(self.device)
+        return replace(group, rows=rows, tokens=tokens)
+
+    def _continue(self, groups: list[Group], taste: sampling.Taste) -> Iterator[sampling.Sample]:
+        order = torch.cat([group.rows for group in groups]).argsort()
         while True:
             with torch.no_grad():
-                logits, state = self(rows, state)
-            chosen = sampling.choose(logits[:, -1], taste)
-            yield sampling.Sample(chosen, state)
-            rows = chosen[:, None]
+                answers = [self(group.tokens, group.state) for group in groups]
+            scores = torch.cat([answer.logits[:, -1] for answer in answers])[order]
+            chosen = sampling.choose(scores, taste)
+            groups = [
+                Group(rows=group.rows, tokens=chosen[group.rows][:, None], state=answer.state)
+                for group, answer in zip(groups, answers, strict=True)
+            ]
+            yield sampling.Sample(chosen, joint(groups))
 
     def _parameters_with_specs(self) -> Iterator[tuple[ParameterSpec, Tensor]]:
         weights = cast(Any, self.model).weights

@@ -19,7 +19,8 @@ class Sample(NamedTuple):
 
     Attributes:
         tokens: the chosen token of each row, (rows,).
-        state: the model's state before it met these tokens; feed them first to go on.
+        state: the model's state before it met these tokens; feed them first to go on. Where rows
+            stand at different positions, `generate` and `stream` alone go on from it.
     """
 
     tokens: Tensor
@@ -48,26 +49,6 @@ class Taste:
             )
         if self.top_k is not None and self.top_k < 1:
             raise InputError("NG741", f"top-k (={self.top_k}) must be 1 or more")
-
-
-def as_rows(prompt: Tensor, vocab: int) -> Tensor:
-    """A prompt as (rows, time): a single row may come without its axis.
-
-    Raises:
-        InputError: when it is empty or holds no tokens of the vocabulary.
-    """
-    rows = prompt[None] if prompt.ndim == 1 else prompt
-    if rows.ndim != 2 or rows.numel() == 0:
-        raise InputError("NG741", "the prompt is empty", "begin with one token at least")
-    if rows.is_floating_point() or rows.is_complex():
-        raise InputError("NG741", f"the prompt holds {rows.dtype}", "give whole numbers")
-    top, least = int(rows.max()), int(rows.min())
-    if least < 0 or top >= vocab:
-        wrong = least if least < 0 else top
-        raise InputError(
-            "NG741", f"the prompt holds token {wrong}; the model knows 0 to {vocab - 1}"
-        )
-    return rows.long()
 
 
 def choose(scores: Tensor, taste: Taste) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nestgraph.errors import InputError
-from nestgraph.training.sampling import Taste, as_rows, choose
+from nestgraph.training.sampling import Taste, choose
 
 
 def generator() -> torch.Generator:
@@ -69,22 +69,3 @@ def test_settings_that_choose_nothing_are_refused(settings: dict[str, float], sa
 def test_scores_that_are_no_numbers_are_an_error_of_the_training() -> None:
     with pytest.raises(InputError, match="not finite numbers; its training went wrong"):
         choose(torch.tensor([[0.0, math.nan]]), Taste())
-
-
-def test_a_prompt_may_be_one_row_without_its_axis() -> None:
-    assert as_rows(torch.tensor([1, 2], dtype=torch.uint8), 256).tolist() == [[1, 2]]
-
-
-@pytest.mark.parametrize(
-    ("prompt", "said"),
-    [
-        (torch.empty(0, dtype=torch.long), "the prompt is empty"),
-        (torch.empty(2, 0, dtype=torch.long), "the prompt is empty"),
-        (torch.tensor([0.5]), r"the prompt holds torch\.float32; give whole numbers"),
-        (torch.tensor([3, 70]), "holds token 70; the model knows 0 to 63"),
-        (torch.tensor([-1, 3]), "holds token -1"),
-    ],
-)
-def test_a_prompt_that_is_none_is_refused(prompt: torch.Tensor, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        as_rows(prompt, 64)
