@@ -109,15 +109,17 @@ def gelu_tanh(z: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class Deep:
-    """x + norm(W1 σ(W0 x)) with the slopes of a loss whose slope at the answer is `error`."""
+    """norm(W1 σ(W0 x)), plus x with a residual, and its slopes where `error` is the loss's."""
 
     act: Callable[[Tensor], tuple[Tensor, Tensor]]
     norm: str = "none"
     gain: Tensor | None = None
     shift: Tensor | float = 0.0
+    residual: bool = True
 
     def answer(self, w: Sequence[Tensor], x: Tensor) -> Tensor:
-        return x + self._normed(times(w[1], self.act(times(w[0], x))[0]))[0]
+        y = self._normed(times(w[1], self.act(times(w[0], x))[0]))[0]
+        return x + y if self.residual else y
 
     def slopes(
         self, w: Sequence[Tensor], k: Tensor, error: Callable[[Tensor], Tensor]
@@ -125,7 +127,7 @@ class Deep:
         """∂/∂W0 and ∂/∂W1, and what each layer was given."""
         h, bend = self.act(times(w[0], k))
         y, unit, root = self._normed(times(w[1], h))
-        d = error(k + y)
+        d = error(k + y if self.residual else y)
         if self.norm != "none":
             assert self.gain is not None
             d = d * self.gain

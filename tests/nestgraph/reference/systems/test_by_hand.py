@@ -21,14 +21,15 @@ NORMS = {
 
 @pytest.mark.parametrize("act", TORCHS)
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_slopes_of_a_deep_memory(seed, act, norm):
+@pytest.mark.parametrize("residual", [True, False])
+def test_the_slopes_of_a_deep_memory(seed, act, norm, residual):
     gain, shift, k, mix = torch.randn(4, 3, dtype=torch.float64)
-    net = Deep(act, norm, gain, shift)
+    net = Deep(act, norm, gain, shift, residual)
     w = [torch.randn(5, 3, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64)]
 
     def answer(w):
         y = NORMS[norm](times(w[1], TORCHS[act](times(w[0], k))))
-        return k + (y if norm == "none" else y * gain + shift)
+        return k * residual + (y if norm == "none" else y * gain + shift)
 
     assert torch.allclose(net.answer(w, k), answer(w))
     slopes, _ = net.slopes(w, k, lambda _: mix)

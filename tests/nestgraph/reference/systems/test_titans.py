@@ -9,11 +9,14 @@ from by_hand import Deep, attention, conv, linear, rms, rotate, runs, silu, unit
 HEADS, TIME, CHUNK = 2, 8, 3
 
 
+def kept(w, u):
+    return (linear(w, "keep", u) + w["keep.then0.bias"]).sigmoid()
+
+
 def gates(w, u):
     """θ (surprise now), η (surprise before) and 1 − α (what is kept)."""
     theta = 0.3 * (linear(w, "theta", u) + w["theta.then0.bias"]).sigmoid()
-    keep = (linear(w, "keep", u) + w["keep.then0.bias"]).sigmoid()
-    return theta, linear(w, "eta", u).sigmoid(), keep
+    return theta, linear(w, "eta", u).sigmoid(), kept(w, u)
 
 
 def projections(w, u):
@@ -25,41 +28,53 @@ def first_weights(w):
     return [w[f"M.W{i}"].expand(2, -1, -1, -1) for i in (0, 1)]
 
 
-def surprise(weights, k, v):
-    """∇‖M(k) − v‖² of M(x) = x + W1 silu(W0 x), by hand."""
-    slopes, _ = Deep(silu).slopes(weights, k, lambda y: 2 * (y - v))
+def bounded_gates(w, u):
+    """The same where θ is the whole of what momentum makes of one surprise, and a chunk's share."""
+    theta = 1.2 / CHUNK * (linear(w, "theta", u) + w["theta.then0.bias"]).sigmoid()
+    eta = (linear(w, "eta", u) + w["eta.then0.bias"]).sigmoid()
+    return (1 - eta) * theta, eta, kept(w, u)
+
+
+ALONE = Deep(silu, residual=False)  # M(x) = W1 silu(W0 x)
+BESIDE = Deep(silu)  # M(x) = x + W1 silu(W0 x)
+
+
+def surprise(net, weights, k, v):
+    """∇‖M(k) − v‖², by hand."""
+    slopes, _ = net.slopes(weights, k, lambda y: 2 * (y - v))
     return slopes
 
 
 class Memory:
     """S ← η S − θ ∇ℓ(M_ξ); M ← (1 − α) M + S, with ∇ℓ at the last chunk's end."""
 
-    def __init__(self, w):
+    def __init__(self, w, net=BESIDE):
+        self.net = net
         self.now = self.frozen = first_weights(w)
         self.s = [torch.zeros_like(m) for m in self.now]
 
     def step(self, t, k, v, theta, eta, keep):
         if t % CHUNK == 0:
             self.frozen = self.now
-        slopes = surprise(self.frozen, k, v)
+        slopes = surprise(self.net, self.frozen, k, v)
         self.s = [
             wide(eta, s) * s - wide(theta, g) * g for s, g in zip(self.s, slopes, strict=True)
         ]
         self.now = [wide(keep, m) * m + s for m, s in zip(self.now, self.s, strict=True)]
 
     def recall(self, q):
-        return Deep(silu).answer(self.now, q)
+        return self.net.answer(self.now, q)
 
     def state(self):
         parts = {f"M.A{i}": m for i, m in enumerate(self.now)}
         return parts | {f"M.S{i}": s for i, s in enumerate(self.s)}
 
 
-def remember(w, u):
+def remember(w, u, net, gates):
     """The memory over a text: its answers behind each write, and its state."""
     q, k, v = projections(w, u)
     theta, eta, keep = gates(w, u)
-    memory, answers = Memory(w), []
+    memory, answers = Memory(w, net), []
     for t in range(u.shape[1]):
         memory.step(t, k[:, t], v[:, t], theta[:, t], eta[:, t], keep[:, t])
         answers.append(memory.recall(q[:, t]).flatten(1))
@@ -68,8 +83,8 @@ def remember(w, u):
 
 def lmm(w, x):
     u = rms(w, "u", x)
-    y, state = remember(w, u)
-    z = rms(w, "z", y, HEADS) * F.silu(linear(w, "gate", u))
+    y, state = remember(w, u, ALONE, bounded_gates)
+    z = rms(w, "z", y, HEADS) * linear(w, "gate", u).sigmoid()
     return x + linear(w, "o", z), state
 
 
@@ -85,14 +100,14 @@ def test_the_memory_of_memory_as_layer(shipped, flow, held):
 
 def test_a_chunk_is_a_sum_of_weighted_surprises(shipped, flow, agree):
     """Eqs. 16–18 unrolled: M_t = β_t M_0 + Σ_i Σ_{j≤i} (β_t/β_i)(η_i ⋯ η_{j+1}) (−θ_j ∇_j)."""
-    b = shipped("titans-lmm", "lmm", chunk=16, expansion=1.5)
+    b = shipped("titans-lmm", "lmm", chunk=16, max_rate=1.2 / CHUNK, expansion=1.5)
     x = flow(2, 6, 8)
     w = {n.removeprefix("0.lmm."): p.detach() for n, p in b.reference.weights.named().items()}
     u = rms(w, "u", x)
     _, k, v = projections(w, u)
-    theta, eta, keep = gates(w, u)
+    theta, eta, keep = bounded_gates(w, u)
     start = first_weights(w)
-    slopes = [surprise(start, k[:, j], v[:, j]) for j in range(6)]
+    slopes = [surprise(ALONE, start, k[:, j], v[:, j]) for j in range(6)]
     _, state = b.with_state(x)
     for part in (0, 1):
         total = wide(keep.prod(1), start[part]) * start[part]
@@ -116,7 +131,7 @@ def test_memory_as_gate_stands_beside_window_attention(shipped, flow, held):
         seen = torch.ones(x.shape[1], x.shape[1]).tril().triu(-2).bool()
         entries = (w["A.keys"], w["A.values"])
         y = attention(q, k, linear(w, "a_v", u), HEADS, seen, entries)
-        m, state = remember(w, u)
+        m, state = remember(w, u, BESIDE, gates)
         return gated(w, x, y, m), state
 
     b = shipped("titans-mag", "mag", chunk=CHUNK, expansion=1.5, window=3, persistent=2)
