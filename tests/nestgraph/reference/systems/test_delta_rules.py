@@ -118,10 +118,10 @@ def test_rwkv_7_erases_under_a_key_of_its_own(shipped, flow, held):
 
 
 def test_srwm_makes_its_own_keys_queries_and_four_rates(shipped, flow, held):
-    """[y q k β] = W φ(x); W ← W + σ(β) ⊙ (W φ(q) − W φ(k)) φ(k)ᵀ, one β for each block of rows."""
+    """[y q k β] = W x; W ← W + σ(β) ⊙ (W φ(q) − W φ(k)) φ(k)ᵀ, one β for each block of rows."""
 
     def by_hand(w, x):
-        u = runs(rms(w, "u", x), HEADS).softmax(-1)
+        u = runs(rms(w, "u", x), HEADS)
         m, answers = w["W.W0"].expand(2, -1, -1, -1), []
         for t in range(x.shape[1]):
             z = (m @ u[:, t, ..., None])[..., 0]
