@@ -68,7 +68,7 @@ def notes(summary: Summary) -> list[str]:
         if row.tuned:
             points = (f"{c.rate:g}: {_number(c.score)}{_losses(c)}" for c in row.tuned)
             tried = ", ".join(points)
-            lines.append(f"`{row.side}`: rates on rows of their own, {tried}.")
+            lines.append(f"`{row.side}`: rates on rows of their own, {tried}.{_edge(row)}")
         lines += [f"`{row.side}`, {where}: {said}" for where, said in _failures(row)]
     return lines
 
@@ -78,6 +78,15 @@ def _losses(cell: Cell) -> str:
     found = [(name, cell.scores[name]) for name in LOSSES if cell.scores.get(name) is not None]
     told = ", ".join(f"{name} {_number(value)}" for name, value in found)
     return f" ({told})" if told else ""
+
+
+def _edge(row: Row) -> str:
+    """A word on a rate beyond which none was tried."""
+    tried = [cell.rate for cell in row.tuned]
+    if len(tried) < 2 or not row.results or row.results[0].rate not in (min(tried), max(tried)):
+        return ""
+    which = "smallest" if row.results[0].rate == min(tried) else "largest"
+    return f" The {which} was best; beyond it none was tried."
 
 
 def _failures(row: Row) -> Iterator[tuple[str, str]]:

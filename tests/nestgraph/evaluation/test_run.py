@@ -353,3 +353,13 @@ def test_labels_never_reach_the_model_when_it_is_scored():
     for draw in (task.draw, permuted):
         score(read, draw, METRICS["nats"], split=Split.TEST, seed=5, rows=4)
     assert torch.equal(*told)
+
+
+def test_from_python_specs_are_named_or_given_and_one_rate_will_do(small, tmp_path: Path):
+    spec, file = small(), tmp_path / "r.jsonl"
+    results = ng.eval(TASK, spec, seeds=[0], steps=2, lr=1e-2, file=str(file))
+    assert [cell.rate for cell in results.cells] == [1e-2]
+    again = ng.eval(TASK, [spec.path], seeds=[0], steps=2, lr=[1e-2], file=file)
+    assert again.cells == tuple(read_cells(file))
+    assert str(again) == str(results)
+    assert results.summaries[0].rows[0].side == spec.path

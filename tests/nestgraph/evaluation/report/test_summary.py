@@ -124,3 +124,14 @@ def test_a_page_never_takes_the_place_of_its_results(tmp_path: Path):
         with pytest.raises(InputError, match="NG938"):
             write_page(summaries([cell("a", 0, 0.5)]), page, file)
     assert file.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [(1e-3, "The smallest was best"), (3e-3, ""), (1e-2, "The largest was best")],
+)
+def test_a_best_rate_at_the_edge_of_those_that_were_tried_is_told(chosen, words):
+    tuned = [cell("a", 9, 0.5, split="tune", rate=rate) for rate in (1e-3, 3e-3, 1e-2)]
+    told = text_of(summaries([*tuned, cell("a", 0, 0.5, rate=chosen)])[0])
+    assert ("was best" in told) == bool(words)
+    assert words in told
