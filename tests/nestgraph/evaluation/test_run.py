@@ -363,3 +363,26 @@ def test_from_python_specs_are_named_or_given_and_one_rate_will_do(small, tmp_pa
     assert again.cells == tuple(read_cells(file))
     assert str(again) == str(results)
     assert results.summaries[0].rows[0].side == spec.path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("forgetting-mqar", "repeat-copy", "induction", "regression", "copies:L=8,K=3", "text"),
+        *("parity", "aa", "abab", "anbn", "anbncn", "shuffle-2", "mad-recall", "mad-compression"),
+        *("mad-noisy-recall", "mad-fuzzy-recall", "mad-memorization", "mad-selective-copying"),
+    ],
+)
+def test_every_task_that_is_drawn_trains_and_scores_and_knows_what_guessing_gets(
+    small, name, monkeypatch
+):
+    task = replace(find_task(name), rows=64)
+    monkeypatch.setattr("nestgraph.evaluation.results.find_task", lambda text: task)
+    (cell,) = evaluate(name, [small()], seeds=(0,), steps=1, rates=(1e-5,)).cells
+    assert list(cell.scores) == ["score", *task.parts]
+    assert all(value is not None for value in cell.scores.values())
+    assert cell.series["step"]
+    if task.metric == "nats":  # weights that hardly moved say next to nothing
+        assert cell.score > 0.8 * task.chance
+    elif task.chance is not None:
+        assert cell.score < task.chance + 0.3
