@@ -131,6 +131,7 @@ def init_text(memory: Memory) -> str:
     if init.kind == "checkpoint":
         return f"checkpoint {init.path}" + (f", {', '.join(init.keys)}" if init.keys else "")
     std = f", std {init.std:.3g}" if init.std is not None else ""
+    std += f", last {init.last:.3g}" if init.last is not None else ""
     entries = f", {init.entries} entries" if init.entries is not None else ""
     return f"{init.kind}{std}{entries}"
 

@@ -298,6 +298,8 @@ def _start(memory: Memory, init: Init, state: StateShape) -> ParameterSpec:
     group = memory.is_step_group
     default = 1 / math.sqrt(state.fan_in) if state.is_matrix else 0.0
     std = default if init.std is None else init.std
+    if init.last is not None and state.name == last_matrix(memory.net):
+        std = init.last
     zero = init.kind == "zero" or std == 0.0
     return ParameterSpec(
         name=state.name,
@@ -309,6 +311,11 @@ def _start(memory: Memory, init: Init, state: StateShape) -> ParameterSpec:
         level=memory.level.name if group else "step",
         trained=memory.init.kind != "fixed",
     )
+
+
+def last_matrix(net: Net) -> str:
+    """The name of the matrix that makes a net's answer."""
+    return f"W{net.layers - 1}" if net.kind == "mlp" else "W0"
 
 
 def _start_kind(init: Init, zero: bool) -> Start:

@@ -112,6 +112,7 @@ class Rule:
 class Init:
     kind: Literal["learned", "zero", "identity", "fixed", "from", "given", "checkpoint"]
     std: float | None = None  # None: 1/sqrt(fan-in) for matrices, 0 for biases
+    last: float | None = None  # of the last layer's matrix; None: `std`
     entries: int | None = None
     memory: str | None = None  # flat name, for kind "from"
     path: str | None = None  # of the file, for kind "checkpoint"

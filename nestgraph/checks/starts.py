@@ -84,3 +84,15 @@ def only_attention_starts_with_entries(scope: Scope, memory: Memory) -> Iterator
             hint="delete `entries`",
             span=memory.init.span or spot(memory, "init"),
         )
+
+
+@memory_rule("NG329")
+def only_networks_have_a_last_layer(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """`last` is the spread of the matrix that makes the answer of an `mlp` or a `linear` net."""
+    if memory.init.last is not None and memory.net.kind not in ("mlp", "linear"):
+        yield Finding(
+            message=f"`last` is for nets with layers, and `{scope.label(memory.name)}` is "
+            f"`{memory.net.kind}`",
+            hint="delete `last`",
+            span=memory.init.span or spot(memory, "init"),
+        )

@@ -122,7 +122,8 @@ def _spelled_out(origin: Memory, block: FlatBlock) -> Values:
         return {"kind": init.kind, "path": init.path, "key": keys[0] if len(keys) == 1 else [*keys]}
     if init.kind == "identity":
         return {"kind": init.kind}
-    return {"kind": "learned", **({} if init.std is None else {"std": init.std})}
+    spread = {"std": init.std, "last": init.last}
+    return {"kind": "learned", **{key: std for key, std in spread.items() if std is not None}}
 
 
 def _asked(read: Values) -> Values:

@@ -220,6 +220,9 @@ class LearnedInit(Closed):
     std: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Spread before training; else 1/√fan-in, 0 for biases."
     )
+    last: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Spread of the last layer's matrix; else that of the others."
+    )
     entries: Size | None = Field(None, description="Attention: number of learned events.")
 
 
