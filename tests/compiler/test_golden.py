@@ -55,8 +55,8 @@ def test_an_unknown_pass_is_refused_with_the_known_ones() -> None:
         print_ir(load("hope-tiny").system, after="stak")
 
 
-def test_five_alike_memories_of_hope_become_one_state() -> None:
+def test_four_alike_memories_of_hope_become_one_state() -> None:
     (function,) = plan(load("hope").system).functions
     stacked = [m.members for m in function.memories if len(m.members) > 1]
 
-    assert stacked == [("a.M_k", "a.M_v", "a.M_eta", "a.M_alpha", "a.M_memory")]
+    assert stacked == [("a.M_k", "a.M_v", "a.M_eta", "a.M_alpha")]

@@ -39,30 +39,43 @@ def titles(view: View) -> list[list[str]]:
     return [[box.title for group in band.groups for box in group.boxes] for band in view.bands]
 
 
-def test_hope_shows_five_memories_that_write_alike_in_one_frame() -> None:
+def test_hope_shows_four_memories_that_write_alike_in_one_frame() -> None:
     (frame,) = (group for group in zoo_view("hope-tiny").groups if group.framed)
     assert frame.title == "self_modifying_titans in hope"
     assert frame.repeat == 4
-    # The memory that answers to the model stands before those that only serve the frame.
-    names = [box.title for box in frame.boxes]
-    assert names == ["M_memory", "M_k", "M_v", "M_eta", "M_alpha"]
+    assert [box.title for box in frame.boxes] == ["M_k", "M_v", "M_eta", "M_alpha"]
     texts = [cell.lines for cell in frame.cells]
-    expected = ["query c, c_v, q", "keys k", "values self(v)", "rate eta", "retain alpha"]
+    expected = ["query c, c_v", "keys k", "values v", "rate eta_self", "retain alpha"]
     assert texts == [(text,) for text in expected]
 
 
 def test_hope_shows_what_its_memories_generate() -> None:
-    view = zoo_view("hope-tiny")
+    view, store = zoo_view("hope-tiny"), "0.hope/a.M_memory"
     frame = next(group.id for group in view.groups if group.framed)
     assert wires(view, "write") == {
         ("0.hope/a.M_k", frame, "keys"),
         ("0.hope/a.M_v", frame, "values"),
+        ("0.hope/a.M_k", store, "stored"),
+        ("0.hope/a.M_v", store, "stored"),
     }
     assert wires(view, "rate") == {
         ("0.hope/a.M_eta", frame, "rate"),
         ("0.hope/a.M_alpha", frame, "retain"),
+        ("0.hope/a.M_eta", store, "rates"),
+        ("0.hope/a.M_alpha", store, "rates"),
     }
-    assert wires(view, "init") == {("parameters", frame, "")}
+    assert wires(view, "init") == {("parameters", frame, ""), ("parameters", store, "")}
+
+
+def test_a_memory_that_answers_to_the_model_stands_before_those_that_serve_its_frame() -> None:
+    one = {
+        "vars.memory_chunk": 8,
+        "blocks.self_modifying_titans.memories.M_memory.level": "context",
+    }
+    view = view_of(load("self-modifying-titans-tiny", one).system)
+    (frame,) = (group for group in view.groups if group.framed)
+    names = [box.title for box in frame.boxes]
+    assert names == ["M_memory", "M_k", "M_v", "M_eta", "M_alpha"]
 
 
 def test_the_context_flow_of_hope_goes_through_its_levels_in_turn() -> None:
@@ -70,6 +83,7 @@ def test_the_context_flow_of_hope_goes_through_its_levels_in_turn() -> None:
     frame = next(group.id for group in view.groups if group.framed)
     assert wires(view, "flow") == {
         (STREAM, frame, "query"),
+        (STREAM, "0.hope/a.M_memory", "query"),
         ("0.hope/a.M_memory", "0.hope/b.M", "query"),
         ("0.hope/b.M", "0.hope/c.M", "query"),
         ("0.hope/c.M", "0.hope/out.M", "query"),

@@ -58,7 +58,7 @@ def test_a_node_is_found_by_its_path_or_the_end_of_it(system: System, address: s
     boxes = {part.id for part in around.all() if not part.parts}
     assert boxes == {
         "0.hope/a.M_k.write",
-        *(f"0.hope/a.{name}" for name in ("k", "v", "eta", "alpha", "y")),
+        *(f"0.hope/a.{name}" for name in ("k", "v", "e", "eta_self", "alpha")),
     }
 
 

@@ -85,14 +85,3 @@ def test_each_reading_of_the_deep_erase_with_and_without_momentum(
         flow(2, TIME, 8),
         "0.self_modifying_titans",
     )
-
-
-def test_the_self_modifying_part_of_hope_is_the_same(shipped, flow, held):
-    options = {"chunk": 3, "erase": "layers"}
-    b = shipped("hope", "self_modifying_titans", **options)
-    held(
-        b,
-        lambda w, x: by_hand(w, x, adaptive=False, memory_chunk=3, momentum=0, **options),
-        flow(2, TIME, 8),
-        "0.self_modifying_titans",
-    )
