@@ -30,7 +30,7 @@ def first_weights(w):
 
 def bounded_gates(w, u):
     """The same where θ is the whole of what momentum makes of one surprise, and a chunk's share."""
-    theta = 1.2 / CHUNK * (linear(w, "theta", u) + w["theta.then0.bias"]).sigmoid()
+    theta = 1.5 / (CHUNK + 1) * (linear(w, "theta", u) + w["theta.then0.bias"]).sigmoid()
     eta = (linear(w, "eta", u) + w["eta.then0.bias"]).sigmoid()
     return (1 - eta) * theta, eta, kept(w, u)
 
@@ -100,7 +100,7 @@ def test_the_memory_of_memory_as_layer(shipped, flow, held):
 
 def test_a_chunk_is_a_sum_of_weighted_surprises(shipped, flow, agree):
     """Eqs. 16–18 unrolled: M_t = β_t M_0 + Σ_i Σ_{j≤i} (β_t/β_i)(η_i ⋯ η_{j+1}) (−θ_j ∇_j)."""
-    b = shipped("titans-lmm", "lmm", chunk=16, max_rate=1.2 / CHUNK, expansion=1.5)
+    b = shipped("titans-lmm", "lmm", chunk=16, max_rate=1.5 / (CHUNK + 1), expansion=1.5)
     x = flow(2, 6, 8)
     w = {n.removeprefix("0.lmm."): p.detach() for n, p in b.reference.weights.named().items()}
     u = rms(w, "u", x)
