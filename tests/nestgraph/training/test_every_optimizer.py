@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
 FAST = {"period": 2, "precision": "float64"}  # slow clocks tick, and no rounding is stretched
 
 
-STEPS = 2
+STEPS = 3  # the first layer behind a last one that starts at 0 moves from the second on
 
 
 def small(model: str, optimizer: str) -> Spec:
