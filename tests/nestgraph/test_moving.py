@@ -27,6 +27,8 @@ def test_the_table_says_when_memories_move_in_a_training() -> None:
     module = ng.compile(spec).double()
     optimizer = module.configure_optimizers()["optimizer"]
     weights = module.model.weights.named()
+    for weight in weights.values():  # what starts at 0 would hide the gradients before it
+        weight.data += 0.02 * torch.randn_like(weight)
     seen: dict[str, dict[str, list[int]]] = {}
     before: dict[str, dict[str, torch.Tensor]] = {name: {} for name in weights}
     for step in range(1, STEPS + 1):
