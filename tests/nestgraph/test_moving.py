@@ -32,7 +32,7 @@ def test_the_table_says_when_memories_move_in_a_training() -> None:
     seen: dict[str, dict[str, list[int]]] = {}
     before: dict[str, dict[str, torch.Tensor]] = {name: {} for name in weights}
     for step in range(1, STEPS + 1):
-        tokens = torch.randint(256, (2, 17))
+        tokens = torch.randint(256, (2, 33))  # four chunks: keys learn from the third on
         optimizer.zero_grad()
         module.model.loss(tokens[:, :-1], tokens[:, 1:])[0].backward()
         optimizer.step()
