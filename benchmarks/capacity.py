@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import markdown
 from benchmarks.failure import BenchmarkError
 from benchmarks.lab import Lab, Stored, memories_of
-from nestgraph import zoo
+from nestgraph import markdown_text, zoo
 from nestgraph.cli.opening import settings
 from nestgraph.rewriting.document import Values
 from nestgraph.spec import Spec, load
@@ -60,7 +59,7 @@ def print_capacity(plan: Plan) -> int:
         "in % / cosine with the answer before the first write\n"
     )
     head = ["memory", "rate", *(f"{count} pair{'s' * (count > 1)}" for count in counts)]
-    print("\n".join(markdown.table(head, [])), flush=True)
+    print("\n".join(markdown_text.table(head, [])), flush=True)
     for names, memory in found:
         lab = Lab(
             memory,

@@ -7,10 +7,9 @@ loses the cell that was under way, and nothing else.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from benchmarks.training import Result, Task
+from nestgraph.appended import append_line
 from nestgraph.compiler import compile_model
 from nestgraph.spec import Spec
 
@@ -109,15 +109,16 @@ def state_bytes(spec: Spec) -> int:
 
 
 def add(file: Path, cell: DataclassInstance) -> None:
-    """Adds a line, whole or not at all."""
-    line = json.dumps(asdict(cell)).encode() + b"\n"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Adds a line, whole or not at all; takes away a last one that was torn."""
+    append_line(file, json.dumps(asdict(cell)), _is_whole)
+
+
+def _is_whole(line: str) -> bool:
     try:
-        os.write(handle, line)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def kept(file: Path) -> Iterator[Cell]:
@@ -134,10 +135,3 @@ def read(file: Path, kind: type[T]) -> Iterator[T]:
             yield kind(**json.loads(line))
         except (ValueError, TypeError):
             continue
-
-
-def markdown(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as a table of Markdown; the first is its head, the first column names the others."""
-    head, *body = rows
-    lines = [head, ("---", *["---:"] * (len(head) - 1)), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

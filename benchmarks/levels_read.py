@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks import cells
+from nestgraph import markdown_text
 
 MEMORIES = {"fast": "F", "mid": "M", "slow": "S"}  # of each level, in the spec
 PLACES = {"fast": "first", "mid": "second", "slow": "third"}
@@ -78,7 +78,7 @@ def paid(found: list[Reading]) -> str:
     """Levels and periods against what was paid a byte while reading."""
     head = ("levels", "slowest", "second author", "gain", "back at the first", "gain", "seeds")
     still = {one.seed: one for one in found if not one.levels}
-    lines = [head]
+    lines = []
     for group in _groups(found):
         pairs = [(one, still[one.seed]) for one in group if one.levels and one.seed in still]
         lines.append(
@@ -92,21 +92,23 @@ def paid(found: list[Reading]) -> str:
                 str(len(group)),
             )
         )
-    return cells.markdown(lines)
+    return "\n".join(markdown_text.table(head, lines))
 
 
 def kept_by_level(found: list[Reading]) -> str:
     """What each level alone has learned of the second author, and lost of the first."""
-    lines = [
-        ("levels", "slowest", "level", "moves every", "learned of the second", "lost of the first")
-    ]
+    head = (
+        *("levels", "slowest", "level", "moves every"),
+        *("learned of the second", "lost of the first"),
+    )
+    lines = []
     for group in _groups(found):
         levels, slowest = group[0].levels, group[0].slowest
         for name, period in Setting(levels=levels, slowest=slowest, rate=0.0).periods().items():
             learned = _spread([one.gained[name] for one in group], "+")
             lost = _spread([one.lost[name] for one in group], "+")
             lines.append((str(levels), f"{slowest:,}", name, f"{period:,}", learned, lost))
-    return cells.markdown(lines)
+    return "\n".join(markdown_text.table(head, lines))
 
 
 def _groups(found: list[Reading]) -> Iterator[list[Reading]]:

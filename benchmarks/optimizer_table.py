@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import markdown
 from benchmarks.optimizer_plan import MORE_SEEDS, Plan, Training, best_rate
+from nestgraph import markdown_text
 
 DIVERGED, STAR = "diverged", "\\*"
 
@@ -58,7 +58,7 @@ def _table(plan: Plan, found: Sequence[Training], model: str) -> str:
         *(f"rate {rate:g}" for rate in plan.rates),
         "ms a step",
     )
-    lines = markdown.table(head, (tuple(_cells(plan, row)) for row in every))
+    lines = markdown_text.table(head, (tuple(_cells(plan, row)) for row in every))
     return "\n".join([*lines, *(f"\n{remark}" for remark in _remarks(plan, every))])
 
 

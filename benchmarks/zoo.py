@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from benchmarks import cells, environment, markdown
+from benchmarks import cells, environment
 from benchmarks.cells import Cell
 from benchmarks.failure import BenchmarkError
 from benchmarks.pool import train_all
 from benchmarks.training import Task, train
-from nestgraph import zoo
+from nestgraph import markdown_text, zoo
 from nestgraph.spec import load
 
 THREE_SEEDS = (
@@ -127,7 +127,7 @@ def table(found: list[Cell]) -> str:
         groups.values(), key=lambda group: (group[0].steps < group[0].whole, _nats(group))
     )
     head = ("", "parameters", "nats", "seeds", "tokens/s", "state bytes", "steps", "minutes")
-    lines = markdown.table(head, map(_row, rows))
+    lines = markdown_text.table(head, map(_row, rows))
     if any(cell.steps < cell.whole for cell in found):
         lines += ["", "\\* fewer steps than the spec asks for; not to be compared with the others"]
     return "\n".join(lines)

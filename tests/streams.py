@@ -8,7 +8,8 @@ from functools import partial
 import torch
 
 from nestgraph.evaluation.procedures import Job
-from nestgraph.evaluation.task import IGNORED, Batch, Split, Task, generator
+from nestgraph.evaluation.task import Batch, Split, Task, generator
+from nestgraph.labels import IGNORED
 
 CLOCKED = """\
 nestgraph: 1

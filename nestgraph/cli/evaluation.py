@@ -107,19 +107,24 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
     from nestgraph.evaluation.results import evaluate
     from nestgraph.spec import load
 
-    results = evaluate(
-        task,
-        [load(spec, set=settings(changes)) for spec in specs],
-        seeds=SEEDS if wishes.seeds is None else wishes.seeds,
-        steps=wishes.steps,
-        budget=wishes.budget,
-        rates=wishes.rates,
-        controls=wishes.controls,
-        ablate=wishes.ablate,
-        match=wishes.match,
-        file=wishes.out,
-        tell=_tell,
-    )
+    try:
+        results = evaluate(
+            task,
+            [load(spec, set=settings(changes)) for spec in specs],
+            seeds=SEEDS if wishes.seeds is None else wishes.seeds,
+            steps=wishes.steps,
+            budget=wishes.budget,
+            rates=wishes.rates,
+            controls=wishes.controls,
+            ablate=wishes.ablate,
+            match=wishes.match,
+            file=wishes.out,
+            tell=_tell,
+        )
+    except KeyboardInterrupt:
+        if wishes.out is not None:
+            say(f"finished trainings are in {wishes.out}; the same command goes on")
+        raise
     say(f"\n{results}")
 
 

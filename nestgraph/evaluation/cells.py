@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from nestgraph.appended import append_line, open_to_append
 from nestgraph.errors import InputError, InputWarning
 from nestgraph.evaluation.procedures import SCORE
 from nestgraph.evaluation.scoring import Points
@@ -123,7 +124,12 @@ def read_cells(file: Path) -> list[Cell]:
             found.setdefault(cell.key, cell)
         elif number == len(lines):  # no newline behind it
             said = f"the last line of `{file}` was cut short"
-            warnings.warn(InputWarning("NG936", said, "its cell is run again"), stacklevel=2)
+            warnings.warn(
+                InputWarning(
+                    "NG936", said, "a run that goes on with the file trains its cell again"
+                ),
+                stacklevel=2,
+            )
         else:
             said = f"line {number} of `{file}` is no result of `nestgraph eval`"
             raise InputError("NG936", said, "name another file, or take the line away")
@@ -137,7 +143,7 @@ def require_writable(file: Path) -> None:
         InputError: they can't (NG721).
     """
     try:
-        os.close(_opened(file))
+        os.close(open_to_append(file))
     except OSError as error:
         raise unwritable(file, error) from error
 
@@ -148,14 +154,9 @@ def add_cell(file: Path, cell: Cell) -> None:
     Raises:
         InputError: the file can't be written (NG721).
     """
-    line = json.dumps(asdict(cell), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(asdict(cell), ensure_ascii=False, allow_nan=False)
     try:
-        handle = _opened(file)
-        try:
-            os.write(handle, _mended(handle) + line.encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(file, line, lambda last: _cell(last) is not None)
     except OSError as error:
         raise unwritable(file, error) from error
 
@@ -193,25 +194,6 @@ def _told(value: object) -> str:
     if isinstance(value, list):
         return " ".join(f"{one:g}" for one in value)
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _opened(file: Path) -> int:
-    """The file, to add to; made with its folder where it isn't there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-
-
-def _mended(handle: int) -> bytes:
-    """What must stand before a new line; cuts off a torn one, and ends a whole one."""
-    size = os.fstat(handle).st_size
-    content = os.pread(handle, size, 0)
-    if not content or content.endswith(b"\n"):
-        return b""
-    begin = content.rfind(b"\n") + 1
-    if _cell(content[begin:].decode("utf-8", errors="replace")) is not None:
-        return b"\n"
-    os.ftruncate(handle, begin)
-    return b""
 
 
 def _cell(line: str) -> Cell | None:

@@ -22,8 +22,8 @@ from nestgraph import training
 from nestgraph.data import Corpus
 from nestgraph.errors import InputError
 from nestgraph.evaluation.report.summary import Mean, mean_of
-from nestgraph.evaluation.report.table import markdown
 from nestgraph.evaluation.training import one_thread
+from nestgraph.markdown_text import table
 from nestgraph.rewriting import rates_off
 from nestgraph.spec import Spec
 from nestgraph.training import NestModule, texts
@@ -35,6 +35,7 @@ TIMES = 16
 WINDOWS = 64
 ROWS_TOKENS = 8192  # read at once
 STATIC = "NG955"
+COLUMNS = ("positions", "learning", "without", "difference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +154,15 @@ def spans(context: int, positions: int) -> list[tuple[int, int]]:
 def together(found: Sequence[Lengths]) -> str:
     """Runs of several seeds as one table: differences are means over runs, errors too."""
     first = found[0]
-    rows = [["positions", "learning", "without", "difference"]]
+    rows = []
     for at, (low, high) in enumerate(first.spans):
         on = [_value(each.means(each.on)[at]) for each in found]
         off = [None if each.off is None else _value(each.means(each.off)[at]) for each in found]
         pairs = zip(on, off, strict=True)
         gain = mean_of(a - b for a, b in pairs if a is not None and b is not None)
         rows.append([_span(low, high), _told(mean_of(on)), _told(mean_of(off)), _told(gain, "+")])
-    head = [f"## {len(found)} runs", "", "Means over runs, with standard errors over them.", ""]
-    return "\n".join([*head, *markdown(rows)])
+    about = [f"## {len(found)} runs", "", "Means over runs, with standard errors over them.", ""]
+    return "\n".join([*about, *table(COLUMNS, rows)])
 
 
 def _with_weights(spec: Spec, module: NestModule) -> NestModule:
@@ -192,20 +193,18 @@ def _mean(losses: Tensor) -> Mean | None:
 
 def _table(lengths: Lengths) -> list[str]:
     if lengths.off is None:
-        rows = [["positions", "nats"]]
         means = zip(lengths.spans, lengths.means(lengths.on), strict=True)
-        rows += [[_span(*span), _told(mean)] for span, mean in means]
         return [
-            *markdown(rows),
+            *table(["positions", "nats"], ([_span(*span), _told(mean)] for span, mean in means)),
             "",
             "No memory of it learns by a rate, so there is nothing to stop.",
         ]
     difference = lengths.on - lengths.off
     columns = [lengths.means(each) for each in (lengths.on, lengths.off, difference)]
-    rows = [["positions", "learning", "without", "difference"]]
+    rows = []
     for span, on, off, gain in zip(lengths.spans, *columns, strict=True):
         rows.append([_span(*span), _told(on), _told(off), _told(gain, "+")])
-    return markdown(rows)
+    return table(COLUMNS, rows)
 
 
 def _span(first: int, last: int) -> str:

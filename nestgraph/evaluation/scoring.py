@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.errors import InputError
-from nestgraph.evaluation.task import IGNORED, Batch, Draw, Split
+from nestgraph.evaluation.task import Batch, Draw, Split
+from nestgraph.labels import IGNORED
 from nestgraph.output import Output
 
 MOST_TOKENS = 16384  # read at once

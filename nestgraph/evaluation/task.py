@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-IGNORED = -100
-"""The label of a position that isn't scored."""
-
 Kind = Literal["recall", "state", "text", "long", "continual", "context", "optimizer"]
 Value: TypeAlias = int | float | bool | str
 
@@ -47,7 +44,8 @@ class Batch:
 
     Attributes:
         tokens: (B, T) int64; -1 behind the end of a row that is shorter than others.
-        targets: (B, T) int64, the label at the position that must predict it; `IGNORED` elsewhere.
+        targets: (B, T) int64, the label at the position that must predict it; `labels.IGNORED`
+            elsewhere.
     """
 
     tokens: Tensor

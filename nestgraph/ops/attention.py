@@ -58,7 +58,7 @@ def attend(
         Answers (B, H, T, E); then the keys and values to keep, of at most `window` positions
         since the last tick.
     """
-    entries = _entries(entries_k, entries_v)
+    entries = entries_of(entries_k, entries_v)
     time, hidden = q_BHTD.shape[2], 0 if before else events
     reach = None if window is None else window * events
     into = 0 if period is None else start % period
@@ -67,13 +67,13 @@ def attend(
     joined = _join((past_k_BHPD, past_v_BHPE), _cut((k_BHTD, v_BHTE), 0, first * events))
     see = partial(spans, entries=entries, step=events, reach=reach)
     answer = see(q_BHTD[:, :, :first], *joined, seen=past_k_BHPD.shape[2] + hidden)
-    count = _kept(window, period, start + time, events)
+    count = seen_later(window, period, start + time, events)
     if first == time or period is None:
-        return answer, *_latest(joined, count)
+        return answer, *latest(joined, count)
     piece = q_BHTD[:, :, first:], *_cut((k_BHTD, v_BHTE), first * events, None)
     later = _by_period(partial(see, seen=hidden), *piece, period, events)
     parts = (answer, *later) if first else later
-    return torch.cat(parts, 2), *_latest((k_BHTD, v_BHTE), count)
+    return torch.cat(parts, 2), *latest((k_BHTD, v_BHTE), count)
 
 
 def _by_period(
@@ -114,8 +114,8 @@ def recall(
     Returns:
         (B, H, T, E).
     """
-    seen = _latest((keys_BHPD, values_BHPE), None if window is None else window * events)
-    entries = _entries(entries_k, entries_v)
+    seen = latest((keys_BHPD, values_BHPE), None if window is None else window * events)
+    entries = entries_of(entries_k, entries_v)
     if entries is not None:
         seen = entries.join(*seen)
     if seen[0].shape[2] == 0:
@@ -146,24 +146,25 @@ def remember(
         Keys and values.
     """
     joined = _join((past_k_BHPD, past_v_BHPE), (k_BHTD, v_BHTE))
-    return _latest(joined, None if window is None else window * events)
+    return latest(joined, None if window is None else window * events)
 
 
 def forget(
     keys_BHPD: Tensor, values_BHPE: Tensor, position: int, period: int
 ) -> tuple[Tensor, Tensor]:
     """The events that are left behind `position` positions: none at a tick, else all."""
-    return _latest((keys_BHPD, values_BHPE), None if position % period else 0)
+    return latest((keys_BHPD, values_BHPE), None if position % period else 0)
 
 
-def _entries(keys: Tensor | None, values: Tensor | None) -> Entries | None:
+def entries_of(keys: Tensor | None, values: Tensor | None) -> Entries | None:
+    """Learned events from their keys and values; None without any."""
     if keys is None or values is None:
         assert keys is values, "entries need keys and values"
         return None
     return Entries(keys, values)
 
 
-def _kept(window: int | None, period: int | None, position: int, events: int) -> int | None:
+def seen_later(window: int | None, period: int | None, position: int, events: int) -> int | None:
     """How many events later queries may still see; None for all."""
     limits = [limit for limit in (window, period and position % period) if limit is not None]
     return min(limits) * events if limits else None
@@ -179,7 +180,7 @@ def _join(past: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> tuple[Tens
     return torch.cat((past[0], now[0]), 2), torch.cat((past[1], now[1]), 2)
 
 
-def _latest(pair: tuple[Tensor, Tensor], count: int | None) -> tuple[Tensor, Tensor]:
+def latest(pair: tuple[Tensor, Tensor], count: int | None) -> tuple[Tensor, Tensor]:
     """The last `count` events, as tensors of their own: a view would hold on to all others."""
     events = pair[0].shape[2]
     if count is None or count >= events:

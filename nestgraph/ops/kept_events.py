@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestgraph.ops import attention
+from nestgraph.ops.attention import entries_of, latest, seen_later
 from nestgraph.ops.spans import Entries, softmax_answer
 
 Cache: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -80,9 +81,8 @@ def attend_kept(
     if period is not None:
         within = within & ((start + moment) // period == (start + query) // period)
     seen = within & marks.unsqueeze(1)
-    answer = _asked(q_BHTD, (all_keys, all_values), seen, _entries(entries_k, entries_v))
-    limits = [limit for limit in (window, period and (start + time) % period) if limit is not None]
-    count = min(limits, default=old + time) * events
+    answer = _asked(q_BHTD, (all_keys, all_values), seen, entries_of(entries_k, entries_v))
+    count = seen_later(window, period, start + time, events)
     return answer, _latest((all_keys, all_values, marks), count)
 
 
@@ -107,9 +107,9 @@ def recall_kept(
             entries_v=entries_v,
             events=events,
         )
-    keys, values, known = _latest(past, keys.shape[2] if window is None else window * events)
+    keys, values, known = _latest(past, None if window is None else window * events)
     seen = known.unsqueeze(1).expand(-1, q_BHTD.shape[2], -1)
-    return _asked(q_BHTD, (keys, values), seen, _entries(entries_k, entries_v))
+    return _asked(q_BHTD, (keys, values), seen, entries_of(entries_k, entries_v))
 
 
 def remember_kept(
@@ -125,12 +125,14 @@ def remember_kept(
     keys, values, known = past
     marks = _joined(known, keys.shape[2], written, k_BHTD.shape[2], events)
     keys, values = attention.remember(keys, values, k_BHTD, v_BHTE, window=window, events=events)
-    return keys, values, known if marks is None else marks[:, marks.shape[1] - keys.shape[2] :]
+    return keys, values, known if marks is None else _beside(keys, marks)
 
 
 def forget_kept(past: Cache, position: int, period: int) -> Cache:
     """What is left behind `position` positions: nothing at a tick, else all."""
-    return past if position % period else _latest(past, 0)
+    keys, values, known = past
+    keys, values = attention.forget(keys, values, position, period)
+    return keys, values, _beside(keys, known)
 
 
 def _joined(
@@ -148,17 +150,17 @@ def _joined(
     return torch.cat((known, now), 1)
 
 
-def _latest(past: Cache, count: int) -> Cache:
-    """The last `count` events, as tensors of their own: a view would hold on to all others."""
+def _latest(past: Cache, count: int | None) -> Cache:
+    """The last `count` events, all of them for None."""
     keys, values, known = past
-    first = keys.shape[2] - count
-    if first <= 0:
-        return past
-    return keys[:, :, first:].clone(), values[:, :, first:].clone(), known[:, first:].clone()
+    keys, values = latest((keys, values), count)
+    return keys, values, _beside(keys, known)
 
 
-def _entries(keys: Tensor | None, values: Tensor | None) -> Entries | None:
-    return None if keys is None or values is None else Entries(keys, values)
+def _beside(keys: Tensor, known: Tensor) -> Tensor:
+    """The marks of the events that are left; none where there are none at all."""
+    first = known.shape[1] - keys.shape[2]
+    return known[:, first:].clone() if first > 0 else known
 
 
 def _asked(

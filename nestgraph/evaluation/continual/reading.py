@@ -22,8 +22,9 @@ from nestgraph.errors import InputError
 from nestgraph.evaluation.continual.base import RATE, base
 from nestgraph.evaluation.continual.ways import trimmed
 from nestgraph.evaluation.procedures import Job
-from nestgraph.evaluation.task import IGNORED, Batch, Draw, Split
+from nestgraph.evaluation.task import Batch, Draw, Split
 from nestgraph.evaluation.training import Training, derived, train
+from nestgraph.labels import IGNORED
 from nestgraph.models import model_of
 from nestgraph.output import Output
 from nestgraph.spec import Spec

@@ -11,6 +11,7 @@ from functools import cache, partial
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
 
 from nestgraph.data import load_corpus
 from nestgraph.data.labelled import Row, load_labelled
@@ -50,6 +51,13 @@ def mixed(parts: Sequence[Draw], split: Split, seed: int, rows: int) -> Batch:
     return Batch(tokens=tokens[order], targets=targets[order])
 
 
+def shuffled(tokens: Tensor, targets: Tensor, source: torch.Generator, rows: int) -> Batch:
+    """So many of these rows (N, T) in any order, none twice until all were drawn."""
+    rounds = range(-(-rows // len(tokens)))
+    order = torch.cat([torch.randperm(len(tokens), generator=source) for _ in rounds])[:rows]
+    return Batch(tokens=tokens[order], targets=targets[order])
+
+
 def windows(name: str, T: int, split: Split, seed: int, rows: int) -> Batch:
     """Stretches of a text, each byte of which is to be predicted from those before."""
     text = _text(name, split)
@@ -60,5 +68,5 @@ def windows(name: str, T: int, split: Split, seed: int, rows: int) -> Batch:
 
 
 @cache
-def _text(name: str, split: Split) -> torch.Tensor:
+def _text(name: str, split: Split) -> Tensor:
     return torch.frombuffer(bytearray(DOMAINS[name](split)), dtype=torch.uint8)

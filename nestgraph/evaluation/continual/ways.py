@@ -14,12 +14,13 @@ import torch
 from nestgraph import training
 from nestgraph.evaluation.continual.elastic import Elastic
 from nestgraph.evaluation.procedures import Job
-from nestgraph.evaluation.task import IGNORED, Batch, Draw, Split
+from nestgraph.evaluation.task import Batch, Draw, Split
 from nestgraph.evaluation.training import derived
+from nestgraph.labels import IGNORED
 from nestgraph.spec import Spec
+from nestgraph.tokens import PADDING
 from nestgraph.training import NestModule
 
-PADDING = -1
 FISHER_ROWS = 128
 BUFFER_SEED = 0  # which rows are kept does not depend on the seed of the training
 

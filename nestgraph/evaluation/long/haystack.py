@@ -19,7 +19,8 @@ from operator import itemgetter
 import torch
 
 from nestgraph.data import load_corpus
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
+from nestgraph.labels import IGNORED
 
 FILLER = (
     b"The grass is green. ",

@@ -11,6 +11,7 @@ from nestgraph.evaluation.report.summary import Row, Summary
 from nestgraph.evaluation.scoring import METRICS
 from nestgraph.evaluation.task import Task
 from nestgraph.evaluation.training import ALL_STEPS, ENOUGH, SPENT
+from nestgraph.markdown_text import table
 from nestgraph.wording import count
 
 FINE = (ALL_STEPS, ENOUGH, SPENT)
@@ -19,15 +20,9 @@ LOSSES = ("nats learned", "nats lost")
 
 def text_of(summary: Summary) -> str:
     """A summary for a terminal or a file of Markdown."""
-    lines = markdown(table_rows(summary))
+    head, *rows = table_rows(summary)
+    lines = table(head, rows)
     return "\n".join([f"## {summary.label}", "", *about(summary), "", *lines, "", *notes(summary)])
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as the lines of a table; the first row is its head, the first column holds words."""
-    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
 
 
 def table_rows(summary: Summary) -> list[list[str]]:

@@ -6,7 +6,9 @@ import math
 
 import torch
 
-from nestgraph.evaluation.task import IGNORED, Batch, Split, Task, generator, require, task
+from nestgraph.evaluation.task import Batch, Split, Task, generator, require, task
+from nestgraph.evaluation.tasks.mqar import recalling
+from nestgraph.labels import IGNORED
 
 RATES = (1e-3, 3e-3, 5e-3)
 
@@ -64,20 +66,12 @@ def induction(*, T: int = 64, S: int = 16) -> Task:
         targets[:, -1:] = tokens.gather(1, at + 1)
         return Batch(tokens=tokens, targets=targets)
 
-    return Task(
+    return recalling(
         name="induction",
-        kind="recall",
         doc="Random symbols and, once among them and at the end, a sign; what followed it then.",
         vocab=S + 1,
         context=T,
-        metric="accuracy",
-        higher=True,
         chance=1 / S,
-        floor=1.0,
-        stop=0.999,
-        steps=2000,
-        batch=64,
-        rates=RATES,
-        references=(),
         draw=draw,
+        rates=RATES,
     )

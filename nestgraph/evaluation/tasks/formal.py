@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from nestgraph.evaluation.task import (
-    IGNORED,
     Batch,
     Reference,
     Split,
@@ -25,6 +24,7 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
+from nestgraph.labels import IGNORED
 
 SHORT, TRAINED, LONG = 2, 50, 100
 PAPER = "Nested Learning (arXiv 2512.24695), table 5"
@@ -73,7 +73,7 @@ class Language:
             tokens=_filled(strings, longest, -1), targets=_filled(labels, longest, IGNORED)
         )
 
-    def task(self, shortest: int, longest: int) -> Task:
+    def task(self, *, shortest: int = SHORT, longest: int = TRAINED) -> Task:
         """Its task: strings up to a length, and longer ones apart."""
         said = f"`shortest` (={shortest}) must be from 1 to `longest` (={longest})"
         require(1 <= shortest <= longest, said)
@@ -185,99 +185,68 @@ def _closable(string: list[int]) -> list[int]:
     return found
 
 
-PARITIES = Language(
-    name="parity",
-    doc="Bits; at each prefix, whether the number of ones is even.",
-    symbols=2,
-    classes=2,
-    unit=1,
-    strings=_bits,
-    labels=_even_ones,
-    published=PARITY,
+LANGUAGES = (
+    Language(
+        name="parity",
+        doc="Bits; at each prefix, whether the number of ones is even.",
+        symbols=2,
+        classes=2,
+        unit=1,
+        strings=_bits,
+        labels=_even_ones,
+        published=PARITY,
+    ),
+    Language(
+        name="aa",
+        doc="The language (aa)*: a over and over; at each prefix, whether its length is even.",
+        symbols=1,
+        classes=2,
+        unit=1,
+        strings=_cycle(0),
+        labels=_every(2),
+        published=EXACT | NOTHING,
+    ),
+    Language(
+        name="abab",
+        doc="The language (abab)*: a and b in turn; at each prefix, "
+        "whether four divides its length.",
+        symbols=2,
+        classes=2,
+        unit=1,
+        strings=_cycle(0, 1),
+        labels=_every(4),
+        published=EXACT | NOTHING,
+    ),
+    Language(
+        name="anbn",
+        doc="The language aⁿbⁿ; at each prefix, which symbols may come next, the end among them.",
+        symbols=2,
+        classes=3,
+        unit=2,
+        strings=_blocks(2),
+        labels=_next_in_blocks(2),
+        published=ALL,
+    ),
+    Language(
+        name="anbncn",
+        doc="The language aⁿbⁿcⁿ; at each prefix, which symbols may come next, the end among them.",
+        symbols=3,
+        classes=4,
+        unit=3,
+        strings=_blocks(3),
+        labels=_next_in_blocks(3),
+        published=ALL,
+    ),
+    Language(
+        name="shuffle-2",
+        doc="Two kinds of brackets, each balanced by itself; at each prefix, which may come next.",
+        symbols=4,
+        classes=4,
+        unit=2,
+        strings=_shuffled,
+        labels=_closable,
+        published=ALL,
+    ),
 )
-AA = Language(
-    name="aa",
-    doc="The language (aa)*: a over and over; at each prefix, whether its length is even.",
-    symbols=1,
-    classes=2,
-    unit=1,
-    strings=_cycle(0),
-    labels=_every(2),
-    published=EXACT | NOTHING,
-)
-ABAB = Language(
-    name="abab",
-    doc="The language (abab)*: a and b in turn; at each prefix, whether four divides its length.",
-    symbols=2,
-    classes=2,
-    unit=1,
-    strings=_cycle(0, 1),
-    labels=_every(4),
-    published=EXACT | NOTHING,
-)
-ANBN = Language(
-    name="anbn",
-    doc="The language aⁿbⁿ; at each prefix, which symbols may come next, the end among them.",
-    symbols=2,
-    classes=3,
-    unit=2,
-    strings=_blocks(2),
-    labels=_next_in_blocks(2),
-    published=ALL,
-)
-ANBNCN = Language(
-    name="anbncn",
-    doc="The language aⁿbⁿcⁿ; at each prefix, which symbols may come next, the end among them.",
-    symbols=3,
-    classes=4,
-    unit=3,
-    strings=_blocks(3),
-    labels=_next_in_blocks(3),
-    published=ALL,
-)
-SHUFFLE = Language(
-    name="shuffle-2",
-    doc="Two kinds of brackets, each balanced by itself; at each prefix, which may come next.",
-    symbols=4,
-    classes=4,
-    unit=2,
-    strings=_shuffled,
-    labels=_closable,
-    published=ALL,
-)
-
-
-@task("parity")
-def parity(*, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-    """Whether the number of ones so far is even."""
-    return PARITIES.task(shortest, longest)
-
-
-@task("aa")
-def aa(*, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-    """(aa)*."""
-    return AA.task(shortest, longest)
-
-
-@task("abab")
-def abab(*, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-    """(abab)*."""
-    return ABAB.task(shortest, longest)
-
-
-@task("anbn")
-def anbn(*, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-    """aⁿbⁿ."""
-    return ANBN.task(shortest, longest)
-
-
-@task("anbncn")
-def anbncn(*, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-    """aⁿbⁿcⁿ."""
-    return ANBNCN.task(shortest, longest)
-
-
-@task("shuffle-2")
-def shuffle_2(*, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-    """The shuffle of two languages of brackets."""
-    return SHUFFLE.task(shortest, longest)
+for language in LANGUAGES:
+    task(language.name)(language.task)

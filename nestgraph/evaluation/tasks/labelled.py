@@ -15,8 +15,8 @@ from torch import Tensor
 
 from nestgraph.data.labelled import Row, load_labelled
 from nestgraph.evaluation.continual.settings import RATES, Moves, require_stream
+from nestgraph.evaluation.continual.texts import shuffled
 from nestgraph.evaluation.task import (
-    IGNORED,
     Batch,
     Draw,
     Reference,
@@ -26,10 +26,11 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
+from nestgraph.labels import IGNORED
+from nestgraph.tokens import PADDING
 
 SEPARATOR = 256
 FIRST_LABEL = SEPARATOR + 1
-PADDING = -1
 OWN = "MLP of 2 x 400 units on {}, Adam 1e-3, {} epochs, one seed"
 WORDS = "hashed 1- and 2-grams of words and 3-grams of letters"
 
@@ -142,10 +143,7 @@ def _part(name: str, T: int, first: int, end: int) -> Draw:
 def _draw(name: str, T: int, first: int, end: int, split: Split, seed: int, rows: int) -> Batch:
     """Rows of the labels from `first` to below `end`: none twice until all were drawn."""
     tokens, targets = _rows(name, T, first, end, split)
-    source = generator(name, T, first, end, split, seed)
-    rounds = range(-(-rows // len(tokens)))
-    order = torch.cat([torch.randperm(len(tokens), generator=source) for _ in rounds])[:rows]
-    return Batch(tokens=tokens[order], targets=targets[order])
+    return shuffled(tokens, targets, generator(name, T, first, end, split, seed), rows)
 
 
 @cache

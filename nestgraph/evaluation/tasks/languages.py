@@ -14,12 +14,13 @@ from torch import Tensor
 
 from nestgraph.data.languages import Pair, languages, load_pairs
 from nestgraph.evaluation.continual.settings import RATES, Moves, require_stream
-from nestgraph.evaluation.continual.texts import mixed
-from nestgraph.evaluation.task import IGNORED, Batch, Split, Task, generator, require, task
+from nestgraph.evaluation.continual.texts import mixed, shuffled
+from nestgraph.evaluation.task import Batch, Split, Task, generator, require, task
+from nestgraph.labels import IGNORED
+from nestgraph.tokens import PADDING
 
 SEPARATOR = 256
 END = ord("\n")
-PADDING = -1
 
 
 @task("languages")
@@ -64,9 +65,7 @@ def field_languages(
 def _draw(language: str, S: int, E: int, split: Split, seed: int, rows: int) -> Batch:
     tokens, targets = _rows(language, S, E, split)
     source = generator("languages", language, S, E, split, seed)
-    rounds = range(-(-rows // len(tokens)))
-    order = torch.cat([torch.randperm(len(tokens), generator=source) for _ in rounds])[:rows]
-    return Batch(tokens=tokens[order], targets=targets[order])
+    return shuffled(tokens, targets, source, rows)
 
 
 @cache

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from nestgraph.evaluation.task import (
-    IGNORED,
     Batch,
     Draw,
     Reference,
@@ -24,9 +23,9 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
-from nestgraph.evaluation.tasks.mqar import distinct
+from nestgraph.evaluation.tasks.mqar import distinct, recalling
+from nestgraph.labels import IGNORED
 
-RATES = (1e-3, 3e-3, 1e-2)
 MAP_SEED, MAP_ROWS = 12345, 256  # of memorization
 SOURCE = "DeltaNet (arXiv 2406.06484), mean over MAD's sizes at full size; only the order compares"
 PAPER = "Nested Learning (arXiv 2512.24695), table 4, own protocol at full size"
@@ -148,20 +147,12 @@ def _task(name: str, doc: str, T: int, V: int, draw: Draw, chance: float | None)
     ]
     if name in HOPE:
         found.append(Reference(model="Hope", value=HOPE[name] / 100, source=PAPER))
-    return Task(
+    return recalling(
         name=f"mad-{name}",
-        kind="recall",
         doc=doc,
         vocab=V,
         context=T,
-        metric="accuracy",
-        higher=True,
         chance=chance,
-        floor=1.0,
-        stop=0.999,
-        steps=2000,
-        batch=64,
-        rates=RATES,
         references=tuple(found),
         draw=draw,
     )

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from nestgraph.evaluation.task import (
-    IGNORED,
     Batch,
+    Draw,
     Reference,
     Split,
     Task,
@@ -20,6 +20,7 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
+from nestgraph.labels import IGNORED
 
 FILLER = 0
 RATES = (1e-3, 3e-3, 1e-2)
@@ -45,20 +46,12 @@ def mqar(
         batch = asked(source, pairs(keys, values), keys, values, T, a)
         return _filled(source, batch, V) if random_non_queries else batch
 
-    return Task(
+    return recalling(
         name="mqar",
-        kind="recall",
         doc="K pairs of a key and a value, then each key once more; the answer is its value.",
         vocab=V,
         context=T,
-        metric="accuracy",
-        higher=True,
         chance=1 / K,
-        floor=1.0,
-        stop=0.999,
-        steps=2000,
-        batch=64,
-        rates=RATES,
         references=_references(T, K, V),
         draw=draw,
     )
@@ -79,21 +72,43 @@ def forgetting_mqar(*, T: int = 64, K: int = 8, U: int = 4, V: int = 256, a: flo
         written = torch.cat([pairs(keys, first), pairs(keys.gather(1, which), new)], 1)
         return asked(source, written, keys, first.scatter(1, which, new), T, a)
 
-    return Task(
+    return recalling(
         name="forgetting-mqar",
-        kind="recall",
         doc="MQAR in which U of the keys get a new value before all are asked; the last counts.",
         vocab=V,
         context=T,
+        chance=1 / K,
+        draw=draw,
+    )
+
+
+def recalling(
+    *,
+    name: str,
+    doc: str,
+    vocab: int,
+    context: int,
+    chance: float | None,
+    draw: Draw,
+    rates: tuple[float, ...] = RATES,
+    references: tuple[Reference, ...] = (),
+) -> Task:
+    """A task of single answers that stood in the row, or in rows before."""
+    return Task(
+        name=name,
+        kind="recall",
+        doc=doc,
+        vocab=vocab,
+        context=context,
         metric="accuracy",
         higher=True,
-        chance=1 / K,
+        chance=chance,
         floor=1.0,
         stop=0.999,
         steps=2000,
         batch=64,
-        rates=RATES,
-        references=(),
+        rates=rates,
+        references=references,
         draw=draw,
     )
 

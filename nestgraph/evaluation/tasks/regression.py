@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from nestgraph.evaluation.task import IGNORED, Batch, Split, Task, generator, require, task
+from nestgraph.evaluation.task import Batch, Split, Task, generator, require, task
+from nestgraph.labels import IGNORED
 
 MOST_BINS = 4096
 SPREAD = 2.0  # answers beyond it, in units of their standard deviation, go into the last bin

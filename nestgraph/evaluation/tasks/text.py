@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nestgraph.data import VOCAB, load_corpus
 from nestgraph.evaluation.task import (
-    IGNORED,
     Batch,
     Draw,
     Kind,
@@ -26,6 +25,7 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
+from nestgraph.labels import IGNORED
 from nestgraph.training.batches import as_tokens
 
 Name = Literal["shakespeare", "austen"]

@@ -83,3 +83,16 @@ def test_a_run_is_read_at_length(run, write) -> None:
     assert "128 tokens, 16 times the context of 8" in result.stdout
     assert "## 2 runs" in result.stdout
     assert len(Path("curves.csv").read_text().splitlines()) == 1 + 2 * 128
+
+
+def test_who_stops_a_table_is_told_where_its_trainings_are(run, write, monkeypatch) -> None:
+    def stopped(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nestgraph.evaluation.results.evaluate", stopped)
+    kept = run("eval", "mqar", write(), "-o", "kept.jsonl")
+    lost = run("eval", "mqar", write())
+
+    assert (kept.exit_code, lost.exit_code) == (130, 130)
+    assert "finished trainings are in kept.jsonl; the same command goes on" in kept.stdout
+    assert "finished trainings" not in lost.stdout

@@ -22,8 +22,9 @@ from nestgraph.evaluation.results import evaluate
 from nestgraph.evaluation.run import TUNE_SEED, Plan, best
 from nestgraph.evaluation.scoring import METRICS, score
 from nestgraph.evaluation.sides import sides_of
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
 from nestgraph.evaluation.training import derived
+from nestgraph.labels import IGNORED
 from nestgraph.output import Output
 from nestgraph.spec import load
 

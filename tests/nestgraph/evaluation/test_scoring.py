@@ -11,7 +11,8 @@ from torch import Tensor
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.scoring import METRICS, points, score
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
+from nestgraph.labels import IGNORED
 from nestgraph.output import Output
 
 

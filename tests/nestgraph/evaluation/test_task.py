@@ -10,7 +10,8 @@ import torch
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task, make, names
-from nestgraph.evaluation.task import IGNORED, Split, generator
+from nestgraph.evaluation.task import Split, generator
+from nestgraph.labels import IGNORED
 
 NEEDS_DIGITS = pytest.mark.skipif(
     find_spec("sklearn") is None, reason="`nestgraph[eval]` is not installed"

@@ -12,7 +12,8 @@ from nestgraph import training
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.scoring import METRICS, score
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
+from nestgraph.labels import IGNORED
 from nestgraph.output import Output
 from nestgraph.spec import load
 

@@ -19,7 +19,8 @@ from nestgraph.evaluation.continual.reading import Reading
 from nestgraph.evaluation.continual.stream import carry_out_stream
 from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.procedures import Job
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
+from nestgraph.labels import IGNORED
 from nestgraph.spec import Spec, load
 from nestgraph.training.options import with_settings
 

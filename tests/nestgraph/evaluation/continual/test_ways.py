@@ -7,7 +7,8 @@ import torch
 from streams import FIRST, SYMBOLS, Jobs, coded
 
 from nestgraph.evaluation.continual.ways import WAYS, joined, trimmed
-from nestgraph.evaluation.task import IGNORED, Batch
+from nestgraph.evaluation.task import Batch
+from nestgraph.labels import IGNORED
 
 
 def labels(batch: Batch) -> list[int]:

@@ -18,7 +18,8 @@ from nestgraph.evaluation.long.haystack import (
     row,
     sentences,
 )
-from nestgraph.evaluation.task import IGNORED, Split
+from nestgraph.evaluation.task import Split
+from nestgraph.labels import IGNORED
 
 HAYS = {"filler": filler, "novels": novels(Split.TUNE)}
 

@@ -9,7 +9,8 @@ import pytest
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
-from nestgraph.evaluation.task import IGNORED, Batch, Split, Task
+from nestgraph.evaluation.task import Batch, Split, Task
+from nestgraph.labels import IGNORED
 
 REGULAR = {
     "parity": ("01", re.compile("(0|10*1)*")),

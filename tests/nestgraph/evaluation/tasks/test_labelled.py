@@ -11,8 +11,9 @@ import torch
 from nestgraph.data.labelled import load_labelled
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
 from nestgraph.evaluation.tasks.labelled import FIRST_LABEL, SEPARATOR
+from nestgraph.labels import IGNORED
 
 NAMES = [
     "clinc150",

@@ -9,7 +9,8 @@ import torch
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
-from nestgraph.evaluation.task import IGNORED, Batch, Split
+from nestgraph.evaluation.task import Batch, Split
+from nestgraph.labels import IGNORED
 
 SCORED = [Split.TUNE, Split.TEST]
 

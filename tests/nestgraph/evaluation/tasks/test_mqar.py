@@ -9,7 +9,8 @@ import torch
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
-from nestgraph.evaluation.task import IGNORED, Split
+from nestgraph.evaluation.task import Split
+from nestgraph.labels import IGNORED
 
 
 def answers(tokens: list[int], keys: range) -> list[int]:

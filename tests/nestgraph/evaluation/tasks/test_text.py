@@ -10,7 +10,8 @@ import torch
 from nestgraph.data import load_corpus
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
-from nestgraph.evaluation.task import IGNORED, Split
+from nestgraph.evaluation.task import Split
+from nestgraph.labels import IGNORED
 
 TEXT = load_corpus("shakespeare")
 CUT = int(len(TEXT.train) * 0.9)
