@@ -7,21 +7,24 @@ way and nothing else. A line that was torn all the same, the last one, is told a
 from __future__ import annotations
 
 import json
-import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypeAlias
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nestgraph.appended import append_line, open_to_append
 from nestgraph.errors import InputError, InputWarning
 from nestgraph.evaluation.procedures import SCORE
-from nestgraph.evaluation.scoring import Points
 from nestgraph.evaluation.task import Split
 from nestgraph.system_errors import cause_of, cure_of
 from nestgraph.training.files import unwritable
+
+Pair: TypeAlias = Annotated[Sequence[float], Field(min_length=2, max_length=2)]
+CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)  # of a line that is read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,8 @@ class Setting:
         budget: seconds of processor time; None for no limit.
         rates: to choose from.
     """
+
+    __pydantic_config__ = CLOSED
 
     spec: str
     steps: int | None
@@ -63,6 +68,8 @@ class Cell:
         series: points for plots, by what lies across.
     """
 
+    __pydantic_config__ = CLOSED
+
     task: str
     side: str
     of: str
@@ -77,7 +84,7 @@ class Cell:
     ended: str
     parameters: int
     flops: float
-    series: Mapping[str, Points]
+    series: Mapping[str, Sequence[Pair]]
 
     @property
     def score(self) -> float | None:
@@ -95,8 +102,7 @@ class Cell:
         return self.split == Split.TEST
 
 
-NAMES = sorted(each.name for each in fields(Cell))
-SETTINGS = sorted(each.name for each in fields(Setting))
+_LINES = TypeAdapter(Cell)
 WORDS = {"spec": "spec", "steps": "--steps", "budget": "--budget", "rates": "--lr"}
 CURE = "name another FILE, or give what its lines were run with"
 
@@ -198,62 +204,7 @@ def _told(value: object) -> str:
 
 def _cell(line: str) -> Cell | None:
     try:
-        content = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        cell = _LINES.validate_json(line, strict=True)
+    except ValidationError:
         return None
-    if not isinstance(content, dict) or sorted(content) != NAMES or not _is_right(content):
-        return None
-    return Cell(**{**content, "setting": Setting(**content["setting"])})
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)
-
-
-def _is_right(content: Mapping[str, Any]) -> bool:
-    texts, whole = (
-        ("task", "side", "of", "split", "ended"),
-        ("seed", "taken", "skipped", "parameters"),
-    )
-    scores, series = content["scores"], content["series"]
-    return (
-        all(isinstance(content[name], str) for name in texts)
-        and all(_is_whole(content[name]) for name in whole)
-        and all(_is_number(content[name]) for name in ("rate", "seconds", "flops"))
-        and isinstance(scores, dict)
-        and SCORE in scores
-        and all(each is None or _is_number(each) for each in scores.values())
-        and isinstance(series, dict)
-        and all(_is_number(each) for points in series.values() for each in _numbers(points))
-        and _is_setting(content["setting"])
-    )
-
-
-def _is_setting(content: object) -> bool:
-    if not isinstance(content, dict) or sorted(content) != SETTINGS:
-        return False
-    steps, budget, rates = content["steps"], content["budget"], content["rates"]
-    return (
-        isinstance(content["spec"], str)
-        and (steps is None or _is_whole(steps))
-        and (budget is None or _is_number(budget))
-        and isinstance(rates, list)
-        and all(map(_is_number, rates))
-    )
-
-
-def _numbers(points: object) -> Iterator[object]:
-    """The numbers of pairs; what is no list of pairs gives something that is no number."""
-    if not isinstance(points, list):
-        yield None
-        return
-    for pair in points:
-        yield from pair if isinstance(pair, list) and len(pair) == 2 else (None,)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return cell if SCORE in cell.scores else None
