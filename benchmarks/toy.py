@@ -135,7 +135,11 @@ def path_of(name: str, rate: float, steps: int = STEPS, valley: Valley = SHOWN) 
 
 def best_path(name: str, valley: Valley = SHOWN) -> Path2d:
     """The way that arrives first, over the rates of the grid."""
-    ways = [path_of(name, rate, valley=valley) for rate in RATES]
+    return first_to_arrive([path_of(name, rate, valley=valley) for rate in RATES])
+
+
+def first_to_arrive(ways: list[Path2d]) -> Path2d:
+    """The shortest of some ways that arrive, or else of all."""
     return min(ways, key=lambda way: (not way.arrived, way.steps))
 
 
@@ -149,8 +153,9 @@ def walk(plot: Path | None, *, others: bool = False) -> int:
     print(f"psi: {SHOWN}; memories: keep {KEEP:g}, rate {RATE:g}, gradients of norm {NORM:g}")
     print(f"steps until psi < {NEAR:g}, of at most {STEPS}, by learning rate\n")
     print(f"{'':<24}{''.join(f'{rate:>8g}' for rate in RATES)}")
-    for name in PARTS:
-        print(f"{name:<24}{''.join(f'{_told(path_of(name, rate)):>8}' for rate in RATES)}")
+    ways = {name: [path_of(name, rate) for rate in RATES] for name in PARTS}
+    for name, walked in ways.items():
+        print(f"{name:<24}{''.join(f'{_told(way):>8}' for way in walked)}")
     if others:
         print(f"\n{'at the best rate':<24}{''.join(f'{name:>16}' for name in PARTS)}")
     for valley in OTHERS if others else ():
@@ -159,7 +164,7 @@ def walk(plot: Path | None, *, others: bool = False) -> int:
     if plot is not None:
         from benchmarks.toy_plot import draw
 
-        draw([best_path(name) for name in PARTS], plot)
+        draw([first_to_arrive(walked) for walked in ways.values()], plot)
         print(f"\ndrawn in {plot}")
     return 0
 
