@@ -49,7 +49,7 @@ _WIDTHS = {
     "NG225": "Keys, queries or values of one memory differ in width.",
     "NG226": "A slice reaches beyond the head that it cuts.",
     "NG227": "Rotary positions turn channels in pairs, so a head needs an even width.",
-    "NG228": "Tied ops have parameters of different shapes.",
+    "NG228": "Tied ops have parameters of different shapes, or one says how they start.",
     "NG229": "A block of the stack doesn't end in the width of the model.",
     "NG230": "A memory is asked only with its own answers, so its width is open.",
     "NG231": "Flows of an optimizer have shapes that don't go together.",

@@ -4,10 +4,11 @@ The table is the one place that knows this, so that executors, costs and checkpo
 It needs a system whose widths are known (`nestgraph.shapes.infer`).
 
 How parameters start. A linear map draws from a normal distribution of standard deviation
-1/sqrt(3 fan_in), which has the variance of PyTorch's own default; a convolution 1/sqrt(taps),
-which keeps the variance of its input (its last tap is the current token). A memory's matrices
-draw 1/sqrt(fan_in) where `init.std` doesn't say otherwise, embeddings and heads 0.02. Gains
-start at 1, shifts and decays at 0 or at what `init` says, and n learned sum weights at 1/n.
+1/sqrt(3 fan_in), which has the variance of PyTorch's own default, where its `std` doesn't say
+otherwise; a convolution 1/sqrt(taps), which keeps the variance of its input (its last tap is the
+current token). A memory's matrices draw 1/sqrt(fan_in) where `init.std` doesn't say otherwise,
+embeddings and heads 0.02. Gains start at 1, shifts and decays at 0 or at what `init` says, and n
+learned sum weights at 1/n.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def _op_parameters(node: Node, width_in: int, width_out: int) -> Iterator[Parame
     fields = node.fields
     match node.op:
         case "linear":
-            yield _normal("weight", (width_out, width_in), 1 / math.sqrt(3 * width_in))
+            yield _linear(fields, width_in, width_out)
             if fields.get("bias"):
                 yield _zeros("bias", (width_out,))
         case "conv":
@@ -237,6 +238,14 @@ def _op_parameters(node: Node, width_in: int, width_out: int) -> Iterator[Parame
             )
         case "lookup":
             yield _constant("table", (_whole(fields, "size"),), fields.get("init", 0.0))
+
+
+def _linear(fields: Mapping[str, object], width_in: int, width_out: int) -> ParameterSpec:
+    std, shape = fields.get("std"), (width_out, width_in)
+    if std == 0:
+        return replace(_zeros("weight", shape), role="matrix")
+    given = float(std) if isinstance(std, int | float) else 1 / math.sqrt(3 * width_in)
+    return _normal("weight", shape, given)
 
 
 def _whole(fields: Mapping[str, object], field: str) -> int:

@@ -9,6 +9,8 @@ from nestgraph.parameters import input_width, op_parameters
 from nestgraph.shapes.ops import items
 from nestgraph.system import Node
 
+STARTS = ("init", "std", "trained")  # fields that say how parameters start
+
 
 @block_rule("NG229")
 def a_block_keeps_the_width_of_the_model(scope: Scope) -> Iterator[Finding]:
@@ -55,6 +57,19 @@ def tied_ops_have_one_shape(scope: Scope, node: Node) -> Iterator[Finding]:
             f"`{scope.label(other.name)}` ({theirs})",
             hint="tie only ops of one kind, with inputs and outputs of one width",
             span=node.spans.get("tie") or node.span,
+        )
+
+
+@node_rule("NG228")
+def a_tied_op_has_no_start_of_its_own(scope: Scope, node: Node) -> Iterator[Finding]:
+    """Shared parameters start as the op says that they belong to."""
+    given = [field for field in STARTS if field in node.spans]
+    for field in given if node.tie is not None else ():
+        yield Finding(
+            message=f"`{field}` of `{scope.label(node.name)}` has no effect: its parameters are"
+            f" those of `{node.tie}`, and start as that one says",
+            hint=f"leave `{field}` out here; give it to `{node.tie}`",
+            span=node.spans[field],
         )
 
 

@@ -47,6 +47,11 @@ class Linear(Op):
     op: Literal["linear"] = Field(description="A learned matrix.")
     out: Size | None = Field(None, description="Width of the answer; else that of `in`.")
     bias: bool = Field(False, description="Adds a learned vector.")
+    std: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="Standard deviation at the start, 0 for a map that starts at 0; else"
+        " 1/√(3 · width of `in`).",
+    )
 
 
 class Conv(Op):

@@ -291,6 +291,41 @@ def test_starts_of_vectors_are_numbers_or_evenly_spaced():
     assert table["b.bias"].trained
 
 
+def test_a_linear_map_starts_with_the_deviation_that_it_names():
+    body = """
+        nodes:
+          a: {op: linear, in: x, std: 0.25}
+          b: {op: linear, in: a, std: 0, bias: true}
+          out: {op: linear, in: b}
+    """
+    named = {name.removeprefix("0.b."): spec for name, spec in table_of(body, 64).items()}
+    drawn = Weights(named.values(), seed=0).get_parameter
+
+    assert drawn("0.b.a.weight").std().item() == pytest.approx(0.25, rel=0.05)
+    assert not drawn("0.b.b.weight").any()
+    assert named["b.weight"].role == "matrix"
+    assert drawn("0.b.out.weight").std().item() == pytest.approx(1 / math.sqrt(3 * 64), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tied", "field"),
+    [
+        ("{op: linear, in: a, tie: a, std: 0}", "std"),
+        ("{op: bias, in: b, tie: b, init: 0}", "init"),
+        ("{op: constant, out: 8, tie: c, trained: true}", "trained"),
+    ],
+)
+def test_a_tied_op_with_a_start_of_its_own_is_refused(tied, field):
+    with pytest.raises(SpecError, match=f"NG228 `{field}` of `out` has no effect"):
+        table_of(f"""
+        nodes:
+          a: {{op: linear, in: x}}
+          b: {{op: bias, in: a, init: 1}}
+          c: {{op: constant, out: 8}}
+          out: {tied}
+        """)
+
+
 def test_a_decay_starts_at_rates_above_zero():
     with pytest.raises(SpecError, match=r"`init\.0` of node `out` is 0; expected more than 0"):
         table_of("nodes: {out: {op: decay, in: x, init: [0, 2]}}")
