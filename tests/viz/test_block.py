@@ -69,7 +69,7 @@ def test_memories_that_write_alike_share_a_box(hope: Outline) -> None:
         "keys k",
         "values v",
         "rate eta_self",
-        "retain alpha",
+        "retain alpha_self",
     ]
     assert links(hope, "write") == {
         ("0.hope/a.k", "0.hope/a.M_k.write", "keys"),
@@ -80,7 +80,7 @@ def test_memories_that_write_alike_share_a_box(hope: Outline) -> None:
 
 
 def test_a_read_says_what_it_asks_and_when(hope: Outline) -> None:
-    assert part(hope, "0.hope/a.y").facts[0] == ("", "read M_memory, as of its tick")
+    assert part(hope, "0.hope/a.y").facts[0] == ("", "read M_memory, after its write")
     assert part(hope, "0.hope/a.k").facts[0] == ("", "read M_k, as of its tick")
     assert part(hope, "0.hope/a.y").tone == part(hope, "0.hope/a.M_memory.write").tone
 

@@ -48,13 +48,13 @@ def test_a_system_does_not_differ_from_itself() -> None:
 def test_what_two_blocks_of_other_names_share_is_drawn_as_the_same(
     golden: Callable[[str, str], None],
 ) -> None:
-    old, new = load("hope").system, load("hope-attention").system
+    old, new = load("gated-deltanet").system, load("comba").system
     drawn = difference(old, new)
     kept = {part.id: part for part in drawn.all()}
-    for level in ("b", "c", "out"):
-        assert kept[f"0.hope_attention/{level}.M.write"].tone == "same"
-    assert kept["0.hope_attention"].title == "hope -> hope_attention"
-    golden("diff/hope-hope-attention.svg", str(draw_diff(old, new)))
+    for shared in ("0.comba/u", "0.comba/k", "0.comba/v", "1.swiglu/ab"):
+        assert kept[shared].tone == "same"
+    assert kept["0.comba"].title == "gated_delta -> comba"
+    golden("diff/gated-deltanet-comba.svg", str(draw_diff(old, new)))
 
 
 def test_a_changed_value_is_told_before_and_after() -> None:

@@ -145,7 +145,7 @@ def test_the_optimizer_stands_in_the_levels_of_the_model_that_it_trains(run) -> 
         ["4", "slow", "every 16 steps", "1/16 per step"],
     ]
     assert [row[4:] for row in rows[:3]] == [["1 of the optimizer"]] * 3
-    assert rows[3][4:6] == ["4 memories, 3 of the optimizer", "61,440"]  # of that level alone
+    assert rows[3][4:6] == ["4 memories, 3 of the optimizer", "49,152"]  # of that level alone
     assert rows[5][4] == "parameters, 4 memories, 9 of the optimizer"
 
 

@@ -176,7 +176,7 @@ def test_what_is_tied_to_a_node_that_goes_shares_its_parameters_still():
           M: {keys: k, values: x}
         nodes:
           k: {op: gain, in: x, init: 0.5}
-          q: {op: gain, in: x, tie: k, init: 0.25}
+          q: {op: gain, in: x, tie: k}
           r: {op: gain, in: y, tie: q}
           y: {read: M, query: q}
           out: {op: sum, in: [y, r]}

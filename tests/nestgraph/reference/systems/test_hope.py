@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from by_hand import Deep, conv, linear, outer, runs, times, unit, wide
 from by_hand import rms as rms_norm
+from torch.nn.functional import silu
 
 HEADS, TIME, CHUNK, MAX_RATE = 2, 8, 3, 4.0
 
@@ -28,8 +29,8 @@ class Memory:
             self.frozen = self.now
 
     def ask(self, x):
-        answer = NET.answer(self.frozen, x)
-        return answer if self.residual else answer - x
+        """As of the last tick; the store, which has no residual, as it is now."""
+        return NET.answer(self.frozen, x) if self.residual else NET.answer(self.now, x) - x
 
     def learn(self, k, v, eta, alpha):
         """W <- W (alpha I - r a a') - r G, r = eta / (1 + eta |a|^2), G of -<M(k), v>."""
@@ -61,14 +62,16 @@ def by_hand(w, x):
             MAX_RATE * (linear(w, n, e) + w[f"{n}.then0.bias"]).sigmoid()
             for n in ("eta", "eta_self")
         )
-        alpha = (m["alpha"].ask(c[:, t]).sum(-1) + w["alpha.then1.bias"]).sigmoid()
-        answers.append(m["memory"].ask(q[:, t]).flatten(1))
+        a = m["alpha"].ask(c[:, t]).sum(-1)
+        alpha, kept = ((a + w[f"{n}.bias"]).sigmoid() for n in ("alpha", "alpha_self"))
         for n, one in m.items():
-            one.learn(k, v, eta if n == "memory" else own, alpha)
-    loud = (x.shape[-1] / HEADS) ** 0.5
-    skip = linear(w, "skip.then0", q.flatten(-2) * loud)
+            one.learn(k, v, *((eta, alpha) if n == "memory" else (own, kept)))
+        answers.append(m["memory"].ask(q[:, t]).flatten(1))
+    width = (x.shape[-1] / HEADS) ** 0.5
+    near = q.flatten(-2) * width * silu(linear(w, "gate", u))
     state = {f"M_{n}.A{i}": part for n, one in m.items() for i, part in enumerate(one.now)}
-    return x + linear(w, "o", torch.stack(answers, 1) * loud) + skip, state
+    stored = linear(w, "o", torch.stack(answers, 1) * width)
+    return x + stored + linear(w, "gated.then0", near), state
 
 
 def test_hope_is_its_recurrence(shipped, flow, held):
