@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Attr] = {
     "erase_key": False,
     "direction_steps": 0,
     "mirror": "none",
+    "towards": "zero",
     "reduce": "sum",
     "gradient": "full",
     "reset": 0,
@@ -78,7 +79,7 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
     elif not memory.is_fast:
         attrs |= _init(memory, block)
     if net.kind != "attention" and memory.objective.kind != "task":
-        attrs |= _objective(memory) | _rule(memory)
+        attrs |= _objective(memory) | _rule(memory) | {"towards": _towards(memory, block)}
     kept = {key: value for key, value in attrs.items() if DEFAULTS.get(key, ...) != value}
     if memory.is_fast:
         kept |= fast.axes(memory) | {"init": _kind(memory.init)}
@@ -126,6 +127,13 @@ def _source(memory: Memory, block: FlatBlock) -> Memory:
 
 def _kind(init: Init) -> str:
     return "learned" if init.kind in ("fixed", "checkpoint") else init.kind  # all are parameters
+
+
+def _towards(memory: Memory, block: FlatBlock) -> str:
+    """Where retention pulls, which is 0 for a memory that starts there or forgets nothing."""
+    source = _source(memory, block)
+    at_zero = source.init.kind == "zero" and not source.is_step_group
+    return "zero" if at_zero or memory.rule.retain.number == 1 else memory.rule.towards
 
 
 def _objective(memory: Memory) -> dict[str, Attr]:

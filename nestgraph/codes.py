@@ -186,6 +186,8 @@ _RUNS = {
     "NG950": "A spec has no levels that learn a stream of tasks by reading it.",
     "NG955": "A control or an ablation takes away what the spec doesn't have.",
     "NG956": "No size of a control agrees with what it is compared with.",
+    "NG960": "A retention pulls towards a start that doesn't stand still.",
+    "NG961": "A retention pulls a `task` memory on tokens towards its start.",
 }
 
 CODES: Mapping[str, str] = MappingProxyType(

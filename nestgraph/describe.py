@@ -102,7 +102,8 @@ def _rule_parts(rule: Rule) -> Iterator[str]:
     if rule.step.number != 1:
         yield f"step {coefficient_text(rule.step)}"
     if rule.retain.number != 1:
-        yield f"retain {coefficient_text(rule.retain)}{' first' if rule.retain_first else ''}"
+        first = " first" if rule.retain_first else ""
+        yield f"retain {coefficient_text(rule.retain)}{first}{towards_text(rule)}"
     if rule.erase.where != "none" or rule.erase.key is not None:
         yield _erase_text(rule.erase)
     if rule.implicit:
@@ -112,6 +113,11 @@ def _rule_parts(rule: Rule) -> Iterator[str]:
         yield f"mirror {rule.mirror}{q}"
     if rule.reduce_is_flow or rule.reduce != "sum":
         yield f"reduce {local(rule.reduce)}"
+
+
+def towards_text(rule: Rule) -> str:
+    """` towards init` behind a retention that pulls there."""
+    return "" if rule.towards == "zero" else f" towards {rule.towards}"
 
 
 def _erase_text(erase: Erase) -> str:

@@ -13,6 +13,7 @@ from nestgraph.describe import (
     net_text,
     number_text,
     objective_text,
+    towards_text,
     values_text,
 )
 from nestgraph.errors import Span
@@ -136,7 +137,8 @@ def _memory_values(memory: Memory) -> Iterator[tuple[str, str]]:
 
 def _rule_values(rule: Rule) -> Iterator[tuple[str, str]]:
     for name in ("rate", "momentum", "retain"):
-        yield f"rule.{name}", coefficient_text(getattr(rule, name), None)
+        towards = towards_text(rule) if name == "retain" else ""
+        yield f"rule.{name}", coefficient_text(getattr(rule, name), None) + towards
     yield "rule.retain_first", wording.plain(rule.retain_first)
     yield "rule.erase", wording.erase(rule.erase)
     yield "rule.implicit", wording.plain(rule.implicit)

@@ -90,6 +90,8 @@ def _rule(block: FlatBlock, memory: Memory) -> Iterator[Refusal]:
         yield "NG904", "rule.reduce", f"`reduce: {rule.reduce}`"
     if rule.retain_first:
         yield "NG904", "rule.retain_first", "`retain_first`"
+    if rule.towards != "zero":
+        yield "NG904", "rule.retain", f"`retain` with `towards: {rule.towards}`"
     if rule.erase.key is not None:
         yield "NG904", "rule.erase", "an erase `key` of its own"
     if rule.implicit and not param:

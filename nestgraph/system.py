@@ -96,6 +96,7 @@ class Rule:
     momentum: Coefficient = ZERO
     retain: Coefficient = ONE
     retain_first: bool = False
+    towards: Literal["zero", "init"] = "zero"  # where a state that isn't kept goes
     erase: Erase = Erase()
     implicit: bool = False
     direction: Literal["gradient", "newton_schulz"] = "gradient"

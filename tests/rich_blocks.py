@@ -51,9 +51,16 @@ def rich(sheet: Sheet) -> Fields:
     answers = [_ask(sheet, u, "M", linear)]
     if sheet.pick(False, False, True):
         twin = {**memory, "init": {"kind": "from", "memory": "M"}}
+        if "reset" in memory:  # which no start stands still under
+            twin["rule"] = {**memory["rule"], "retain": _towards_zero(memory["rule"])}
         sheet.memories["N"] = twin
         answers.append(_ask(sheet, u, "N", False))
     return sheet.finish(answers)
+
+
+def _towards_zero(rule: Fields) -> Any:
+    retain = rule.get("retain", 1)
+    return {**retain, "towards": "zero"} if isinstance(retain, dict) else retain
 
 
 def _unit_flow(sheet: Sheet, source: str, prefix: str) -> str:
@@ -104,7 +111,8 @@ def _rule(sheet: Sheet, source: str, linear: bool, out: int, objective: str) -> 
     near_one = [{"op": "bias", "init": 3}, "sigmoid"]
     rule: Fields = {"rate": coefficient("eta", 0.1, small)}
     if sheet.chance():
-        rule |= {"retain": coefficient("alpha", 0.9, near_one), "retain_first": sheet.chance()}
+        retain = sheet.homing(coefficient("alpha", 0.9, near_one))
+        rule |= {"retain": retain, "retain_first": sheet.chance()}
     if sheet.chance():
         rule["momentum"] = coefficient("beta", 0.5, ["sigmoid", {"op": "affine", "scale": 0.5}])
     step = sheet.pick("none", "any", "newton_schulz")
@@ -169,7 +177,7 @@ def channels(sheet: Sheet) -> Fields:
     else:
         retain = rate("alpha", keep, near_one)
     per = sheet.pick("head", "value") if keep == "cell" else sheet.pick("head", "value", "key")
-    rule: Fields = {"rate": rate("eta", per, small), "retain": retain}
+    rule: Fields = {"rate": rate("eta", per, small), "retain": sheet.homing(retain)}
     rule["retain_first"] = sheet.chance()
     if keep != "cell" and sheet.chance():
         erase: Fields = {"where": "key"}
@@ -229,7 +237,7 @@ def vectors(sheet: Sheet) -> Fields:
         "values": k,
         "objective": sheet.pick("dot", "l2"),
         "level": sheet.pick("token", "chunk"),
-        "rule": {"rate": rate, "retain": sheet.pick(1, 0.9)},
+        "rule": {"rate": rate, "retain": sheet.homing(sheet.pick(1, 0.9))},
         "init": sheet.pick("zero", "learned"),
     }
     z = sheet.add("s", read="z", at=sheet.pick("after", "before", "boundary"))

@@ -46,6 +46,14 @@ class Sheet:
         """The op that gives every head's run norm 1."""
         return {"op": "l2_norm", "heads": self.heads}
 
+    def homing(self, retain: Any) -> Any:
+        """A retention, which sometimes pulls towards where its memory started."""
+        if not (self.chance() and self.chance()):
+            return retain
+        if isinstance(retain, dict):
+            return {**retain, "towards": "init"}
+        return {"flow" if isinstance(retain, str) else "number": retain, "towards": "init"}
+
     def finish(self, flows: Sequence[str]) -> Fields:
         """Brings flows of any width back to the stream, and closes the block."""
         parts = [self.add("o", op="linear", in_=flow, out=self.width) for flow in flows]

@@ -253,7 +253,7 @@ class Writer:
         sheet = self.sheet
         rule: Fields = {"rate": self.rate()}
         if sheet.chance():
-            rule["retain"] = self.retain()
+            rule["retain"] = sheet.homing(self.retain())
             rule["retain_first"] = sheet.chance()
         if sheet.pick(False, False, True):
             rule["momentum"] = self.coefficient(
@@ -326,7 +326,7 @@ def hope(sheet: Sheet) -> Fields:
         "objective": "l2",
         "rule": {
             "rate": "eta",
-            "retain": "alpha",
+            "retain": sheet.homing("alpha"),
             "erase": sheet.pick("key", "layers", "none"),
             "implicit": sheet.chance(),
         },
@@ -407,7 +407,8 @@ def matrix(sheet: Sheet) -> Fields:
     rule: Fields = {"rate": sheet.pick(0.1, 0.05)}
     if sheet.chance():
         gate = [{"op": "bias", "init": 3}, sheet.pick("sigmoid", "tanh")]
-        rule["retain"] = sheet.add("alpha", op="linear", in_=u, out=sheet.heads, then=gate)
+        alpha = sheet.add("alpha", op="linear", in_=u, out=sheet.heads, then=gate)
+        rule["retain"] = sheet.homing(alpha)
         rule["retain_first"] = sheet.chance()
     if sheet.pick(False, False, True):
         rule["erase"] = "key"

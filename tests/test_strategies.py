@@ -127,7 +127,7 @@ EVERY_AXIS = {
     *("token", "tokens", "steps", "never", "after", "before", "boundary", "self", "heads"),
     *("momentum", "retain", "retain_first", "erase key", "erase layers", "erase rate", "implicit"),
     *("number", "numbers", "flow", "learned", "zero", "narrow", "read feeds its own memory"),
-    *("task erases", "task every 12"),
+    *("task erases", "task every 12", "towards init"),
     *("conv", "rope", "decay", "softmax", "gain", "tile", "repeat", "slice", "mean", "total"),
     *(
         "position",
@@ -172,6 +172,7 @@ def memory_axes(memory: Memory) -> Iterator[str]:
         "momentum": rule.momentum.number != 0,
         "retain": rule.retain.number != 1,
         "retain_first": rule.retain_first,
+        "towards init": rule.towards == "init",
         "implicit": rule.implicit,
         "erase rate": rule.erase.rate is not None,
         "number": rule.rate.number is not None,

@@ -32,9 +32,13 @@ def closed_call(
     state = writer.state(memory.name, first)
     past = before_piece(writer, memory, state)
     seen = past if "gradient" not in memory.attrs else f"{past}.detach()"
+    home = _home(writer, memory)
+    seen = seen if home is None else f"{seen} - {home}"
     reads = "" if query is None else f"({query}, {at!r})"
     answers = writer.fresh(f"{memory.name}_answers")
     call = _KERNELS[memory.text("kernel")](writer, memory, write, seen, reads)
+    if home is not None:
+        call = f"ops.with_home({call}, {home}{'' if query is None else f', {query}'})"
     if "gradient" not in memory.attrs:
         writer.line(f"{answers}, {state} = {call}")
         return answers
@@ -140,7 +144,23 @@ def _facts(writer: FunctionWriter, memory: Op, write: Op) -> tuple[str, str]:
     for names in (write.inputs[1 : 1 + count], write.inputs[1 + count : 1 + 2 * count]):
         flow = writer.events(list(names), heads)
         found.append(_held(memory, flow if count == 1 else f"{flow}.unflatten(2, (-1, {count}))"))
-    return found[0], found[1]
+    keys, values = found
+    home, share = _home(writer, memory), _answered(memory)
+    if home is not None and share:
+        values = f"ops.targets_from({home}, {keys}, {values}, {share!r})"
+    return keys, values
+
+
+def _home(writer: FunctionWriter, memory: Op) -> str | None:
+    """What the kernel counts a matrix from: where it started, if retention pulls there."""
+    return _held(memory, _matrix(writer, memory)) if "towards" in memory.attrs else None
+
+
+def _answered(memory: Op) -> float:
+    """How much of the old answer a write takes away, over what it writes of a value."""
+    error = 1.0 if memory.text("objective") == "l2" else 0.0
+    erased = 0.0 if memory.text("erase") == "none" else 1 / memory.number("scale")
+    return error + erased
 
 
 def _held(memory: Op, expression: str) -> str:

@@ -36,6 +36,8 @@ def looped_write(writer: FunctionWriter, write: Op) -> None:
     if _is_whole(writer):
         call.append(f"period={memory.integer('period')}")
     call.append(f"written={writer.written()}")
+    if "towards" in memory.attrs:
+        call.append(f"home=({', '.join(_first_weights(writer, memory))},)")
     writer.assign(write, f"ops.write({', '.join(call)})")
 
 
@@ -163,6 +165,8 @@ def form_of(writer: FunctionWriter, memory: Op, write: Op) -> str:
         fields["stepped"] = True
     if "reduce" in memory.attrs:
         fields["reduces"] = True
+    if "towards" in memory.attrs:
+        fields["homing"] = True
     if "per" in memory.attrs:
         fields["per"] = tuple(tuple(text.split(":", 1)) for text in memory.texts("per"))
     text = f"ops.Form({', '.join(f'{key}={value!r}' for key, value in fields.items())})"
@@ -183,14 +187,20 @@ def layer_shapes(memory: Op) -> list[tuple[int, int]]:
 def stack_state(writer: FunctionWriter, memory: Op) -> str:
     """The variable of a stack's state."""
     write = writer.ops[write_name(memory.name)]
-    shapes = layer_shapes(memory)
-    parts = [_stacked(writer, memory, f"W{i}", shape) for i, shape in enumerate(shapes)]
-    if memory.flag("bias"):
-        parts += [_stacked(writer, memory, f"b{i}", (out, 1)) for i, (out, _) in enumerate(shapes)]
+    parts = _first_weights(writer, memory)
     form = form_of(writer, memory, write)
     options = _state_options(writer, memory)
     first = f"ops.first_state({form}, ({', '.join(parts)},), x.shape[0]{options})"
     return writer.state(memory.name, first)
+
+
+def _first_weights(writer: FunctionWriter, memory: Op) -> list[str]:
+    """The variables of what a stack starts from: its matrices, then its biases."""
+    shapes = layer_shapes(memory)
+    parts = [_stacked(writer, memory, f"W{i}", shape) for i, shape in enumerate(shapes)]
+    if memory.flag("bias"):
+        parts += [_stacked(writer, memory, f"b{i}", (out, 1)) for i, (out, _) in enumerate(shapes)]
+    return parts
 
 
 def _state_options(writer: FunctionWriter, memory: Op) -> str:

@@ -137,7 +137,7 @@ def is_summed(memory: Op) -> bool:
     """
     if memory.text("kernel") != "anchored_chunk":
         return False
-    axes = (*_LOOPED_AXES, "erase_key", "per", "gradient", "restart", "retain_first")
+    axes = (*_LOOPED_AXES, "erase_key", "per", "gradient", "restart", "retain_first", "towards")
     plain = memory.text("erase") == "none" and memory.integer("events", 1) == 1
     return plain and not any(memory.attrs.get(axis) for axis in axes)
 
@@ -162,9 +162,17 @@ def _closed(memory: Op, write: Op, reads: list[Op]) -> bool:
     several = memory.integer("events", 1) > 1
     if several and memory.flag("implicit"):
         return False
+    if "towards" in memory.attrs and _erases_apart(memory, write):
+        return False
     if not (_every_token(memory) or (dot and all(r.text("at") != "boundary" for r in reads))):
         return False
     return _is_by_head(memory) or _scans(memory) or _is_by_channel(memory)
+
+
+def _erases_apart(memory: Op, write: Op) -> bool:
+    """Whether it erases under another key than it writes under, or at another rate."""
+    own = "erase_rate" in write.texts("roles") or "erase_rate" in write.attrs
+    return memory.text("erase") != "none" and (memory.flag("erase_key") or own)
 
 
 def _is_by_head(memory: Op) -> bool:
@@ -204,6 +212,8 @@ def _why_scan(memory: Op, write: Op, component: list[Op]) -> str:
         return "a deep memory that commits at every token has no chunked form; give it a `level`"
     if memory.flag("self_values"):
         return "its own answers are its targets at every token"
+    if "towards" in memory.attrs and _erases_apart(memory, write):
+        return "an erase of its own meets a start that retention pulls towards: no chunked form"
     if has_momentum(write):
         return "momentum of gradients that move at every token has no chunked form"
     return "no chunked form of its rule is known where it commits at every token"

@@ -96,3 +96,31 @@ def only_networks_have_a_last_layer(scope: Scope, memory: Memory) -> Iterator[Fi
             hint="delete `last`",
             span=memory.init.span or spot(memory, "init"),
         )
+
+
+@memory_rule("NG960")
+def what_retention_pulls_towards_stands_still(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """A start that a `reset` takes anew from another memory would be another one each time."""
+    moves = memory.init.kind == "from" and memory.reset.unit != "never"
+    if memory.rule.towards != "init" or not moves:
+        return
+    source = scope.label(memory.init.memory or "")
+    yield Finding(
+        message=f"`towards: init` pulls `{scope.label(memory.name)}` to where it started, and "
+        f"`reset: {memory.reset.name}` starts it again as `{source}` is then: "
+        "no start that stands still",
+        hint="delete `reset`, give it a start of its own, or write `towards: zero`",
+        span=spot(memory, "rule.retain"),
+    )
+
+
+@memory_rule("NG961")
+def retention_of_the_task_pulls_towards_zero(scope: Scope, memory: Memory) -> Iterator[Finding]:
+    """What moves task memories on tokens knows the state and the gradient, not the start."""
+    if scope.in_model and memory.is_fast and memory.rule.towards == "init":
+        yield Finding(
+            message="nothing runs `towards: init` on a task memory on tokens: "
+            f"`{scope.label(memory.name)}` is pulled towards zero",
+            hint="write `towards: zero`, or let `reset` bring its start back",
+            span=spot(memory, "rule.retain"),
+        )

@@ -6,7 +6,7 @@ from nestgraph.cures import Add, Cures, Drop, Known
 from nestgraph.elaborate.names import Names, spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
-from nestgraph.schema import FlowCoefficient
+from nestgraph.schema import FlowCoefficient, FlowRetention, NumberRetention
 from nestgraph.schema import memory as schema
 from nestgraph.system import (
     NEVER,
@@ -131,9 +131,11 @@ class MemoryBuilder:
         return self._flows(given, ("values",)), False
 
     def _coefficient(
-        self, given: float | list[float] | str | FlowCoefficient, *path: str
+        self, given: float | list[float] | str | FlowCoefficient | NumberRetention, *path: str
     ) -> Coefficient:
         span = self._written(*path)
+        if isinstance(given, NumberRetention):
+            given = given.number
         if isinstance(given, FlowCoefficient):
             flow = self._flow(given.flow, *path, "flow")
             return Coefficient(flow=flow, per=given.per, span=span)
@@ -186,6 +188,11 @@ class MemoryBuilder:
             momentum=self._coefficient(given.momentum, "rule", "momentum"),
             retain=self._coefficient(given.retain, "rule", "retain"),
             retain_first=given.retain_first,
+            towards=(
+                given.retain.towards
+                if isinstance(given.retain, FlowRetention | NumberRetention)
+                else "zero"
+            ),
             erase=self._erase(given.erase),
             implicit=given.implicit,
             direction=given.direction if isinstance(given.direction, str) else given.direction.kind,

@@ -37,6 +37,7 @@ from nestgraph.ops.heads import (
     tile,
     total,
 )
+from nestgraph.ops.home import targets_from, with_home
 from nestgraph.ops.kept_events import attend_kept, forget_kept, recall_kept, remember_kept
 from nestgraph.ops.linear_memory import linear_memory
 from nestgraph.ops.members import (
@@ -119,6 +120,7 @@ __all__ = [
     "split_heads",
     "standing",
     "static_net",
+    "targets_from",
     "tile",
     "total",
     "walk",
@@ -126,5 +128,6 @@ __all__ = [
     "weights_before",
     "whole",
     "with_grams",
+    "with_home",
     "write",
 ]

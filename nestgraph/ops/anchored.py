@@ -52,6 +52,7 @@ def write(
     erase_key_BHTD: Tensor | None = None,
     period: int = 0,
     written: Tensor | None = None,
+    home: tuple[Tensor, ...] = (),
 ) -> Written:
     """Take in the events of a segment.
 
@@ -70,6 +71,8 @@ def write(
             add up events as they are (`summed.is_summed`); 0 is a segment without ticks.
         written: (B, T) whether each position is written; None where all are. The others' events
             are skipped: see `skips.py`.
+        home: the first weights, (H, M, E, D) of every part, where retention pulls towards them
+            (`home.py`).
 
     Returns:
         The events, to be read from and to advance over.
@@ -85,6 +88,7 @@ def write(
         assert keys is not None
         new = Facts(keys=keys, values=values, own=own)
         erase_key_BHTD = None if erase_key_BHTD is None else erase_key_BHTD.detach()
+        home = tuple(weight.detach() for weight in home)
     return Written(
         form=form,
         state=state,
@@ -94,6 +98,7 @@ def write(
         slow=slow,
         erase_key_BHTD=erase_key_BHTD,
         period=period,
+        home=tuple(weight.unsqueeze(0) for weight in home),
     )
 
 
@@ -159,9 +164,10 @@ def advance(written: Written, *, commit: bool) -> State:
     speeds: tuple[Tensor, ...] = ()
     alone = written.period == 0 and not written.is_worked_out
     if can_fuse(form) and alone:
-        running = written.fused()
+        running = written.with_home(written.fused())
     elif can_fuse_momentum(form) and written.rates.momentum is not None and alone:
         running, speeds = written.fused_momentum()
+        running = written.with_home(running)
     else:
         moved = [layer.advance() for layer in written.layers]
         running = tuple(weights for weights, _ in moved)

@@ -71,6 +71,7 @@ def explicit_layer(
     rates: Rates,
     rate_BHJ: Tensor | None,
     erase_key_BHTD: Tensor | None,
+    home: Tensor | None = None,
 ) -> Explicit:
     """The state at every token.
 
@@ -83,8 +84,9 @@ def explicit_layer(
         rates: coefficients of the segment.
         rate_BHJ: the rate of every event, those in the window included.
         erase_key_BHTD: e, where the erase has a key of its own.
+        home: what the weights are counted from (`home.py`): an erase meets both.
     """
-    walk = _Walk(form, index, weights, rates)
+    walk = _Walk(form, index, weights, rates, home)
     rate = write_rate(form, index, factors.inputs, rate_BHJ)
     pushes = -_pushes(form, factors, rate, walk)
     speeds = walk.momentum(speed, pushes)
@@ -105,8 +107,10 @@ def explicit_layer(
 class _Walk:
     """The recurrences of one matrix over a segment."""
 
-    def __init__(self, form: Form, index: int, weights: Tensor, rates: Rates) -> None:
-        self.form, self.weights, self.rates = form, weights, rates
+    def __init__(
+        self, form: Form, index: int, weights: Tensor, rates: Rates, home: Tensor | None
+    ) -> None:
+        self.form, self.weights, self.rates, self.home = form, weights, rates, home
         self.rows, self.columns = weights.shape[-2:]
         self.time = 0
 
@@ -139,6 +143,7 @@ class _Walk:
         for t in range(self.time):
             kept = state if alpha is None else alpha[..., t, :, :] * state
             old = kept if self.form.retain_first else state
+            old = old if self.home is None else old + self.home
             now = slice(t * count, (t + 1) * count)
             state = kept - self._erased(old, keys[..., now, :], rho[..., now, :])
             state = state + steps[..., t, :, :]

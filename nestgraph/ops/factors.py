@@ -72,6 +72,7 @@ class Standing:
         slow: gain and shift of the norm.
         kept_BHJ: with `retain_first`, what is left of the weights at each event.
         asked: the weights that answer own values, where they aren't these.
+        home: what is wholly left of them, beside `weights`; only with `kept_BHJ`.
     """
 
     form: Form
@@ -79,6 +80,7 @@ class Standing:
     slow: Slow = ()
     kept_BHJ: Tensor | None = None
     asked: tuple[Tensor, ...] | None = None
+    home: tuple[Tensor, ...] = ()
 
     def enter(self, keys: Tensor) -> Tensor:
         """See `Net`."""
@@ -86,18 +88,21 @@ class Standing:
 
     def ahead(self, layer: int, a: Tensor) -> Tensor:
         """See `Net`."""
-        z = a @ self.weights[layer].mT
-        if self.form.bias:
-            z = z + self.weights[self.form.layers + layer].mT
-        return self._faded(z)
+        z = self._faded(self._through(self.weights, layer, a))
+        return z + self._through(self.home, layer, a) if self.home else z
 
     def back(self, layer: int, d: Tensor) -> Tensor:
         """See `Net`."""
-        return self._faded(d @ self.weights[layer])
+        under = self._faded(d @ self.weights[layer])
+        return under + d @ self.home[layer] if self.home else under
 
     def answer(self, own: Tensor) -> Tensor:
         """See `Net`."""
         return answer(self.form, self.asked or self.weights, own, self.slow)
+
+    def _through(self, weights: tuple[Tensor, ...], layer: int, a: Tensor) -> Tensor:
+        z = a @ weights[layer].mT
+        return z + weights[self.form.layers + layer].mT if self.form.bias else z
 
     def _faded(self, y_BHMJE: Tensor) -> Tensor:
         kept = self.kept_BHJ

@@ -48,6 +48,7 @@ class Form:
             the next commit.
         per: (role, per) of coefficients that are not one a head.
         signed: retention or momentum may be zero or negative.
+        homing: retention pulls towards the first weights, not towards 0.
     """
 
     layers: int
@@ -76,6 +77,7 @@ class Form:
     gradient: Literal["full", "first_order", "none"] = "full"
     per: tuple[tuple[str, Per], ...] = ()
     signed: bool = False
+    homing: bool = False
 
     @property
     def nonlinearity(self) -> Activation:

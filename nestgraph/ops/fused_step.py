@@ -33,6 +33,7 @@ def can_fuse(form: Form) -> bool:
         or form.window > 1
         or form.events > 1
         or form.per
+        or (form.homing and form.erase != "none")
     )
 
 

@@ -35,11 +35,14 @@ class Pairs:
         inputs: keys a, (B, H, N, J, D).
         writes: rate times gradient w, (B, H, M, J, E).
         erase: ρ of the new events, (B, H, N or 1, T·count or 1, 1), or None.
+        still: what they erase of a part of the weights that retention leaves as it is,
+            (B, H, M, T·count, E); None where A is all that there is.
     """
 
     inputs: Tensor
     writes: Tensor
     erase: Tensor | None
+    still: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +160,17 @@ def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, fades: Transfer) 
     if fades.start is not None:
         met = met * fades.spread(earlier(fades.start, 1.0))
     if fades.is_joint:
-        whole = _solve(new, pairs.erase, fades, torch.addcmul(pairs.writes, pairs.erase, met))
+        right = torch.addcmul(pairs.writes, pairs.erase, met)
+        right = right if pairs.still is None else right + pairs.still
+        whole = _solve(new, pairs.erase, fades, right)
         return replace(plain, writes=whole)
     if speed is not None and fades.speed_start is not None:
         met = met + fades.spread(earlier(fades.speed_start, 0.0)) * (new @ speed.mT)
     grams = (new @ pairs.inputs.mT) * fades.spread(earlier(fades.speed_events, 0.0))
     met = met - grams @ pairs.writes
-    return replace(plain, erased=_solve(new, pairs.erase, fades, pairs.erase * met))
+    met = pairs.erase * met
+    met = met if pairs.still is None else met + pairs.still
+    return replace(plain, erased=_solve(new, pairs.erase, fades, met))
 
 
 def _solve(inputs: Tensor, erase: Tensor, fades: Transfer, right: Tensor) -> Tensor:

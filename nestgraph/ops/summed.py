@@ -38,7 +38,7 @@ def is_summed(form: Form) -> bool:
         and form.gradient == "full"
         and form.window == 1
         and form.events == 1
-        and not (form.is_explicit or form.retain_first or form.reduces or form.per)
+        and not (form.is_explicit or form.retain_first or form.reduces or form.per or form.homing)
     )
 
 

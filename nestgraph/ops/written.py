@@ -20,6 +20,7 @@ from nestgraph.ops.factors import Factors, Facts, Standing, layer_factors
 from nestgraph.ops.form import Form, State, Window
 from nestgraph.ops.fused_momentum import fused_momentum_step
 from nestgraph.ops.fused_step import can_fuse, fused_step
+from nestgraph.ops.home import Homing
 from nestgraph.ops.members import members
 from nestgraph.ops.mirrored_reads import mirrored_read
 from nestgraph.ops.mirrors import mirror, mirrored
@@ -46,6 +47,7 @@ class Written:
         slow: gain and shift of the net's norm.
         erase_key_BHTD: where the erase has a key of its own.
         period: positions between two ticks; 0 if none lie within the segment.
+        home: where retention pulls, (1, H, M, E, D) of every part; empty if that is 0.
     """
 
     form: Form
@@ -56,6 +58,7 @@ class Written:
     slow: Slow
     erase_key_BHTD: Tensor | None
     period: int = 0
+    home: tuple[Tensor, ...] = ()
 
     @property
     def time(self) -> int:
@@ -94,7 +97,7 @@ class Written:
         return _with_past(self.state.window, new, rate)
 
     @cached_property
-    def layers(self) -> tuple[recurrence.Layer | Directed | Explicit | Summed, ...]:
+    def layers(self) -> tuple[recurrence.Layer | Directed | Explicit | Summed | Homing, ...]:
         """For each matrix, and each bias, its way through the segment."""
         facts, rate = self.facts
         if is_summed(self.form):
@@ -103,12 +106,14 @@ class Written:
             given = self.form, state, facts, self.rates, self.slow
             return summed_layers(*given, self.transfer, period)
         at, kept = self._where()
+        home = self.home if kept is not None else ()
         net = Standing(
             form=self.form,
-            weights=at,
+            weights=tuple(map(torch.sub, at, home)) if home else at,
             slow=self.slow,
             kept_BHJ=kept,
             asked=mirrored(self.form, self.state.anchor),
+            home=home,
         )
         factors = layer_factors(self.form, net, facts, self.slow)
         return tuple(self._layer(index, pair, rate) for index, pair in enumerate(factors))
@@ -138,6 +143,7 @@ class Written:
             state=self.state._replace(running=running, anchor=anchor),
             anchor=members(self.anchor, start, stop),
             new=replace(self.new, values=values),
+            home=members(self.home, start, stop) if self.home else (),
         )
 
     def fused(self) -> tuple[Tensor, ...]:
@@ -156,6 +162,14 @@ class Written:
     def fused_momentum(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """The running weights and the momentum after the segment, in one step."""
         return fused_momentum_step(self.form, self.state, self.new, self.rates.rate, self.transfer)
+
+    def with_home(self, running: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Weights that were pulled towards 0 and erase nothing, as retention leaves them here."""
+        fades = self.transfer
+        if not self.home or fades.start is None:
+            return running
+        pull = 1 - fades.start[..., -1:, :]
+        return tuple(weight + pull * home for weight, home in zip(running, self.home, strict=True))
 
     def share(self, *, before: bool) -> Tensor | None:
         """How much what the period has moved counts at each token, (B, H, T)."""
@@ -217,7 +231,7 @@ class Written:
             return anchor, None if kept is None else by_event(kept, self._events_a_position(kept))
         if kept is not None:
             assert self.time == 1, "a mirror of what is retained first differs by token: a scan"
-            anchor = tuple(kept[:, :, 0, None, None, None] * weight for weight in anchor)
+            anchor = self._left(kept[:, :, 0, None, None, None])
         return mirrored(self.form, anchor), None
 
     def _events_a_position(self, kept: Tensor) -> int:
@@ -228,27 +242,50 @@ class Written:
         return self.form.past + self.form.events
 
     def _faded_within(self) -> tuple[Tensor, ...]:
-        (anchor,) = self.state.anchor
+        anchor = self.state.anchor[0]
         retain = self.kept if self.kept is not None else self.rates.retain
         assert retain is not None
         fade = spread(retain, self.form.kind("retain"), *anchor.shape[-2:])
-        return (fade[..., 0, :, :] * anchor,)
+        return self._left(fade[..., 0, :, :])
+
+    def _left(self, fade: Tensor) -> tuple[Tensor, ...]:
+        """The anchor, where a factor has faded it."""
+        if not self.home:
+            return tuple(fade * weight for weight in self.state.anchor)
+        pairs = zip(self.state.anchor, self.home, strict=True)
+        return tuple(home + fade * (weight - home) for weight, home in pairs)
 
     def _layer(
         self, index: int, pair: Factors, rate_BHJ: Tensor | None
-    ) -> recurrence.Layer | Directed | Explicit:
-        form, rates = self.form, self.rates
+    ) -> recurrence.Layer | Directed | Explicit | Homing:
         weights = self.state.running[index]
+        if not self.home:
+            return self._moving(index, weights, None, pair, rate_BHJ)
+        home = self.home[index]
+        moving = self._moving(index, weights - home, home, pair, rate_BHJ)
+        return Homing(home=home, moving=moving)
+
+    def _moving(
+        self,
+        index: int,
+        weights: Tensor,
+        home: Tensor | None,
+        pair: Factors,
+        rate_BHJ: Tensor | None,
+    ) -> recurrence.Layer | Directed | Explicit:
+        """What retention fades: the weights, or how far they are from where they started."""
+        form, rates = self.form, self.rates
         speed = self.state.momentum[index] if form.momentum else None
         if form.is_explicit and not form.is_directed:
             return explicit_layer(
-                form, index, weights, speed, pair, rates, rate_BHJ, self.erase_key_BHTD
+                form, index, weights, speed, pair, rates, rate_BHJ, self.erase_key_BHTD, home
             )
         rate = write_rate(form, index, pair.inputs, rate_BHJ)
-        erase = None
+        erase, still = None, None
         if form.erases(index):
             new = pair.inputs[..., -self.time * form.events :, :]
             erase = erase_rate(form, rate, rates, new)
+            still = None if home is None else erase * (new @ home.mT)
             if form.retain_first and rates.retain is not None:
                 erase = erase * by_event(rates.retain, form.events)[:, :, None, :, None]
         writes = pair.slopes if rate is None else pair.slopes * rate
@@ -271,9 +308,8 @@ class Written:
         if rates.step is not None and self.transfer.is_joint:
             writes = writes * by_event(rates.step, form.events)[:, :, None, :, None]
         inputs = pair.inputs
-        return recurrence.layer(
-            weights, speed, Pairs(inputs=inputs, writes=writes, erase=erase), self.transfer
-        )
+        pairs = Pairs(inputs=inputs, writes=writes, erase=erase, still=still)
+        return recurrence.layer(weights, speed, pairs, self.transfer)
 
 
 def _with_past(past: Window, new: Facts, rate: Tensor | None) -> tuple[Facts, Tensor | None]:

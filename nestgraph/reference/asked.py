@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nestgraph.reference import coefficients
 from nestgraph.reference.memory import Position
-from nestgraph.reference.nets import Event
+from nestgraph.reference.nets import Event, Matrices
 from nestgraph.reference.ops import in_runs
 from nestgraph.reference.rule import Rates
 from nestgraph.reference.state import has_share
@@ -27,8 +27,11 @@ def pairs(memory: Memory, flows: Flows) -> list[Pair]:
     return list(zip(keys, values, strict=True))
 
 
-def position(memory: Memory, flows: Flows, number: int) -> Position:
-    """All that a memory learns from at position `number`, counted from 1."""
+def position(memory: Memory, flows: Flows, number: int, home: Matrices | None = None) -> Position:
+    """All that a memory learns from at position `number`, counted from 1.
+
+    `home` is what its retention pulls towards, None for 0.
+    """
     events = pairs(memory, flows)
     like = events[0][1]
 
@@ -46,6 +49,7 @@ def position(memory: Memory, flows: Flows, number: int) -> Position:
             step=factor(rule.step),
             erase=None if erase.rate is None else factor(erase.rate),
             erase_key=None if erase.key is None else in_runs(flows[erase.key], memory.heads),
+            home=home,
         ),
         share=_share(memory, flows, number, like) if has_share(memory) else None,
     )

@@ -156,7 +156,10 @@ class _Position:
         state = self.before.memories[written.name]
         if isinstance(state, Events):
             return attention.append(written, state, asked.pairs(written, self.flows), self.mask)
-        now = asked.position(written, self.flows, self.position)
+        home = None
+        if written.rule.towards == "init":
+            home = starts.home(self.program.block, written, self.parameters, state.running)
+        now = asked.position(written, self.flows, self.position, home)
         if self.watch is not None:
             told = memory.surprise(written, self._function(written), state, now)
             self.watch(written.name, told if self.mask is None else told * self.mask)

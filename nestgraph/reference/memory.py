@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from nestgraph.reference import mirror, window
-from nestgraph.reference.coefficients import on, scaled
+from nestgraph.reference.coefficients import on
 from nestgraph.reference.nets import Event, Function, Matrices, forward, gradient
 from nestgraph.reference.ops import sum_of
-from nestgraph.reference.rule import Lesson, Rates, changed, pushed
+from nestgraph.reference.rule import Lesson, Rates, changed, kept, pushed
 from nestgraph.reference.state import Learned
 from nestgraph.system import At, Memory
 
@@ -56,9 +56,9 @@ def surprise(memory: Memory, function: Function, state: Learned, now: Position) 
 def _lessons(
     memory: Memory, function: Function, state: Learned, now: Position, events: Sequence[Event]
 ) -> list[Lesson]:
-    """Events with their gradients at Θ̄ = (Π α) Θ if retain_first else Θ, as weights."""
+    """Events with their gradients, as weights, at Θ̄ if retain_first else Θ."""
     rule = memory.rule
-    anchor = scaled(_kept(state, now), state.anchor) if rule.retain_first else state.anchor
+    anchor = _faded(state, now) if rule.retain_first else state.anchor
     at = mirror.weights(rule, anchor)
 
     def lesson(event: Event) -> Lesson:
@@ -70,6 +70,13 @@ def _lessons(
         return Lesson(event, gradient(function, memory.objective, at, asked))
 
     return [lesson(event) for event in events]
+
+
+def _faded(state: Learned, now: Position) -> Matrices:
+    """Θ̄: what retention since the last tick has left of the anchor."""
+    factor, home = _kept(state, now), now.rates.home
+    homes = home or (None,) * len(state.anchor)
+    return tuple(kept(factor, part, at) for part, at in zip(state.anchor, homes, strict=True))
 
 
 def _kept(state: Learned, now: Position) -> Tensor:
@@ -106,17 +113,17 @@ def skipped(memory: Memory, old: Learned, new: Learned, written: Tensor) -> Lear
     its own, and the window moves on by events of rate 0.
     """
 
-    def kept(before: Tensor, now: Tensor) -> Tensor:
+    def where(before: Tensor, now: Tensor) -> Tensor:
         return torch.where(written.reshape(-1, *[1] * (now.ndim - 1)), now, before)
 
     def parts(before: Matrices, now: Matrices) -> Matrices:
-        return tuple(kept(one, other) for one, other in zip(before, now, strict=True))
+        return tuple(where(one, other) for one, other in zip(before, now, strict=True))
 
     return new._replace(
         running=parts(old.running, new.running),
         momentum=parts(old.momentum, new.momentum),
         window=window.without_rate(memory, new.window, written),
-        kept=None if old.kept is None or new.kept is None else kept(old.kept, new.kept),
+        kept=None if old.kept is None or new.kept is None else where(old.kept, new.kept),
     )
 
 

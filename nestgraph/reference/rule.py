@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nestgraph.reference.coefficients import on
 from nestgraph.reference.direction import direction
-from nestgraph.reference.nets import Event, Gradient, apply, is_matrix, outer
+from nestgraph.reference.nets import Event, Gradient, Matrices, apply, is_matrix, outer
 from nestgraph.reference.ops import sum_of
 from nestgraph.system import Memory, Rule
 
@@ -23,6 +23,7 @@ class Rates(NamedTuple):
         step: γ.
         erase: ρ of its own; None where the erase follows η.
         erase_key: (batch, heads, d_k), what is erased instead of the write keys.
+        home: Θ₀, towards which retention pulls, part by part; None pulls towards 0.
     """
 
     retain: Tensor
@@ -30,6 +31,7 @@ class Rates(NamedTuple):
     step: Tensor
     erase: Tensor | None
     erase_key: Tensor | None
+    home: Matrices | None
 
 
 class Lesson(NamedTuple):
@@ -64,7 +66,9 @@ def changed(
     rates: Rates,
     new: Sequence[Lesson],
 ) -> Tensor:
-    """A ← α A − E + γ D(S), with E taken from R = α A if retain_first, else from A.
+    """A ← K − E + γ D(S), with E taken from R = K if retain_first, else from A.
+
+    K is α A, or Θ₀ + α (A − Θ₀) where retention pulls towards the start.
 
     Args:
         memory: whose rule it is.
@@ -74,12 +78,17 @@ def changed(
         rates: the position's coefficients.
         new: the lessons of this position's own events, which alone are erased.
     """
-    retained = on(rates.retain, old)
+    retained = kept(rates.retain, old, None if rates.home is None else rates.home[part])
     answer = retained + on(rates.step, direction(memory.rule, momentum))
     for key, rate in _erasures(memory, part, rates, new):
         erased_from = retained if memory.rule.retain_first else old
         answer = answer - on(rate, outer(apply(erased_from, key), key))
     return answer
+
+
+def kept(factor: Tensor, old: Tensor, home: Tensor | None) -> Tensor:
+    """What a factor of retention leaves of one part: α A, or Θ₀ + α (A − Θ₀)."""
+    return on(factor, old) if home is None else home + on(factor, old - home)
 
 
 def _erasures(

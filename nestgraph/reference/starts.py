@@ -66,6 +66,18 @@ def started_over(
     return now
 
 
+def home(block: FlatBlock, memory: Memory, parameters: Parameters, like: Matrices) -> Matrices:
+    """Where a memory that pulls towards its start began: it doesn't change on the way.
+
+    One that starts `from` another began as that did; a `reset` would be another's present
+    state, which the checks refuse here.
+    """
+    first = memory
+    while (source := block.memories.get(first.init.memory or "")) and not source.is_step_group:
+        first = source
+    return _start(block, first, parameters, {}, len(like[0]), like[0])
+
+
 def _sources_first(block: FlatBlock) -> list[Memory]:
     """Each memory behind the one that it starts as."""
     placed: dict[str, Memory] = {}

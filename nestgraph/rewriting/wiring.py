@@ -41,7 +41,7 @@ def written_flows(memory: Values) -> Iterator[str]:
 def coefficient_flow(given: Any) -> list[str]:
     """The flow of a rate; none for numbers."""
     if isinstance(given, dict):
-        return [given["flow"]]
+        return [given["flow"]] if "flow" in given else []
     return [given] if isinstance(given, str) else []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nestgraph.schema.base import FlowCoefficient as FlowCoefficient
+from nestgraph.schema.base import FlowRetention as FlowRetention
+from nestgraph.schema.base import NumberRetention as NumberRetention
 from nestgraph.schema.check_nodes import CheckedNode as CheckedNode
 from nestgraph.schema.check_nodes import check_node as check_node
 from nestgraph.schema.file import Block as Block

@@ -51,17 +51,20 @@ def by_word(value: Any) -> str | None:
     return "mapping" if isinstance(value, dict) else None
 
 
+def key_among(value: dict[Any, Any], *keys: str) -> str | None:
+    """The first of some keys that a mapping holds; else one that a key of it looks like."""
+    for key in keys:
+        if key in value:
+            return key
+    near = (closest(str(key), keys) for key in value)
+    return next((key for key in near if key is not None), None)
+
+
 def by_key(*keys: str) -> Any:
     """Tells mappings apart by which of some keys they hold; a mistyped one counts."""
 
     def by_one_key(value: Any) -> str | None:
-        if not isinstance(value, dict):
-            return None
-        for key in keys:
-            if key in value:
-                return key
-        near = (closest(str(key), keys) for key in value)
-        return next((key for key in near if key is not None), None)
+        return key_among(value, *keys) if isinstance(value, dict) else None
 
     told = listed(keys, "or")
     return Discriminator(
@@ -83,10 +86,51 @@ class FlowCoefficient(Closed):
     )
 
 
+Towards: TypeAlias = Literal["zero", "init"]
+
+
+class FlowRetention(FlowCoefficient):
+    """A retention that a flow makes, and what is left where nothing is kept."""
+
+    towards: Towards = Field("zero", description="Where a state that isn't kept goes.")
+
+
+class NumberRetention(Closed):
+    """A retention that is a number, and what is left where nothing is kept."""
+
+    number: Annotated[
+        Annotated[float, Tag("number")] | Annotated[list[float], Field(min_length=1), Tag("list")],
+        shapes("a number or a list of numbers (one a head)"),
+    ] = Field(description="The number, or a list with one a head.")
+    towards: Towards = Field("zero", description="Where a state that isn't kept goes.")
+
+
 Coefficient: TypeAlias = Annotated[
     Annotated[float, Tag("number")]
     | Annotated[list[float], Field(min_length=1), Tag("list")]
     | Annotated[FlowName, Tag("flow")]
     | Annotated[FlowCoefficient, Tag("mapping")],
     shapes("a number, a list of numbers (one a head), a flow, or `{flow: …, per: …}`"),
+]
+
+
+def by_retention(value: Any) -> str | None:
+    """Tells what makes a retention: as `by_shape`, and mappings by which of two keys they hold."""
+    if isinstance(value, dict):
+        return "number mapping" if key_among(value, "flow", "number") == "number" else "mapping"
+    return by_shape(value)
+
+
+Retention: TypeAlias = Annotated[
+    Annotated[float, Tag("number")]
+    | Annotated[list[float], Field(min_length=1), Tag("list")]
+    | Annotated[FlowName, Tag("flow")]
+    | Annotated[FlowRetention, Tag("mapping")]
+    | Annotated[NumberRetention, Tag("number mapping")],
+    Discriminator(
+        by_retention,
+        custom_error_type="shape",
+        custom_error_message="a number, a list of numbers (one a head), a flow, "
+        "`{flow: …, per: …, towards: …}` or `{number: …, towards: …}`",
+    ),
 ]

@@ -34,7 +34,10 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Objectives: `objective`",
         ("DotObjective", "L2Objective", "HuberObjective", "LpObjective", "TaskObjective"),
     ),
-    ("Rules: `rule`", ("Rule", "FlowCoefficient", "EraseTable")),
+    (
+        "Rules: `rule`",
+        ("Rule", "FlowCoefficient", "FlowRetention", "NumberRetention", "EraseTable"),
+    ),
     ("Directions: `rule.direction`", ("GradientDirection", "NewtonSchulzDirection")),
     ("Mirrors: `rule.mirror`", ("NoMirror", "SoftmaxMirror", "LqMirror")),
     (
@@ -62,6 +65,8 @@ TITLES = {
     "InlineOptimizer": "training.optimizer",
     "SelfValues": "values",
     "FlowCoefficient": "a rate that a flow makes",
+    "FlowRetention": "rule.retain, made by a flow",
+    "NumberRetention": "rule.retain, a number",
     "EraseTable": "rule.erase",
     "ReadNode": "read",
     "BlockNode": "block",

@@ -11,6 +11,7 @@ from nestgraph.schema.base import (
     Coefficient,
     FlowName,
     FlowNames,
+    Retention,
     Size,
     Text,
     Texts,
@@ -201,7 +202,7 @@ class Rule(Closed):
 
     rate: Coefficient = Field(1.0, description="Factor of the gradient, inside the momentum.")
     momentum: Coefficient = Field(0.0, description="How much of the last step goes on.")
-    retain: Coefficient = Field(1.0, description="How much of the state is kept.")
+    retain: Retention = Field(1.0, description="How much of the state is kept.")
     retain_first: bool = Field(False, description="Forget before the gradient is taken.")
     erase: Erase = Field("none", description="What is erased before the write.")
     implicit: bool = Field(False, description="Rate η/(1+η‖a‖²): the exact proximal step.")

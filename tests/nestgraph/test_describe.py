@@ -75,3 +75,10 @@ def test_long_lists_of_numbers_are_cut() -> None:
 
 def test_a_coefficient_says_per_what_it_is() -> None:
     assert describe.coefficient_text(Coefficient(flow="a.w", per="key")) == "w per key"
+
+
+def test_a_retention_says_where_it_pulls() -> None:
+    told = memory("keys: k, values: v, rule: {retain: {number: 0.5, towards: init}}")
+    assert describe.rule_text(told) == "rate 1, retain 0.5 towards init"
+    plain = memory("keys: k, values: v, rule: {retain: {number: 0.5, towards: zero}}")
+    assert describe.rule_text(plain) == "rate 1, retain 0.5"

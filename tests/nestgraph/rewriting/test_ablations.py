@@ -218,3 +218,14 @@ def test_every_ablation_of_the_zoo_compiles_or_is_refused(name: str):
             ng.compile(made)
         else:
             assert made == {"NG955"}
+
+
+def test_without_retention_nothing_pulls_towards_the_start():
+    place = "blocks.lmm.memories.M.rule.retain"
+    spec = load("titans-lmm", {**SIZES, place: "{flow: keep, towards: init}"})
+    assert [one.towards for one in rules(spec).values()] == ["init"] * len(rules(spec))
+
+    made = rules(ablated(spec, "retention"))
+
+    assert made == rules(ablated(load("titans-lmm", SIZES), "retention"))
+    assert {one.towards for one in made.values()} == {"zero"}
