@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from building import model_of, spec_of
+from building import SGD, model_of, spec_of
 
 from nestgraph.support import MOST_LOOPED, unsupported
 
@@ -85,3 +85,14 @@ def test_a_block_with_more_memories_than_can_be_ordered_in_time_is_refused() -> 
 
     assert refused(MOST_LOOPED) == []
     assert refused(MOST_LOOPED + 1) == ["NG911"]
+
+
+def test_nothing_pulls_an_optimizers_memory_towards_its_start():
+    optimizer = SGD.replace(
+        "rule: {rate: lr}", "rule: {rate: lr, retain: {number: 0.9, towards: init}}"
+    )
+
+    (found,) = unsupported(spec_of(optimizer).system)
+
+    assert (found.code, found.span.line) == ("NG904", 12)
+    assert found.message == "nothing runs `retain` with `towards: init` in an optimizer"

@@ -126,6 +126,21 @@ def test_a_mistyped_key_is_one_finding_at_its_place_with_a_suggestion(name: str)
         ),
         (
             "rate: r",
+            "retain: {flow: r, towards: home}",
+            "8:78: NG104 `rule.retain.towards` of memory `M` is `home`; expected `zero` or `init`",
+        ),
+        (
+            "rate: r",
+            "retain: {numbr: 0.5}",
+            "8:60: NG103 unknown key `numbr` in `rule.retain` of memory `M`; did you mean `number`?",
+        ),
+        (
+            "rate: r",
+            "retain: {towards: init}",
+            "8:51: NG106 `rule.retain` of memory `M` needs `flow`; add `flow: ...`",
+        ),
+        (
+            "rate: r",
             "rate: .inf",
             "8:57: NG104 `rule.rate` of memory `M` is inf; expected a finite",
         ),
