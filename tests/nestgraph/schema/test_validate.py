@@ -132,7 +132,7 @@ def test_a_mistyped_key_is_one_finding_at_its_place_with_a_suggestion(name: str)
         (
             "rate: r",
             "retain: {numbr: 0.5}",
-            "8:60: NG103 unknown key `numbr` in `rule.retain` of memory `M`; did you mean `number`?",
+            "8:60: NG103 unknown key `numbr` in `rule.retain` of memory `M`; did you mean `number`",
         ),
         (
             "rate: r",
