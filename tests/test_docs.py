@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from nestgraph.cli.commands import app
 from nestgraph.compiler import PASS_NAMES
 from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS
+from nestgraph.evaluation.choosing import find_task
 from nestgraph.schema import OPS, Memory, Training
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -50,3 +53,18 @@ def test_every_pass_is_in_the_page_of_the_compiler() -> None:
 
 def test_every_kernel_is_in_the_page_of_the_compiler() -> None:
     assert (SCANS | LOOPED | CLOSED | {"attention", "static"}) <= words("compiler.md")
+
+
+def _claims() -> list[list[str]]:
+    """The commands of the page of claims, word by word."""
+    page = (DOCS / "claims.md").read_text(encoding="utf-8")
+    return [shlex.split(line) for line in re.findall(r"`nestgraph ([^`]+)`", page)]
+
+
+@pytest.mark.parametrize("arguments", _claims(), ids=" ".join)
+def test_every_command_of_the_page_of_claims_is_one(arguments: list[str]) -> None:
+    verb, name, *rest = arguments
+    command = get_command(app).commands[verb]
+    command.make_context(verb, [name, *rest])  # refuses options that it doesn't know
+    if name != "length":
+        assert find_task(name).steps > 0
