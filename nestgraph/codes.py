@@ -89,6 +89,8 @@ _MEANING = {
     "NG351": "A `task` memory on tokens restarts between its ticks, or as what is none.",
     "NG352": "A field has no meaning on a `task` memory on tokens.",
     "NG353": "A head that is the embedding's table answers with other than the vocabulary.",
+    "NG354": "A retention pulls towards a start that doesn't stand still.",
+    "NG355": "A retention pulls a `task` memory on tokens towards its start.",
     "NG356": "A pool of an optimizer is over a level that never ticks.",
 }
 _WARNINGS = {
@@ -186,8 +188,6 @@ _RUNS = {
     "NG950": "A spec has no levels that learn a stream of tasks by reading it.",
     "NG955": "A control or an ablation takes away what the spec doesn't have.",
     "NG956": "No size of a control agrees with what it is compared with.",
-    "NG960": "A retention pulls towards a start that doesn't stand still.",
-    "NG961": "A retention pulls a `task` memory on tokens towards its start.",
 }
 
 CODES: Mapping[str, str] = MappingProxyType(

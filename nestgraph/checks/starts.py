@@ -98,7 +98,7 @@ def only_networks_have_a_last_layer(scope: Scope, memory: Memory) -> Iterator[Fi
         )
 
 
-@memory_rule("NG960")
+@memory_rule("NG354")
 def what_retention_pulls_towards_stands_still(scope: Scope, memory: Memory) -> Iterator[Finding]:
     """A start that a `reset` takes anew from another memory would be another one each time."""
     moves = memory.init.kind == "from" and memory.reset.unit != "never"
@@ -114,7 +114,7 @@ def what_retention_pulls_towards_stands_still(scope: Scope, memory: Memory) -> I
     )
 
 
-@memory_rule("NG961")
+@memory_rule("NG355")
 def retention_of_the_task_pulls_towards_zero(scope: Scope, memory: Memory) -> Iterator[Finding]:
     """What moves task memories on tokens knows the state and the gradient, not the start."""
     if scope.in_model and memory.is_fast and memory.rule.towards == "init":

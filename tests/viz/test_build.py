@@ -45,7 +45,7 @@ def test_hope_shows_four_memories_that_write_alike_in_one_frame() -> None:
     assert frame.repeat == 4
     assert [box.title for box in frame.boxes] == ["M_k", "M_v", "M_eta", "M_alpha"]
     texts = [cell.lines for cell in frame.cells]
-    expected = ["query c, c_v", "keys k", "values v", "rate eta_self", "retain alpha"]
+    expected = ["query c, c_v", "keys k", "values v", "rate eta_self", "retain alpha_self"]
     assert texts == [(text,) for text in expected]
 
 

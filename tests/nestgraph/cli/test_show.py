@@ -140,7 +140,7 @@ def test_the_optimizer_stands_in_the_levels_of_the_model_that_it_trains(run) -> 
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table]
     assert [row[:4] for row in rows[:4]] == [
         ["1", "slow of slow", "every 1600 steps", "1/1600 per step"],
-        ["2", "slow of mid", "every 200 steps", "1/200 per step"],
+        ["2", "slow of mid", "every 400 steps", "1/400 per step"],
         ["3", "slow", "every 100 steps", "1/100 per step"],
         ["4", "slow", "every 16 steps", "1/16 per step"],
     ]

@@ -21,7 +21,8 @@ class Memory:
     """Delta gradient descent of -<M(k), v>, at a copy of itself that a chunk freezes."""
 
     def __init__(self, w, name, *, residual):
-        self.now = self.frozen = [w[f"{name}.W{i}"].expand(2, -1, -1, -1) for i in (0, 1)]
+        self.start = [w[f"{name}.W{i}"].expand(2, -1, -1, -1) for i in (0, 1)]
+        self.now = self.frozen = self.start
         self.residual = residual
 
     def freeze(self, t):
@@ -33,12 +34,16 @@ class Memory:
         return NET.answer(self.frozen, x) if self.residual else NET.answer(self.now, x) - x
 
     def learn(self, k, v, eta, alpha):
-        """W <- W (alpha I - r a a') - r G, r = eta / (1 + eta |a|^2), G of -<M(k), v>."""
+        """W <- W (alpha I - r a a') - r G, r = eta / (1 + eta |a|^2), G of -<M(k), v>.
+
+        The store, which has no residual, forgets towards its start: alpha of what lies between.
+        """
         slopes, inputs = NET.slopes(self.frozen, k, lambda y: -v)
         kept = []
-        for m, g, a in zip(self.now, slopes, inputs, strict=True):
+        for m, start, g, a in zip(self.now, self.start, slopes, inputs, strict=True):
             r = eta / (1 + eta * a.square().sum(-1))
-            kept.append(wide(alpha, m) * m - wide(r, m) * (outer(times(m, a), a) + g))
+            left = wide(alpha, m) * m + (0 if self.residual else wide(1 - alpha, m) * start)
+            kept.append(left - wide(r, m) * (outer(times(m, a), a) + g))
         self.now = kept
 
 
