@@ -6,12 +6,13 @@ A start is worked out for a whole block at once, since `init: from` takes anothe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
 from nestgraph.fast import erased_layers
-from nestgraph.parameters import TRAINED, head_widths, state_shapes
+from nestgraph.parameters import TRAINED, head_widths, starts, state_shapes
 from nestgraph.reference import attention, window
 from nestgraph.reference.coefficients import shape
 from nestgraph.reference.nets import Matrices
@@ -72,9 +73,7 @@ def home(block: FlatBlock, memory: Memory, parameters: Parameters, like: Matrice
     One that starts `from` another began as that did; a `reset` would be another's present
     state, which the checks refuse here.
     """
-    first = memory
-    while (source := block.memories.get(first.init.memory or "")) and not source.is_step_group:
-        first = source
+    *_, first = takewhile(lambda one: not one.is_step_group, starts(block, memory))
     return _start(block, first, parameters, {}, len(like[0]), like[0])
 
 

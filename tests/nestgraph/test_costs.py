@@ -21,7 +21,8 @@ from nestgraph.support import unsupported
 
 TINY = [name for name in zoo.names() if name.endswith("-tiny")]
 RUNNING = [name for name in TINY if not unsupported(load(name).system)]
-SHALLOW = {"vars.depth": 1}  # all of a spec's layers, or of its groups of them, are alike
+# All of a spec's layers, or of its groups of them, are alike.
+SHALLOW, REPEATED = {"vars.depth": 1}, {"vars.depth": 2}
 
 SPEC = """
 nestgraph: 1
@@ -63,7 +64,7 @@ def test_the_levels_add_up_to_the_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", RUNNING)
 def test_state_bytes_are_those_of_the_state_that_a_compiled_model_keeps(name: str) -> None:
-    system = load(name, set=SHALLOW).system
+    system = load(name, set=REPEATED).system
     model = compile_model(system)
     tokens = torch.randint(system.model.vocab, (1, system.training.context))
     # Memories that are reset at the last token are at their fullest just before it.

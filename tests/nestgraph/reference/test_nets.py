@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from by_hand import outer, runs, times
 
 HEADS, WIDTH, CHUNK, EPSILON = 2, 6, 3, 1e-6
 
@@ -26,18 +27,6 @@ nodes:
   y: {read: M, query: q, at: AT}
   out: {op: linear, in: y, out: 6}
 """
-
-
-def runs(x):
-    return x.unflatten(-1, (HEADS, -1))
-
-
-def times(matrix, vector):
-    return (matrix * vector[..., None, :]).sum(-1)
-
-
-def outer(a, b):
-    return a[..., :, None] * b[..., None, :]
 
 
 class Net:
@@ -114,7 +103,7 @@ def test_a_net_learns_its_biases_and_keeps_its_norm(
     def by_hand(w, x):
         net = Net(w, layers, norm, residual)
         flows = {n: x @ w[f"{n}.weight"].T for n in ("q", "k", "v", "eta", "alpha")}
-        q, k, v = (runs(flows[n]) for n in "qkv")
+        q, k, v = (runs(flows[n], HEADS) for n in "qkv")
         eta, alpha = 0.3 * flows["eta"].sigmoid(), flows["alpha"].sigmoid()
         names = [f"{kind}{i}" for kind in "Wb" for i in range(layers)]
         a = anchor = [w[f"M.{n}"].expand(2, *w[f"M.{n}"].shape) for n in names]
@@ -155,7 +144,7 @@ def test_a_net_learns_its_biases_and_keeps_its_norm(
 
 def test_newton_schulz_and_mirrors_leave_biases_alone(bench, flow, held):
     def by_hand(w, x):
-        k, v = (runs(x @ w[f"{n}.weight"].T) for n in "kv")
+        k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "kv")
         a, b = w["M.W0"].expand(2, -1, -1, -1), w["M.b0"].expand(2, -1, -1)
         answers = []
         for t in range(x.shape[1]):
@@ -194,7 +183,7 @@ def test_out_sets_the_width_of_the_answer(bench, flow, held, own):
     values = "{self: q}" if own else "v"
 
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         a, answers = w["M.W0"].expand(2, -1, -1, -1), []
         assert a.shape[-2:] == (5, 3)
         for t in range(x.shape[1]):
@@ -219,7 +208,7 @@ def test_out_sets_the_width_of_the_answer(bench, flow, held, own):
 
 def test_the_upper_rows_of_a_gated_layer_gate_the_lower_ones(bench, flow, held):
     def by_hand(w, x):
-        gate, up = times(w["F.W0"][:, :8], runs(x)), times(w["F.W0"][:, 8:], runs(x))
+        gate, up = times(w["F.W0"][:, :8], runs(x, HEADS)), times(w["F.W0"][:, 8:], runs(x, HEADS))
         y = torch.nn.functional.silu(gate) * up
         return times(w["F.W1"], y).flatten(2)
 
@@ -233,10 +222,10 @@ def test_the_upper_rows_of_a_gated_layer_gate_the_lower_ones(bench, flow, held):
 
 def test_a_group_on_steps_has_biases_and_a_norm_too(bench, flow, held):
     def by_hand(w, x):
-        y = torch.nn.functional.gelu(times(w["F.W0"], runs(x)) + w["F.b0"])
+        y = torch.nn.functional.gelu(times(w["F.W0"], runs(x, HEADS)) + w["F.b0"])
         y = times(w["F.W1"], y) + w["F.b1"]
         y = torch.nn.functional.layer_norm(y, (3,), eps=EPSILON)
-        return (runs(x) + y * w["F.norm.gain"] + w["F.norm.shift"]).flatten(2)
+        return (runs(x, HEADS) + y * w["F.norm.gain"] + w["F.norm.shift"]).flatten(2)
 
     text = """
     memories:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from by_hand import outer, runs, times
 
 HEADS, D_K, D_V, WIDTH, CHUNK = 2, 3, 2, 6, 3
 
@@ -35,10 +36,6 @@ def block(rule, level="chunk", objective="l2", at="after", keys="k", values="v")
     return text
 
 
-def runs(x):
-    return x.unflatten(-1, (HEADS, -1))
-
-
 def rate(w, x, per):
     """A flow as a factor over (d_v, d_k)."""
     numbers = (x @ w[f"{per}.weight"].T).sigmoid()
@@ -47,18 +44,10 @@ def rate(w, x, per):
     if per == "head":
         return numbers[..., None, None]
     if per == "value":
-        return runs(numbers)[..., None]
+        return runs(numbers, HEADS)[..., None]
     if per == "key":
-        return runs(numbers)[..., None, :]
-    return runs(numbers).unflatten(-1, (D_V, D_K))
-
-
-def times(matrix, vector):
-    return (matrix * vector[..., None, :]).sum(-1)
-
-
-def outer(a, b):
-    return a[..., :, None] * b[..., None, :]
+        return runs(numbers, HEADS)[..., None, :]
+    return runs(numbers, HEADS).unflatten(-1, (D_V, D_K))
 
 
 def finish(w, answers):
@@ -84,7 +73,7 @@ def test_a_coefficient_lies_over_rows_columns_or_cells(bench, flow, held, field,
         rule += ", retain_first: true"
 
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         a = anchor = w["M.W0"].expand(2, -1, -1, -1)
         s, kept, answers = torch.zeros_like(a), torch.ones_like(a), []
         for t in range(x.shape[1]):
@@ -105,7 +94,7 @@ def test_a_coefficient_lies_over_rows_columns_or_cells(bench, flow, held, field,
 
 def test_an_erase_without_its_own_rate_follows_the_finest_rate(bench, flow, held):
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         a, eta, answers = w["M.W0"].expand(2, -1, -1, -1), rate(w, x, "cell"), []
         for t in range(x.shape[1]):
             a = (
@@ -130,7 +119,7 @@ def test_an_erase_key_of_its_own_erases_once_a_position(bench, flow, held, per, 
 
     def by_hand(w, x):
         q, k, v, k2, v2, e = (
-            runs(x @ w[f"{n}.weight"].T) for n in ("q", "k", "v", "k2", "v2", "e")
+            runs(x @ w[f"{n}.weight"].T, HEADS) for n in ("q", "k", "v", "k2", "v2", "e")
         )
         a = anchor = w["M.W0"].expand(2, -1, -1, -1)
         answers = []
@@ -154,7 +143,7 @@ def test_events_of_one_position_all_see_the_state_before_it(bench, flow, held):
     """Two writes of a delta rule with erase: both errors and both erasures are of the old A."""
 
     def by_hand(w, x):
-        flows = {n: runs(x @ w[f"{n}.weight"].T) for n in ("q", "k", "v", "k2", "v2")}
+        flows = {n: runs(x @ w[f"{n}.weight"].T, HEADS) for n in ("q", "k", "v", "k2", "v2")}
         a, eta, answers = w["M.W0"].expand(2, -1, -1, -1), rate(w, x, "head"), []
         for t in range(x.shape[1]):
             now = {n: f[:, t] for n, f in flows.items()}
@@ -188,7 +177,7 @@ def test_newton_schulz_maps_the_singular_values_of_the_momentum(
     rule = f"rate: head, momentum: 0.6, retain: 0.9, direction: {direction}, step: one"
 
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         a = anchor = w["M.W0"].expand(2, -1, -1, -1)
         # A first event alone has rank one, where an SVD has no gradient: start with two.
         s, answers = torch.zeros_like(a), []
@@ -239,7 +228,7 @@ def test_a_mirror_stands_between_the_state_and_the_weights(bench, flow, held, mi
     rule += ", retain_first: true" if first else ""
 
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         a = anchor = w["M.W0"].expand(2, -1, -1, -1)
         answers, kept = [], 1.0
         for t in range(x.shape[1]):
@@ -261,7 +250,7 @@ def test_a_mirror_stands_between_the_state_and_the_weights(bench, flow, held, mi
 
 def test_its_own_answer_comes_through_the_mirror_too(bench, flow, held):
     def by_hand(w, x):
-        q, k = (runs(x @ w[f"{n}.weight"].T) for n in "qk")
+        q, k = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qk")
         a, answers = w["M.W0"].expand(2, -1, -1, -1), []
         for t in range(x.shape[1]):
             seen = softmax(a)
@@ -288,7 +277,7 @@ def test_reduce_weighs_all_that_a_period_has_added(bench, flow, held, reduce, le
     period = {"token": 1, "chunk": CHUNK, "never": 1000}[level]
 
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         theta = anchor = w["M.W0"].expand(2, -1, -1, -1)
         a, answers, c = anchor, [], None
         for t in range(x.shape[1]):
@@ -315,7 +304,7 @@ def test_a_mean_counts_from_a_reset_too(bench, flow, held):
     """Period 4, reset every 6: positions 7 and 8 are the first two since the start over."""
 
     def by_hand(w, x):
-        q, k, v = (runs(x @ w[f"{n}.weight"].T) for n in "qkv")
+        q, k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "qkv")
         start = w["M.W0"].expand(2, -1, -1, -1)
         anchor = a = start
         answers, count = [], 0

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from by_hand import outer, runs, times
 
 WIDTH, HEADS = 6, 2
-
-
-def runs(x):
-    return x.unflatten(-1, (HEADS, -1))
-
-
-def times(matrix, vector):
-    return (matrix * vector[..., None, :]).sum(-1)
-
-
-def outer(a, b):
-    return a[..., :, None] * b[..., None, :]
 
 
 @pytest.mark.parametrize("out", [4, 6, 8])
@@ -33,7 +22,7 @@ def test_an_identity_is_a_rectangular_unit_matrix_a_head(bench, flow, agree, out
     """
     b, x = bench(text, WIDTH), flow(2, 3, WIDTH)
     unit = torch.eye(out // 2, 3, dtype=x.dtype)
-    agree(b(x), (runs(x) @ unit.T).flatten(2) @ b.weight("out.weight").T)
+    agree(b(x), (runs(x, HEADS) @ unit.T).flatten(2) @ b.weight("out.weight").T)
     assert "0.b.M.W0" not in dict(b.reference.named_parameters())
 
 
@@ -58,7 +47,7 @@ def test_a_fixed_start_is_drawn_and_never_trained(bench, flow, held):
 
     def by_hand(w, x):
         assert not w["M.W0"].requires_grad
-        k, v = runs(x @ w["k.weight"].T), runs(x)
+        k, v = runs(x @ w["k.weight"].T, HEADS), runs(x, HEADS)
         a, answers = w["M.W0"].expand(2, -1, -1, -1), []
         for t in range(x.shape[1]):
             a = a - 0.3 * outer(times(a, k[:, t]) - v[:, t], k[:, t])
@@ -93,7 +82,7 @@ def test_a_reset_forgets_everything_behind_the_commits(bench, flow, held, level,
     """Behind position 6: state to its start, momentum and window empty, retention from 1."""
 
     def by_hand(w, x):
-        k, v = (runs(x @ w[f"{n}.weight"].T) for n in "kv")
+        k, v = (runs(x @ w[f"{n}.weight"].T, HEADS) for n in "kv")
         c = (x @ w["one.weight"].T).sigmoid()[..., None]
         start = [w["M.W0"].expand(2, -1, -1, -1), w["M.b0"].expand(2, -1, -1)]
         theta = anchor = a = start
@@ -149,7 +138,7 @@ def test_a_memory_starts_over_as_another_is_then(bench, flow, held, level, perio
     """Behind position 6: as the anchor of the other, its own commit and reset there included."""
 
     def by_hand(w, x):
-        k, v = runs(x @ w["k.weight"].T), runs(x)
+        k, v = runs(x @ w["k.weight"].T, HEADS), runs(x, HEADS)
         start = w["slow.W0"].expand(2, -1, -1, -1)
         fast = fast_anchor = slow = slow_anchor = start
         answers = []
@@ -183,7 +172,7 @@ def test_a_memory_may_start_as_a_group_on_steps(bench, flow, held):
     """
 
     def by_hand(w, x):
-        k, v = runs(x @ w["k.weight"].T), runs(x)
+        k, v = runs(x @ w["k.weight"].T, HEADS), runs(x, HEADS)
         a, answers = w["F.W0"].expand(2, -1, -1, -1), []
         for t in range(x.shape[1]):
             a = a - 0.3 * outer(times(a, k[:, t]) - v[:, t], k[:, t])

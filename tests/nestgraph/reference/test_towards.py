@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from by_hand import outer, runs, times
 
 HEADS, WIDTH, CHUNK = 2, 6, 3
 
@@ -30,24 +31,12 @@ def block(rule, level="token", objective="l2", init="learned"):
     return text
 
 
-def runs(x):
-    return x.unflatten(-1, (HEADS, -1))
-
-
 def flows(w, x):
-    return (runs(x @ w[f"{name}.weight"].T) for name in "qkv")
+    return (runs(x @ w[f"{name}.weight"].T, HEADS) for name in "qkv")
 
 
 def sigmoid(w, x, name):
-    return runs((x @ w[f"{name}.weight"].T).sigmoid())
-
-
-def times(matrix, vector):
-    return (matrix * vector[..., None, :]).sum(-1)
-
-
-def outer(a, b):
-    return a[..., :, None] * b[..., None, :]
+    return runs((x @ w[f"{name}.weight"].T).sigmoid(), HEADS)
 
 
 def finish(w, answers):
