@@ -1,8 +1,9 @@
 """How a task is carried out: train on drawn rows and score others, or a procedure of its kind.
 
-A kind that needs more, such as a curriculum or a stream of tasks, registers a procedure:
+A kind that needs more, such as a curriculum or a stream of tasks, registers a procedure, and what
+a job must have for it, which is asked before anything is trained:
 
-    @procedure("continual")
+    @procedure("continual", requires=has_levels)
     def continual(job: Job) -> Outcome: ...
 
 It lies in `nestgraph.evaluation.tasks`, beside the tasks that need it.
@@ -72,18 +73,39 @@ class Outcome:
 
 
 Procedure: TypeAlias = Callable[[Job], Outcome]
+Requirement: TypeAlias = Callable[[Job], None]
 _PROCEDURES: dict[Kind, Procedure] = {}
+_REQUIREMENTS: dict[Kind, Requirement] = {}
 
 
-def procedure(kind: Kind) -> Callable[[Procedure], Procedure]:
-    """Register how tasks of a kind are carried out."""
+def procedure(
+    kind: Kind, *, requires: Requirement | None = None
+) -> Callable[[Procedure], Procedure]:
+    """Register how tasks of a kind are carried out.
+
+    Args:
+        kind: that has no procedure yet.
+        requires: raises an InputError where a job can't be carried out; None where all can.
+    """
 
     def register(function: Procedure) -> Procedure:
         assert kind not in _PROCEDURES, f"two procedures are for {kind}"
         _PROCEDURES[kind] = function
+        if requires is not None:
+            _REQUIREMENTS[kind] = requires
         return function
 
     return register
+
+
+def require_runnable(job: Job) -> None:
+    """Make sure that a job can be carried out, without training anything.
+
+    Raises:
+        InputError: it can't; the code is that of its procedure.
+    """
+    if (requires := _REQUIREMENTS.get(job.task.kind)) is not None:
+        requires(job)
 
 
 def carry_out(job: Job) -> Outcome:

@@ -22,12 +22,11 @@ from nestgraph.evaluation.cells import (
     require_writable,
 )
 from nestgraph.evaluation.fitted import fitted
-from nestgraph.evaluation.procedures import Job, carry_out
+from nestgraph.evaluation.procedures import Job, carry_out, require_runnable
 from nestgraph.evaluation.sides import Side
 from nestgraph.evaluation.task import Split, Task
 from nestgraph.parameters import parameter_table
 from nestgraph.seeds import checked_seed
-from nestgraph.spec import Spec
 
 TUNE_SEED = 4_000_000_007
 """Of the trainings that choose a rate; one that nobody is likely to give."""
@@ -83,7 +82,8 @@ def carry_out_plan(plan: Plan, tell: Callable[[Cell], None]) -> list[Cell]:
         tell: is given each cell once it is there.
 
     Raises:
-        InputError: the file can't be read, written, or holds cells of other settings.
+        InputError: the file can't be read, written, or holds cells of other settings; or a side
+            can't be trained in the way of the task, which is said before any is.
         KeyboardInterrupt: somebody stopped it; finished cells are in the file.
     """
     kept = read_cells(plan.file) if plan.file is not None else []
@@ -92,6 +92,8 @@ def carry_out_plan(plan: Plan, tell: Callable[[Cell], None]) -> list[Cell]:
         for name, setting in settings.items():
             require_same(plan.file, kept, plan.task.label, name, setting)
         require_writable(plan.file)
+    for side in plan.sides:
+        require_runnable(_job(plan, side, Split.TEST, plan.seeds[0], plan.choices[0]))
     runner = _Runner(plan, {cell.key: cell for cell in kept}, settings, tell)
     return [cell for side in plan.sides for cell in runner.cells(side)]
 
@@ -135,8 +137,7 @@ class _Runner:
 
 
 def _run(plan: Plan, side: Side, setting: Setting, split: Split, seed: int, rate: float) -> Cell:
-    spec = _fitted(plan, side, rate, seed)
-    job = Job(task=plan.task, spec=spec, split=split, seed=seed, budget=plan.budget, way=side.way)
+    job = _job(plan, side, split, seed, rate)
     done = carry_out(job)
     return Cell(
         task=plan.task.label,
@@ -151,8 +152,8 @@ def _run(plan: Plan, side: Side, setting: Setting, split: Split, seed: int, rate
         seconds=done.seconds,
         skipped=done.skipped,
         ended=done.ended,
-        parameters=sum(each.size for each in parameter_table(spec.system) if each.trained),
-        flops=costs.total(spec.system).flops,
+        parameters=sum(each.size for each in parameter_table(job.spec.system) if each.trained),
+        flops=costs.total(job.spec.system).flops,
         series={
             name: tuple(point for point in points if math.isfinite(point[1]))
             for name, points in done.series.items()
@@ -174,9 +175,10 @@ def best(task: Task, tuned: Sequence[Cell]) -> float:
     return -max(scored)[1] if scored else min(cell.rate for cell in tuned)
 
 
-def _fitted(plan: Plan, side: Side, rate: float, seed: int) -> Spec:
+def _job(plan: Plan, side: Side, split: Split, seed: int, rate: float) -> Job:
     constant = plan.budget is not None  # nobody knows where a cosine would have to end
-    return fitted(side.spec, plan.task, rate=rate, seed=seed, steps=plan.limit, constant=constant)
+    spec = fitted(side.spec, plan.task, rate=rate, seed=seed, steps=plan.limit, constant=constant)
+    return Job(task=plan.task, spec=spec, split=split, seed=seed, budget=plan.budget, way=side.way)
 
 
 def _setting(plan: Plan, side: Side) -> Setting:

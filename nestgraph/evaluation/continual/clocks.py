@@ -33,14 +33,23 @@ def still_but_levels(module: NestModule) -> None:
     Raises:
         InputError: there are none (NG946).
     """
-    prefixes = [f"{path}.{memory.name}." for path, memory in _groups(module.spec)]
-    if not prefixes:
-        said = f"`moves=levels` leaves nothing to learn in `{module.spec.path}`"
-        cure = "give it a memory with `objective: task` on a level of steps, or set `moves=all`"
-        raise InputError("NG946", said, cure)
-    moving = tuple(prefixes)
+    moving = levels_on_steps(module.spec)
     for name, parameter in module.model.weights.named().items():  # type: ignore[union-attr, operator]
         parameter.requires_grad_(parameter.requires_grad and name.startswith(moving))
+
+
+def levels_on_steps(spec: Spec) -> tuple[str, ...]:
+    """What the names of the parameters begin with that the task moves at steps of their own.
+
+    Raises:
+        InputError: there are none (NG946).
+    """
+    prefixes = tuple(f"{path}.{memory.name}." for path, memory in _groups(spec))
+    if not prefixes:
+        said = f"`moves=levels` leaves nothing to learn in `{spec.path}`"
+        cure = "give it a memory with `objective: task` on a level of steps, or set `moves=all`"
+        raise InputError("NG946", said, cure)
+    return prefixes
 
 
 def _groups(spec: Spec) -> Iterator[tuple[str, Memory]]:

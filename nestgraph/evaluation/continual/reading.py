@@ -54,7 +54,7 @@ class Reading:
             InputError: the spec has no level that learns while it reads, or no such var (NG950).
         """
         self._job = job
-        self._levels = _levels(job.spec)
+        self._levels = levels_that_read(job.spec)
         rates = {"training.lr": RATE, "training.min_lr": RATE / 10, "training.steps": steps}
         begun = with_settings(job.spec, {f"vars.{VAR}": 0, **rates})
         self._still = training.compile(begun)
@@ -119,8 +119,12 @@ class Reading:
         return {**first, "layers": layers, "open": {**first["open"], "layers": layers}}
 
 
-def _levels(spec: Spec) -> list[tuple[str, str]]:
-    """Layers and names of the memories that learn from the model's own loss while it reads."""
+def levels_that_read(spec: Spec) -> list[tuple[str, str]]:
+    """Layers and names of the memories that learn from the model's own loss while it reads.
+
+    Raises:
+        InputError: there are none, or their rate is no var (NG950).
+    """
     found = [
         (layer.path, memory.name)
         for layer in model_of(spec.system).layers

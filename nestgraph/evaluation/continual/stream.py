@@ -16,13 +16,13 @@ from nestgraph.data.labelled import LABELLED
 from nestgraph.errors import InputError
 from nestgraph.evaluation.continual import nearest
 from nestgraph.evaluation.continual.base import base
-from nestgraph.evaluation.continual.clocks import still_but_levels
+from nestgraph.evaluation.continual.clocks import levels_on_steps, still_but_levels
 from nestgraph.evaluation.continual.matrix import ContinualMatrix
-from nestgraph.evaluation.continual.reading import Reading
+from nestgraph.evaluation.continual.reading import Reading, levels_that_read
 from nestgraph.evaluation.continual.ways import WAYS
 from nestgraph.evaluation.procedures import SCORE, Job, Outcome
 from nestgraph.evaluation.scoring import METRICS, Points, Reader, score
-from nestgraph.evaluation.task import Draw
+from nestgraph.evaluation.task import Draw, Task
 from nestgraph.evaluation.training import ALL_STEPS, Training, train
 from nestgraph.spec import Spec
 from nestgraph.training.options import with_settings
@@ -40,9 +40,9 @@ def carry_out_stream(job: Job) -> Outcome:
     """Learns the parts of a task one after another.
 
     Raises:
-        InputError: a budget ends training, or there are fewer steps than tasks (NG948); the task
-            has no nearest class mean (NG949).
+        InputError: it can't be carried out, as `require_stream` says.
     """
+    require_stream(job)
     if job.way == NEAREST:
         return _nearest(job)
     spec, steps = _steady(job)
@@ -67,6 +67,24 @@ def carry_out_stream(job: Job) -> Outcome:
     module.train()
     trained = train(module, way.batch, enough=after, every=steps)
     return _outcome(job, trained, known)
+
+
+def require_stream(job: Job) -> None:
+    """Make sure that the tasks can be learned one after another, in the way that is asked for.
+
+    Raises:
+        InputError: a budget ends training, or there are fewer steps than tasks (NG948); the task
+            has no nearest class mean (NG949); the spec has no levels that could move alone (NG946)
+            or learn by reading (NG950).
+    """
+    if job.way == NEAREST:
+        _require_classes(job.task)
+        return
+    _steady(job)
+    if job.task.settings["moves"] == "levels":
+        levels_on_steps(job.spec)
+    if job.task.settings["moves"] == "reading":
+        levels_that_read(job.spec)
 
 
 class Known:
@@ -149,9 +167,6 @@ def _outcome(job: Job, trained: Training, known: Known) -> Outcome:
 
 def _nearest(job: Job) -> Outcome:
     task = job.task
-    if task.name not in LABELLED:
-        said = f"`{task.label}` has no classes, so that none has a mean"
-        raise InputError("NG949", said, "leave this way away")
     rows = nearest.scores(task.name, len(task.parts), job.split)
     measured = _measured([[0.0] * len(rows), *rows], 1)
     return Outcome(
@@ -162,6 +177,12 @@ def _nearest(job: Job) -> Outcome:
         ended=ALL_STEPS,
         series=_series(rows),
     )
+
+
+def _require_classes(task: Task) -> None:
+    if task.name not in LABELLED:
+        said = f"`{task.label}` has no classes, so that none has a mean"
+        raise InputError("NG949", said, "leave this way away")
 
 
 def _measured(rows: Scores, sign: int) -> dict[str, float | None]:

@@ -29,13 +29,22 @@ def carry_out_lengths(job: Job) -> Outcome:
     Raises:
         InputError: a window of the spec reaches a needle (NG947).
     """
-    require_outside(job.task, job.spec)
+    require_lengths(job)
     module = training.compile(job.spec)
     lengths = Lengths(job, module)
     steps = job.spec.system.training.steps
     every = max(1, steps // QUESTIONS)
     trained = train(module, lengths.batch, budget=job.budget, enough=lengths.enough, every=every)
     return outcome(job, module, trained, {"step": tuple(lengths.curve)})
+
+
+def require_lengths(job: Job) -> None:
+    """Make sure that a spec can only remember the needles.
+
+    Raises:
+        InputError: its windows reach them (NG947).
+    """
+    require_outside(job.task, job.spec)
 
 
 class Lengths:

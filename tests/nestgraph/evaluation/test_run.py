@@ -13,7 +13,7 @@ import torch
 
 import nestgraph as ng
 from nestgraph.errors import InputError, SpecError
-from nestgraph.evaluation import procedures
+from nestgraph.evaluation import procedures, run
 from nestgraph.evaluation.cells import Cell, read_cells
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.fitted import fitted
@@ -387,3 +387,24 @@ def test_every_task_that_is_drawn_trains_and_scores_and_knows_what_guessing_gets
         assert cell.score > 0.8 * task.chance
     elif task.chance is not None:
         assert cell.score < task.chance + 0.3
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "asked"),
+    [
+        ("clinc150:moves=levels", "NG946", {}),
+        ("passkey:T=240,gap=20,shortest=200", "NG947", {}),
+        ("clinc150", "NG948", {"steps": 1}),
+        ("clinc150", "NG948", {"steps": None, "budget": 60.0}),
+        ("clinc150:moves=reading", "NG950", {}),
+    ],
+)
+def test_a_side_that_cannot_be_trained_is_refused_before_any_is(
+    small, tmp_path: Path, monkeypatch, task: str, code: str, asked: dict[str, object]
+):
+    monkeypatch.setattr(run, "carry_out", lambda _: pytest.fail("something was trained"))
+    sees_far = small("width: 2}", "width: 30}", name="far")
+    file = tmp_path / "cells.jsonl"
+    with pytest.raises(InputError, match=code):
+        evaluate(task, [small(), sees_far], rates=(1e-3,), file=file, **{"steps": 20} | asked)
+    assert not read_cells(file)
