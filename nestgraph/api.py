@@ -202,13 +202,14 @@ def eval(
     task: str,
     specs: AnySpec | Sequence[AnySpec],
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] | None = None,
     steps: int | None = None,
     budget: float | None = None,
     lr: float | Sequence[float] | None = None,
     controls: Literal["none", "static", "rates-off", "baselines", "all"] = "none",
     ablate: Sequence[str] = (),
     match: Literal["none", "parameters", "flops"] = "none",
+    smoke: bool = False,
     file: str | Path | None = None,
 ) -> Results:
     """Trains specs on a task, several seeds each, and scores them.
@@ -216,7 +217,7 @@ def eval(
     Args:
         task: its name, with settings behind a colon: `mqar:K=16,T=128`.
         specs: one or several: specs, their paths or their names.
-        seeds: of weights and rows.
+        seeds: of weights and rows; 0, 1 and 2 if None.
         steps: of each training; those of the task if None.
         budget: seconds of processor time of each training, in place of steps.
         lr: learning rates, of which the best on rows of its own is taken; those of the task if
@@ -224,6 +225,7 @@ def eval(
         controls: what to put beside each spec.
         ablate: names of parts to leave out, one at a time.
         match: what every spec is to have as much of as the first one.
+        smoke: whether to try the whole way in minutes, on less of everything.
         file: where results are kept; those that are there are not run again.
 
     Returns:
@@ -246,6 +248,7 @@ def eval(
         controls=controls,
         ablate=ablate,
         match=match,
+        smoke=smoke,
         file=None if file is None else Path(file),
     )
 

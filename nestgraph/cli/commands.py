@@ -461,6 +461,9 @@ def eval_(
         Literal["none", "parameters", "flops"],
         typer.Option(help="Make all specs as large as the first."),
     ] = "none",
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Try the whole way in minutes: less of everything.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Results to go on with; or the page."),
@@ -482,6 +485,7 @@ def eval_(
         controls=controls,
         ablate=tuple(ablate or ()),
         match=match,
+        smoke=smoke,
         out=out,
     )
     run_eval(task, specs or [], wishes, changes or [], listing=listing, report=report_of)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from nestgraph.evaluation.cells import Cell
 
 LENGTH = "length"  # in place of a task
-SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,7 @@ class Wishes:
     controls: Literal["none", "static", "rates-off", "baselines", "all"]
     ablate: tuple[str, ...]
     match: Literal["none", "parameters", "flops"]
+    smoke: bool
     out: Path | None
 
     @property
@@ -36,7 +36,7 @@ class Wishes:
         """Whether something was said that only trainings need."""
         numbers = (self.seeds, self.steps, self.budget, self.rates)
         beside = (self.controls, self.match) != ("none", "none")
-        return bool(self.ablate) or beside or numbers != (None,) * len(numbers)
+        return bool(self.ablate) or self.smoke or beside or numbers != (None,) * len(numbers)
 
 
 def run_eval(
@@ -111,13 +111,14 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
         results = evaluate(
             task,
             [load(spec, set=settings(changes)) for spec in specs],
-            seeds=SEEDS if wishes.seeds is None else wishes.seeds,
+            seeds=wishes.seeds,
             steps=wishes.steps,
             budget=wishes.budget,
             rates=wishes.rates,
             controls=wishes.controls,
             ablate=wishes.ablate,
             match=wishes.match,
+            smoke=wishes.smoke,
             file=wishes.out,
             tell=_tell,
         )

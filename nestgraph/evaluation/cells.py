@@ -36,6 +36,7 @@ class Setting:
         steps: of a training; None where a budget ends it.
         budget: seconds of processor time; None for no limit.
         rates: to choose from.
+        smoke: whether it is a smoke test, whose numbers are none to compare by.
     """
 
     __pydantic_config__ = CLOSED
@@ -44,6 +45,7 @@ class Setting:
     steps: int | None
     budget: float | None
     rates: Sequence[float]
+    smoke: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +105,13 @@ class Cell:
 
 
 _LINES = TypeAdapter(Cell)
-WORDS = {"spec": "spec", "steps": "--steps", "budget": "--budget", "rates": "--lr"}
+WORDS = {
+    "smoke": "--smoke",
+    "spec": "spec",
+    "steps": "--steps",
+    "budget": "--budget",
+    "rates": "--lr",
+}
 CURE = "name another FILE, or give what its lines were run with"
 
 
@@ -197,6 +205,8 @@ def _differs(word: str, before: object, now: object) -> str:
 
 
 def _told(value: object) -> str:
+    if isinstance(value, bool):
+        return "given" if value else "left away"
     if isinstance(value, list):
         return " ".join(f"{one:g}" for one in value)
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,9 +15,13 @@ from nestgraph.evaluation.controls import Controls, Match
 from nestgraph.evaluation.report import Summary, summaries, text_of
 from nestgraph.evaluation.run import Plan, carry_out_plan
 from nestgraph.evaluation.sides import sides_of
-from nestgraph.findings import did_you_mean
+from nestgraph.evaluation.smoke import SEEDS as SMOKE_SEEDS
+from nestgraph.evaluation.smoke import smoked
+from nestgraph.findings import did_you_mean, listed
 from nestgraph.seeds import checked_seed
 from nestgraph.spec import Spec
+
+SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +47,14 @@ def evaluate(
     task: str,
     specs: Sequence[Spec],
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] | None = None,
     steps: int | None = None,
     budget: float | None = None,
     rates: Sequence[float] | None = None,
     controls: Controls = "none",
     ablate: Sequence[str] = (),
     match: Match = "none",
+    smoke: bool = False,
     file: Path | None = None,
     tell: Callable[[Cell], None] = lambda cell: None,
 ) -> Results:
@@ -58,13 +63,15 @@ def evaluate(
     Args:
         task: its name, with settings behind a colon: `mqar:K=16,T=128`.
         specs: of models, or of optimizers where the task is about them.
-        seeds: of weights and rows; each is a training.
+        seeds: of weights and rows; each is a training. 0, 1 and 2 if None.
         steps: of each training; those of the task if None.
         budget: seconds of processor time of each training, in place of steps.
         rates: learning rates to choose from; those of the task if None.
         controls: what to put beside each spec: `none`, `static`, `rates-off` or `all`.
         ablate: names of parts to leave out, one at a time.
         match: what every spec is to have as much of as the first: `parameters` or `flops`.
+        smoke: whether to do the same on less of everything, one seed and one rate: whether a
+            table will come to its end, not what it will say.
         file: where cells are kept; those that are there are not run again.
         tell: is given each cell once it is there.
 
@@ -77,17 +84,30 @@ def evaluate(
         known = did_you_mean(str(controls), get_args(Controls))
         raise InputError("NG937", f"there are no controls `{controls}`", known)
     found = find_task(task)
+    if smoke:
+        _require_plain(seeds=seeds, steps=steps, budget=budget, rates=rates)
+        found, seeds = smoked(found), SMOKE_SEEDS
     sides = sides_of(specs, found, controls=controls, ablations=ablate, match=match)
     plan = Plan(
         task=found,
         sides=sides,
-        seeds=tuple(checked_seed(seed) for seed in seeds),
+        seeds=tuple(checked_seed(seed) for seed in (SEEDS if seeds is None else seeds)),
         steps=None if steps is None else _whole(steps),
         budget=None if budget is None else _number("--budget", budget),
         rates=None if rates is None else tuple(_number("--lr", rate) for rate in rates),
         file=file,
+        smoke=smoke,
     )
     return Results(cells=tuple(carry_out_plan(plan, tell)))
+
+
+def _require_plain(**chosen: object) -> None:
+    """Refuses what a smoke test chooses itself."""
+    words = {"seeds": "--seeds", "steps": "--steps", "budget": "--budget", "rates": "--lr"}
+    given = [words[name] for name, value in chosen.items() if value is not None]
+    if given:
+        said = f"`--smoke` stands beside {listed(given)}, and chooses seeds, steps and rates itself"
+        raise InputError("NG932", said, "leave one of them away")
 
 
 def _whole(steps: object) -> int:

@@ -48,6 +48,7 @@ class Plan:
         budget: seconds of processor time of each training, in place of steps.
         rates: learning rates to choose from; those of the task if None.
         file: where cells are kept; they are kept nowhere if None.
+        smoke: whether the task was cut down to a smoke test.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class Plan:
     budget: float | None = None
     rates: Sequence[float] | None = None
     file: Path | None = None
+    smoke: bool = False
 
     def __post_init__(self) -> None:
         _require_numbers(self)
@@ -189,6 +191,7 @@ def _setting(plan: Plan, side: Side) -> Setting:
         steps=None if plan.budget is not None else plan.limit,
         budget=plan.budget,
         rates=list(plan.choices),
+        smoke=plan.smoke,
     )
 
 

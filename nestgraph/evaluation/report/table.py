@@ -15,6 +15,10 @@ from nestgraph.markdown_text import table
 from nestgraph.wording import count
 
 FINE = (ALL_STEPS, ENOUGH, SPENT)
+SMOKE = (
+    "**A smoke test**: a twentieth of the steps, one seed, one rate, few rows; "
+    "no number here is a result."
+)
 LOSSES = ("nats learned", "nats lost")
 
 
@@ -59,6 +63,8 @@ def about(summary: Summary) -> list[str]:
 def notes(summary: Summary) -> list[str]:
     """What the numbers rest on: rates that were tried, trainings that failed."""
     lines = ["Errors are standard errors over seeds, those of differences over pairs of one seed."]
+    if any(cell.setting.smoke for row in summary.rows for cell in row.results):
+        lines.append(SMOKE)
     for row in summary.rows:
         if row.tuned:
             points = (f"{c.rate:g}: {_number(c.score)}{_losses(c)}" for c in row.tuned)
