@@ -1,12 +1,12 @@
 """Trains every system of the zoo in nanoGPT's CPU setting for Shakespeare, and makes one table.
 
-Each system's `-tiny` spec is a cell, or three with three seeds; what is finished is never trained
-again, so the command may be stopped and given again until the table is full.
+Each system's `-tiny` spec is a cell, or three with three seeds: systems that are compared by name,
+and the first ten of the table. What is finished is never trained again, so the command may be
+stopped and given again until the table is full.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,12 +18,14 @@ from benchmarks.cells import Cell
 from benchmarks.failure import BenchmarkError
 from benchmarks.pool import train_all
 from benchmarks.training import Task, train
-from nestgraph import markdown_text, zoo
+from benchmarks.zoo_table import table
+from nestgraph import zoo
 from nestgraph.spec import load
 
 THREE_SEEDS = (
     *("hope", "hope-attention", "transformer", "titans-lmm", "gated-deltanet", "ttt-linear"),
 )
+FIRST = 10  # that also get three seeds
 CELLS = "cells.jsonl"
 
 
@@ -65,7 +67,7 @@ class Plan:
         return tuple(name for name in known if not wanted or name in wanted)
 
     def tasks(self) -> list[Task]:
-        """All trainings; each system's first seed before anybody's second one."""
+        """Trainings that are known at once; each first seed before anybody's second one."""
         systems = self.systems()
         return [
             self.task(name, seed)
@@ -73,6 +75,18 @@ class Plan:
             for name in systems
             if seed == 0 or name in THREE_SEEDS
         ]
+
+    def tasks_of_first(self, found: Iterable[Cell]) -> list[Task]:
+        """The second and third seeds of the systems whose first seed reads best.
+
+        Args:
+            found: the cells of the whole table; of some systems nobody is the first.
+        """
+        if self.only:
+            return []
+        single = sorted((cell for cell in found if cell.seed == 0), key=lambda cell: cell.nats)
+        first = [zoo.split(cell.spec)[0] for cell in single[:FIRST]]
+        return [self.task(name, seed) for seed in (1, 2) for name in first]
 
     def task(self, name: str, seed: int, steps: int | None = None) -> Task:
         """One training."""
@@ -90,15 +104,12 @@ def fill_zoo(plan: Plan) -> int:
     """Trains what isn't trained yet and prints the table; 1 if a training failed."""
     file = plan.out / CELLS
     print(environment.sentence(environment.describe(plan.threads)), flush=True)
-    done = {cell.key for cell in cells.kept(file)}
-    nothing = plan.table_only or plan.speeds_only
-    tasks = [] if nothing else [task for task in plan.tasks() if task.folder() not in done]
-    named = {f"{task.spec}, seed {task.seed}": task for task in tasks}
-    # One measures at a time, so that speeds don't disturb each other.
-    fill = partial(_fill, plan=plan, file=file, measuring=Lock())
-    failures = train_all(named, fill, jobs=plan.jobs)
+    failures: dict[str, str] = {}
     if plan.speeds_only:
         _measure_again(plan, file)
+    elif not plan.table_only:
+        failures = _train(plan, file, plan.tasks())
+        failures |= _train(plan, file, plan.tasks_of_first(current(plan, cells.kept(file))))
     print(f"\n{table(current(plan, cells.kept(file)))}")
     for name, why in failures.items():
         print(f"\n{name} failed: {why}")
@@ -118,39 +129,13 @@ def current(plan: Plan, found: Iterable[Cell]) -> list[Cell]:
     return list(best.values())
 
 
-def table(found: list[Cell]) -> str:
-    """Systems by loss, as Markdown; a star where a spec asks for more steps."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in found:
-        groups.setdefault(cell.spec, []).append(cell)
-    rows = sorted(
-        groups.values(), key=lambda group: (group[0].steps < group[0].whole, _nats(group))
-    )
-    head = ("", "parameters", "nats", "seeds", "tokens/s", "state bytes", "steps", "minutes")
-    lines = markdown_text.table(head, map(_row, rows))
-    if any(cell.steps < cell.whole for cell in found):
-        lines += ["", "\\* fewer steps than the spec asks for; not to be compared with the others"]
-    return "\n".join(lines)
-
-
-def _row(group: list[Cell]) -> tuple[str, ...]:
-    first = group[0]
-    nats = [f"{cell.nats:.4f}" for cell in sorted(group, key=lambda cell: cell.seed)]
-    star = "\\*" if first.steps < first.whole else ""
-    return (
-        f"`{first.spec}`",
-        f"{first.parameters:,}",
-        f"{_nats(group):.4f}{star}",
-        ", ".join(nats) if len(nats) > 1 else "",
-        f"{statistics.median(cell.tokens_per_second for cell in group):,.0f}",
-        f"{first.state_bytes:,}",
-        f"{first.steps:,}{star}",
-        f"{statistics.fmean(cell.minutes for cell in group):.1f}",
-    )
-
-
-def _nats(group: list[Cell]) -> float:
-    return statistics.fmean(cell.nats for cell in group)
+def _train(plan: Plan, file: Path, tasks: Iterable[Task]) -> dict[str, str]:
+    """Trains what isn't in the file yet; why, of what failed."""
+    done = {cell.key for cell in cells.kept(file)}
+    named = {f"{task.spec}, seed {task.seed}": task for task in tasks if task.folder() not in done}
+    # One measures at a time, so that speeds don't disturb each other.
+    fill = partial(_fill, plan=plan, file=file, measuring=Lock())
+    return train_all(named, fill, jobs=plan.jobs)
 
 
 def _fill(task: Task, *, plan: Plan, file: Path, measuring: Lock) -> None:

@@ -44,7 +44,9 @@ def test_a_smoke_test_has_every_side_and_says_that_it_is_no_result(small, tmp_pa
 def test_a_file_of_a_smoke_test_is_not_gone_on_with_as_a_table(small, tmp_path: Path) -> None:
     file, spec = tmp_path / "cells.jsonl", small()
     evaluate(TASK, [spec], smoke=True, file=file)
-    with pytest.raises(InputError, match="NG935 .* with --smoke given, and left away is asked for"):
+    with pytest.raises(
+        InputError, match=r"NG935 .* with --smoke given, and left away is asked for"
+    ):
         evaluate(TASK, [spec], seeds=(0,), steps=100, rates=(3e-3,), file=file)
 
 
