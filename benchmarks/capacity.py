@@ -44,7 +44,7 @@ class Plan:
 
 
 def print_capacity(plan: Plan) -> int:
-    """Prints a table, a memory as soon as it is measured.
+    """Print a table, a memory as soon as it is measured.
 
     Raises:
         BenchmarkError: when a spec that was named has no memory that writes matrices.
@@ -74,7 +74,7 @@ def print_capacity(plan: Plan) -> int:
 
 
 def _memories(plan: Plan) -> list[tuple[str, Values]]:
-    """All memories to measure with what they are called, equal ones once."""
+    """Return all memories to measure with what they are called, equal ones once."""
     found: dict[str, tuple[dict[str, list[str]], Values]] = {}
     for spec in _specs(plan):
         for name, memory in memories_of(spec):
@@ -84,7 +84,7 @@ def _memories(plan: Plan) -> list[tuple[str, Values]]:
 
 
 def _told(owners: Mapping[str, Sequence[str]]) -> str:
-    """Memories that are alike, spec by spec."""
+    """Return memories that are alike, spec by spec."""
     return ", ".join(
         f"`{spec}` {first}" + (f" and {len(rest)} like it" if rest else "")
         for spec, (first, *rest) in owners.items()
@@ -92,7 +92,7 @@ def _told(owners: Mapping[str, Sequence[str]]) -> str:
 
 
 def _specs(plan: Plan) -> Iterator[Spec]:
-    """The specs that were named, or those of the zoo."""
+    """Yield the specs that were named, or those of the zoo."""
     for name in plan.specs or [family.name for family in zoo.families()]:
         spec = load(name, settings(list(plan.set)))
         if spec.system.model is not None and any(memories_of(spec)):

@@ -60,7 +60,7 @@ class Cell:
 
 
 def cell_of(task: Task, result: Result, whole: int) -> Cell:
-    """The cell of a finished training; measures what trainings don't tell."""
+    """Return the cell of a finished training; measures what trainings don't tell."""
     spec = task.load()
     return Cell(
         key=task.folder(),
@@ -100,7 +100,7 @@ def _seconds(model: torch.nn.Module, tokens: torch.Tensor) -> float:
 
 
 def state_bytes(spec: Spec) -> int:
-    """What a model keeps of one row of the spec's own context."""
+    """Return what a model keeps of one row of the spec's own context."""
     model = compile_model(spec.system, seed=0)
     tokens = torch.randint(model.program.vocab, (1, spec.system.training.context))
     with torch.no_grad():
@@ -109,7 +109,7 @@ def state_bytes(spec: Spec) -> int:
 
 
 def add(file: Path, cell: DataclassInstance) -> None:
-    """Adds a line, whole or not at all; takes away a last one that was torn."""
+    """Add a line, whole or not at all; take away a last one that was torn."""
     append_line(file, json.dumps(asdict(cell)), _is_whole)
 
 
@@ -122,12 +122,14 @@ def _is_whole(line: str) -> bool:
 
 
 def kept(file: Path) -> Iterator[Cell]:
-    """The cells of the table of the zoo."""
+    """Return the cells of the table of the zoo."""
     return read(file, Cell)
 
 
 def read(file: Path, kind: type[T]) -> Iterator[T]:
-    """The cells of a file, in the order in which they were finished; a torn line is skipped."""
+    """Yield the cells of a file, in the order in which they were finished; a torn line is
+    skipped.
+    """
     if not file.is_file():
         return
     for line in file.read_text(encoding="utf-8").splitlines():

@@ -29,7 +29,7 @@ Plan = TypeVar("Plan")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs one benchmark and ends the process."""
+    """Run one benchmark and end the process."""
     from benchmarks.failure import BenchmarkError
     from nestgraph.errors import SpecError
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(wishes: argparse.Namespace) -> int:
-    """Hands the wishes to the benchmark that they name; its exit status."""
+    """Hand the wishes to the benchmark that they name; its exit status."""
     if wishes.benchmark in SPEED:
         from benchmarks.speed import measure_suite
 
@@ -102,7 +102,9 @@ def run(wishes: argparse.Namespace) -> int:
 
 
 def filled(plan: type[Plan], wishes: argparse.Namespace, **other: object) -> Plan:
-    """A benchmark's plan: its fields are the options of the same names, unless given as `other`."""
+    """Return a benchmark's plan: its fields are the options of the same names, unless given as
+    `other`.
+    """
     assert dataclasses.is_dataclass(plan)
     wished = {field.name: getattr(wishes, field.name) for field in dataclasses.fields(plan)}
     values = {key: tuple(x) if isinstance(x, list) else x for key, x in wished.items()}
@@ -110,7 +112,7 @@ def filled(plan: type[Plan], wishes: argparse.Namespace, **other: object) -> Pla
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command understands."""
+    """Return what the command understands."""
     root = argparse.ArgumentParser(prog="benchmarks", description="Measures nestgraph.")
     names = root.add_subparsers(dest="benchmark", metavar="NAME", required=True)
     for name, purpose in SPEED.items():

@@ -37,12 +37,12 @@ class CompiledLayer:
         }
 
     def __call__(self, x_BTW: Tensor) -> Tensor:
-        """The layer's answer to a whole sequence from the beginning."""
+        """Return the layer's answer to a whole sequence from the beginning."""
         weights = self._prepare(self.parameters, x_BTW)
         answer: Tensor = self._run(weights, x_BTW, self._initial(weights, x_BTW), 0)[0]
         return answer
 
 
 def system_of(name: str, settings: Mapping[str, Any]) -> System:
-    """The system of a spec with some vars set."""
+    """Return the system of a spec with some vars set."""
     return load(name, {f"vars.{var}": value for var, value in settings.items()}).system

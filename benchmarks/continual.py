@@ -72,7 +72,7 @@ class Plan:
     table_only: bool
 
     def settings(self) -> list[Setting]:
-        """No level, then one, two and three, each with every slowest period."""
+        """Return no level, then one, two and three, each with every slowest period."""
         still = Setting(levels=0, slowest=0, rate=0.0)
         return [still] + [
             Setting(levels=levels, slowest=period, rate=self.rate)
@@ -81,7 +81,7 @@ class Plan:
         ]
 
     def task(self, seed: int) -> Task:
-        """The training of a seed."""
+        """Return the training of a seed."""
         return Task(
             spec=str(SPEC),
             seed=seed,
@@ -91,14 +91,14 @@ class Plan:
         )
 
     def key(self, setting: Setting, seed: int) -> str:
-        """What other weights, levels, texts or lengths don't share."""
+        """Return what other weights, levels, texts or lengths don't share."""
         levels = load(str(SPEC), setting.overrides()).resolved_yaml()
         wishes = f"{levels}{self.second} {self.rows} {self.length} {self.back}"
         digest = hashlib.sha256(wishes.encode()).hexdigest()[:8]
         return f"{self.task(seed).folder()}/{setting.levels}-{setting.slowest}-{digest}"
 
     def texts(self) -> Texts:
-        """What is read, in this order; the model has seen none of it."""
+        """Return what is read, in this order; the model has seen none of it."""
         first, second = load_corpus(self.first), load_corpus(self.second)
         return Texts(
             second=rows_of(second.train, self.rows, self.length),
@@ -123,7 +123,7 @@ class Texts:
 
 
 def read_on(plan: Plan) -> int:
-    """Trains and reads what is missing, and prints the tables."""
+    """Train and read what is missing, and print the tables."""
     torch.set_num_threads(plan.threads)
     print(environment.sentence(environment.describe(plan.threads)), flush=True)
     file = plan.out / CELLS
@@ -168,20 +168,22 @@ def _reading(plan: Plan, key: str, setting: Setting, seed: int) -> Reading:
 
 @cache
 def _frozen(run: Path, plan: Plan) -> tuple[float, float]:
-    """Bits a byte of the weights as trained: of what is read last of the first text, of `more`."""
+    """Return bits a byte of the weights as trained: of what is read last of the first text, of
+    `more`.
+    """
     texts, model = plan.texts(), _model({}, run)
     return read(model, texts.back).bits, read(model, texts.more).bits
 
 
 def _model(overrides: Mapping[str, str], run: Path) -> torch.nn.Module:
-    """The weights of a run under levels."""
+    """Return the weights of a run under levels."""
     model = compile_model(load(str(SPEC), overrides).system)
     model.load_state_dict(load_run(run).model.state_dict())
     return model
 
 
 def _sizes(plan: Plan) -> str:
-    """What the numbers of the tables are of."""
+    """Return what the numbers of the tables are of."""
     return (
         f"Trained on {plan.first}, {plan.task(0).load().system.training.steps:,} steps; then "
         f"{plan.rows} x {plan.length:,} bytes of {plan.second}, then {plan.rows} x {plan.back:,} "

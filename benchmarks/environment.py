@@ -14,7 +14,7 @@ TICKS_A_SECOND = 100  # of /proc/stat, on every Linux that matters
 
 
 def describe(threads: int) -> dict[str, str | int | float]:
-    """The surroundings of a measurement, as plain values."""
+    """Return the surroundings of a measurement, as plain values."""
     import torch
 
     import nestgraph
@@ -33,7 +33,7 @@ def describe(threads: int) -> dict[str, str | int | float]:
 
 
 def sentence(surroundings: dict[str, str | int | float]) -> str:
-    """The surroundings in one line."""
+    """Return the surroundings in one line."""
     e = surroundings
     return (
         f"nestgraph {e['nestgraph']} from {e['nestgraph_from']}, PyTorch {e['torch']}, Python"
@@ -43,7 +43,7 @@ def sentence(surroundings: dict[str, str | int | float]) -> str:
 
 
 def load() -> float:
-    """Processes that wanted to run, averaged over the last minute."""
+    """Return processes that wanted to run, averaged over the last minute."""
     return os.getloadavg()[0]
 
 
@@ -56,7 +56,7 @@ class Neighbours:
         self._own = _own_seconds()
 
     def cores(self) -> float | None:
-        """The mean since the beginning; None where the system doesn't tell."""
+        """Return the mean since the beginning; None where the system doesn't tell."""
         busy, passed = _busy_seconds(), time.monotonic() - self._began
         if busy is None or self._busy is None or passed <= 0:
             return None

@@ -29,7 +29,7 @@ class Family:
     settings: Mapping[str, int] = field(default_factory=dict)
 
     def layer(self, size: Size, chunk: int | None = None) -> CompiledLayer:
-        """The mixer, compiled; `chunk` in place of the spec's own."""
+        """Return the mixer, compiled; `chunk` in place of the spec's own."""
         settings = {"width": size.width, "heads": size.heads, "depth": 1, **self.settings}
         chunks = dict.fromkeys(self.chunk.split(), chunk) if chunk else {}
         return CompiledLayer(system_of(self.name, settings | chunks))
@@ -64,7 +64,7 @@ FAMILIES = (
 
 
 def chosen(names: tuple[str, ...]) -> tuple[Family, ...]:
-    """Families by name; all of them if none is named.
+    """Return families by name; all of them if none is named.
 
     Raises:
         BenchmarkError: when there is no family of a name.

@@ -57,7 +57,7 @@ class Count:
         return self.tokens * (1 + BACKWARD) * sum(part.flops for part in self.parts)
 
     def lines(self, name: str) -> list[str]:
-        """The formulas with their numbers, for a reader."""
+        """Return the formulas with their numbers, for a reader."""
         a_token = sum(part.flops for part in self.parts)
         head = f"{name}: {a_token / 1e6:.3f} MFLOP a token forward, {self.total / 1e9:.2f} GFLOP a"
         return [
@@ -91,7 +91,9 @@ class MemoryShape:
 
 
 def attention_mixer(size: Size) -> Count:
-    """`plain.AttentionMixer`: half of all pairs of tokens meet, since attention is causal."""
+    """Return `plain.AttentionMixer`: half of all pairs of tokens meet, since attention is
+    causal.
+    """
     parts = (
         Part(
             name="query, key, value, gate, output",
@@ -108,7 +110,7 @@ def attention_mixer(size: Size) -> Count:
 
 
 def self_modifying_titans(size: Size, members: int, memory: MemoryShape) -> Count:
-    """The block of `hope`: every memory is asked once and writes once a token."""
+    """Return the block of `hope`: every memory is asked once and writes once a token."""
     weights, above = sum(memory.layers), sum(memory.layers[1:])
     below = sum(memory.layers[:-1])  # their error needs the last layer at one difference only
     nets = size.heads * members

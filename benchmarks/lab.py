@@ -48,7 +48,9 @@ class Stored:
 
 
 def memories_of(spec: Spec) -> Iterator[tuple[str, Values]]:
-    """The memories of a model that write into nets: the name of each, and the memory on its own."""
+    """Yield the memories of a model that write into nets: the name of each, and the memory on its
+    own.
+    """
     values = values_of(resolved(spec))
     for fields in values["blocks"].values():
         for name, memory in fields.get("memories", {}).items():
@@ -62,7 +64,7 @@ def _kind(memory: Values, field: str, default: str) -> str:
 
 
 def _alone(memory: Values, levels: Mapping[str, str]) -> Values:
-    """A memory with flows of the lab in place of its own, and its clock written out."""
+    """Return a memory with flows of the lab in place of its own, and its clock written out."""
     fields = {field: memory[field] for field in KEPT if field in memory}
     if isinstance(fields.get("net"), dict):
         fields["net"] = {key: x for key, x in fields["net"].items() if key != "out"}
@@ -79,7 +81,7 @@ def _alone(memory: Values, levels: Mapping[str, str]) -> Values:
 
 
 def _numeric(field: str, given: Any) -> Any:
-    """A field of a rule or an objective that takes no flows of the spec."""
+    """Return a field of a rule or an objective that takes no flows of the spec."""
     if field == "erase" and isinstance(given, dict):
         changed = {"key": "k", "rate": "eta"}
         return {**given, **{name: x for name, x in changed.items() if name in given}}
@@ -136,7 +138,7 @@ class Lab:
 
     @torch.no_grad()
     def passes(self, counts: Sequence[int]) -> Iterator[Stored]:
-        """What is stored after each number of pairs, in rising order."""
+        """Yield what is stored after each number of pairs, in rising order."""
         state: Mapping[str, Tensor] = self.reference.initial_state(len(self.tokens))
         start = self._weights(state, "A")
         targets: list[Tensor] = []
@@ -173,7 +175,7 @@ class Lab:
         return forward(self.function, weights, key).answer
 
     def _weights(self, state: Mapping[str, Tensor], part: str) -> tuple[Tensor, ...]:
-        """The weights as they are (`A`), or as they were at the last tick (`anchor`)."""
+        """Return the weights as they are (`A`), or as they were at the last tick (`anchor`)."""
         held, share = self._parts(state, part), state.get(f"{PATH}.{NAME}.share")
         if part == "A" and share is not None:  # of what a period has added
             anchor = self._parts(state, "anchor")
@@ -189,7 +191,7 @@ class Lab:
 
 
 def _text(memory: Values, tokens: int, width: int, trials: int) -> str:
-    """The file of a model whose only memory is written with what lies in the embedding."""
+    """Return the file of a model whose only memory is written with what lies in the embedding."""
     clock = memory["level"]
     levels = {} if clock in LEVELS else {"period": clock}
     whole = width * trials

@@ -37,7 +37,7 @@ class Setting:
         }
 
     def overrides(self) -> dict[str, str]:
-        """What it changes in the spec."""
+        """Return what it changes in the spec."""
         periods = self.periods()
         found = {f"vars.{PLACES[name]}": name for name in periods}
         found |= {f"vars.{name}": str(period) for name, period in periods.items()}
@@ -75,7 +75,7 @@ class Reading:
 
 
 def paid(found: list[Reading]) -> str:
-    """Levels and periods against what was paid a byte while reading."""
+    """Return levels and periods against what was paid a byte while reading."""
     head = ("levels", "slowest", "second author", "gain", "back at the first", "gain", "seeds")
     still = {one.seed: one for one in found if not one.levels}
     lines = []
@@ -96,7 +96,7 @@ def paid(found: list[Reading]) -> str:
 
 
 def kept_by_level(found: list[Reading]) -> str:
-    """What each level alone has learned of the second author, and lost of the first."""
+    """Return what each level alone has learned of the second author, and lost of the first."""
     head = (
         *("levels", "slowest", "level", "moves every"),
         *("learned of the second", "lost of the first"),
@@ -112,7 +112,7 @@ def kept_by_level(found: list[Reading]) -> str:
 
 
 def _groups(found: list[Reading]) -> Iterator[list[Reading]]:
-    """Readings that differ by seed alone."""
+    """Yield readings that differ by seed alone."""
     for place in sorted({(one.levels, one.slowest) for one in found}):
         yield [one for one in found if (one.levels, one.slowest) == place]
 

@@ -34,7 +34,7 @@ KIB, GB = 1024, 1e9
 
 
 def measure_memory(names: tuple[str, ...], *, tokens: int, width: int, threads: int) -> int:
-    """Measures one mixer after the other and prints a row as soon as it is known."""
+    """Measure one mixer after the other and print a row as soon as it is known."""
     print(environment.sentence(environment.describe(threads)))
     print(f"forward and backward, float32, batch 1, {tokens:,} tokens, width {width}\n")
     print("| | peak GB |\n| --- | ---: |", flush=True)
@@ -45,7 +45,7 @@ def measure_memory(names: tuple[str, ...], *, tokens: int, width: int, threads: 
 
 
 def peak_of(name: str, size: Size, threads: int) -> int:
-    """Bytes at the peak of a step in this process, which should have done nothing else.
+    """Return bytes at the peak of a step in this process, which should have done nothing else.
 
     Raises:
         BenchmarkError: where the system doesn't tell.
@@ -62,7 +62,7 @@ def peak_of(name: str, size: Size, threads: int) -> int:
 
 
 def _apart(name: str, size: Size, threads: int) -> int:
-    """`peak_of` in a new process."""
+    """Return `peak_of` in a new process."""
     found = [str(Path(entry).resolve()) for entry in sys.path if Path(entry).exists()]
     settings = {"PYTHONPATH": os.pathsep.join(found), "OMP_NUM_THREADS": str(threads), **HEAP}
     order = json.dumps({"name": name, "size": asdict(size), "threads": threads})
@@ -80,13 +80,13 @@ def _apart(name: str, size: Size, threads: int) -> int:
 
 
 def answer() -> None:
-    """Reads from standard input what to measure, and prints it: what the new process does."""
+    """Read from standard input what to measure, and print it: what the new process does."""
     order = json.load(sys.stdin)
     print(peak_of(order["name"], Size(**order["size"]), order["threads"]))
 
 
 def _fresh_peak() -> int:
-    """Hands free memory back and forgets the peak so far; bytes resident now."""
+    """Hand free memory back and forgets the peak so far; bytes resident now."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
         CLEAR.write_text(RESET_PEAK, encoding="ascii")

@@ -25,7 +25,7 @@ PIECE = 2000  # tokens; no multiple of a period, so that every piece ends within
 
 
 def read_long(tokens: int) -> int:
-    """Reads random tokens and prints a line at every power of ten from 10,000 on."""
+    """Read random tokens and print a line at every power of ten from 10,000 on."""
     torch.set_num_threads(1)
     print(environment.sentence(environment.describe(1)), flush=True)
     print(f"{'tokens':>12}{'peak MiB':>12}{'state bytes':>14}{'minutes':>10}")
@@ -41,7 +41,7 @@ def read_long(tokens: int) -> int:
 
 
 def line(model: CompiledModel, state: object, done: int, seconds: float) -> str:
-    """What the process takes, and what its state holds."""
+    """Return what the process takes, and what its state holds."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     flat = model.flat_state(state)  # type: ignore[arg-type]
     held = sum(tensor.nbytes for tensor in flat.values())

@@ -17,7 +17,7 @@ from benchmarks.steps import Move, Step
 
 
 def peak_bytes(step: Step | Move) -> int:
-    """The most bytes alive during a step that were not alive before it."""
+    """Return the most bytes alive during a step that were not alive before it."""
     from torch.profiler import ProfilerActivity, profile
 
     step.clear()
@@ -40,7 +40,7 @@ def peak_bytes(step: Step | Move) -> int:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Keeps the profiler's library from announcing itself; errors still arrive as exceptions."""
+    """Keep the profiler's library from announcing itself; errors still arrive as exceptions."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nothing:  # noqa: PTH123 - a device, not a path of ours
         os.dup2(nothing.fileno(), 2)

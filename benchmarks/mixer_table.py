@@ -76,7 +76,7 @@ def fill_mixers(
     table_only: bool,
     length: int = 512,
 ) -> int:
-    """Measures what isn't measured yet, and prints the table."""
+    """Measure what isn't measured yet, and print the table."""
     size = Size(batch=max(1, TOKENS // length), time=length)
     torch.set_num_threads(threads)
     print(environment.sentence(environment.describe(threads)), flush=True)
@@ -96,7 +96,7 @@ def fill_mixers(
 
 
 def measure(family: Family, chunk: int, *, rounds: int, threads: int, size: Size) -> Cell:
-    """One row of the table."""
+    """Return one row of the table."""
     steps = {"mine": family.step(size, chunk or None), "attention": attention_step(size)}
     other = naive.step(family.name, size)
     steps |= {"naive": other} if other is not None else {}
@@ -136,7 +136,7 @@ def _spent(step: Callable[[], object]) -> float:
 
 
 def _eager(family: Family, size: Size) -> float:
-    """Tokens a second of the interpreter: the whole model of one layer, token by token."""
+    """Return tokens a second of the interpreter: the whole model of one layer, token by token."""
     time_ = min(EAGER_TOKENS, size.time)
     settings = {"width": size.width, "heads": size.heads, "depth": 1, **family.settings}
     model = Reference(system_of(family.name, settings), dtype=torch.float32)

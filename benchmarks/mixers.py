@@ -32,7 +32,7 @@ class KernelMixer(nn.Module):
         self.out = nn.Linear(inner, width, bias=False)
 
     def forward(self, x_BTW: Tensor) -> Tensor:
-        """(batch, time, width) to the same."""
+        """Return (batch, time, width) to the same."""
         flows = self.into(self.norm(x_BTW)).split(list(self.parts.values()), -1)
         named = dict(zip(self.parts, flows, strict=True))
         answer: Tensor = self.out(self.kernel(named) * F.silu(named["gate"]))
@@ -40,14 +40,14 @@ class KernelMixer(nn.Module):
 
 
 def mixer_step(size: Size, parts: Mapping[str, int], inner: int, kernel: Kernel) -> Step:
-    """A step of a mixer with the same weights for every kernel."""
+    """Return a step of a mixer with the same weights for every kernel."""
     torch.manual_seed(0)
     mixer, x = KernelMixer(size.width, parts, inner, kernel), flow(size)
     return Step(lambda: mixer(x), [x, *mixer.parameters()])
 
 
 def same_numbers(ours: Step, theirs: Step, tolerance: float = 1e-3) -> str:
-    """Holds answers and gradients of two steps against each other, relative to their norms.
+    """Hold answers and gradients of two steps against each other, relative to their norms.
 
     Raises:
         AssertionError: when they don't compute the same.
@@ -70,11 +70,11 @@ def _grad(leaf: Tensor) -> Tensor:
 
 
 def split(x_BTW: Tensor, heads: int) -> Tensor:
-    """(batch, time, width) to (batch, heads, time, width / heads)."""
+    """Return (batch, time, width) to (batch, heads, time, width / heads)."""
     x_BTHd: Tensor = x_BTW.unflatten(-1, (heads, -1))
     return x_BTHd.transpose(1, 2)
 
 
 def merge(x_BHTD: Tensor) -> Tensor:
-    """The way back."""
+    """Return the way back."""
     return x_BHTD.transpose(1, 2).flatten(2)

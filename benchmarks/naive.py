@@ -23,7 +23,9 @@ Naive = Callable[[Any, Heads], Tensor]
 
 
 def step(name: str, size: Size) -> Step | None:
-    """A mixer around the function that computes what the system's memory does, if there is one."""
+    """Return a mixer around the function that computes what the system's memory does, if there is
+    one.
+    """
     if name not in _NAIVE or find_spec(PACKAGE) is None or find_spec("einops") is None:
         return None
     path, call = _NAIVE[name]
@@ -43,7 +45,7 @@ def step(name: str, size: Size) -> Step | None:
 
 
 def _load(path: str) -> Any:
-    """A file of the package, by itself."""
+    """Return a file of the package, by itself."""
     spec = find_spec(PACKAGE)
     assert spec is not None
     for folder in spec.submodule_search_locations or ():

@@ -19,7 +19,7 @@ MOST = 3
 
 
 def obstacles(step: Step) -> str:
-    """The largest groups of operators but products, with their share of the step's time."""
+    """Return the largest groups of operators but products, with their share of the step's time."""
     shares = shares_of(step)
     others = [(name, share) for name, share in shares.most_common() if name != "products"]
     return ", ".join(f"{name} {share:.0%}" for name, share in others[:MOST] if share >= 0.05)

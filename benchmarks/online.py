@@ -28,13 +28,15 @@ class Read(NamedTuple):
 
 
 def rows_of(text: bytes, rows: int, length: int) -> Tensor:
-    """The first `rows` · (`length` + 1) bytes, as (rows, length + 1), each row its own part."""
+    """Return the first `rows` · (`length` + 1) bytes, as (rows, length + 1), each row its own
+    part.
+    """
     piece = torch.frombuffer(bytearray(text[: rows * (length + 1)]), dtype=torch.uint8)
     return piece.view(rows, length + 1).long()
 
 
 def read(model: torch.nn.Module, tokens: Tensor, state: State | None = None) -> Read:
-    """Reads the tokens (rows, time + 1), with what the model's levels make of them."""
+    """Read the tokens (rows, time + 1), with what the model's levels make of them."""
     nats = 0.0
     with torch.no_grad():
         for begin in range(0, tokens.shape[1] - 1, PIECE):
@@ -47,7 +49,8 @@ def read(model: torch.nn.Module, tokens: Tensor, state: State | None = None) -> 
 
 
 def grafted(still: torch.nn.Module, moved: State, memories: Iterable[str]) -> State:
-    """A first state of a model whose levels stand still, with some memories as they have become.
+    """Return a first state of a model whose levels stand still, with some memories as they have
+    become.
 
     Args:
         still: the model that will read with them.
@@ -70,7 +73,7 @@ def grafted(still: torch.nn.Module, moved: State, memories: Iterable[str]) -> St
 
 
 def _weights(state: State) -> dict[str, Tensor]:
-    """The first matrix of every memory that moves."""
+    """Return the first matrix of every memory that moves."""
     return {
         f"{path}.{name}": part.weights[0]
         for path, parts in state["layers"].items()

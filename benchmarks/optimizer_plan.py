@@ -74,15 +74,15 @@ class Plan:
     table_only: bool
 
     def models(self) -> tuple[str, ...]:
-        """Those to train."""
+        """Return those to train."""
         return _chosen(MODELS, self.only)
 
     def optimizers(self) -> tuple[str, ...]:
-        """Those to train with."""
+        """Return those to train with."""
         return _chosen(OPTIMIZERS, self.only)
 
     def require_known(self) -> None:
-        """Refuses names that are no part of the comparison.
+        """Refuse names that are no part of the comparison.
 
         Raises:
             BenchmarkError: naming them all.
@@ -93,7 +93,7 @@ class Plan:
             raise BenchmarkError(f"{', '.join(unknown)}: not compared; choose from {known}")
 
     def task(self, model: str, optimizer: str, rate: float, seed: int) -> Task:
-        """One training; warm-up and last rate keep their proportions whatever the rate."""
+        """Return one training; warm-up and last rate keep their proportions whatever the rate."""
         settings = {
             "training.optimizer": optimizer,
             "training.lr": repr(rate),
@@ -109,7 +109,7 @@ class Plan:
 
 
 def current(plan: Plan) -> list[Training]:
-    """The finished trainings of the plan, of the specs as they are now."""
+    """Return the finished trainings of the plan, of the specs as they are now."""
     found = []
     for cell in cells.read(plan.out / CELLS, Training):
         if cell.spec not in plan.models() or cell.optimizer not in plan.optimizers():
@@ -121,7 +121,9 @@ def current(plan: Plan) -> list[Training]:
 
 
 def best_rate(found: Iterable[Training], model: str, optimizer: str) -> float | None:
-    """The rate with the lowest loss of seed 0; None if nothing was trained or all diverged."""
+    """Return the rate with the lowest loss of seed 0; None if nothing was trained or all
+    diverged.
+    """
     losses = {
         cell.rate: cell.nats
         for cell in found

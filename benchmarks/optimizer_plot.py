@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 8.0, 3.0  # inches, for each model
 
 
 def draw(plan: Plan, found: Sequence[Training], file: Path) -> None:
-    """Writes the picture: one line of panels for each model; what diverged is left out."""
+    """Write the picture: one line of panels for each model; what diverged is left out."""
     models = [model for model in plan.models() if rows(plan, found, model)]
     with figure(file, (WIDTH, HEIGHT * max(1, len(models)))) as drawn:
         panels = drawn.subplots(max(1, len(models)), 2, squeeze=False)
@@ -37,7 +37,7 @@ def _grid(axes: Any, every: Sequence[Row]) -> None:
 
 
 def _seeds(axes: Any, every: Sequence[Row]) -> None:
-    """The optimizers under each other, the best on top."""
+    """Draw the optimizers under each other, the best on top."""
     for place, row in enumerate(reversed(every)):
         axes.plot(
             row.losses, [place] * len(row.losses), "o", color=_colour(row), markersize=5, alpha=0.8

@@ -35,13 +35,13 @@ class Row:
 
 
 def rows(plan: Plan, found: Sequence[Training], model: str) -> list[Row]:
-    """The optimizers that were trained on a model, the lowest mean loss first."""
+    """Return the optimizers that were trained on a model, the lowest mean loss first."""
     every = [_row(plan, found, model, optimizer) for optimizer in plan.optimizers()]
     return sorted((row for row in every if row.grid), key=_order)
 
 
 def tables(plan: Plan, found: Sequence[Training]) -> str:
-    """A table for each model that anything was trained on, with remarks below it."""
+    """Return a table for each model that anything was trained on, with remarks below it."""
     parts = [_table(plan, found, model) for model in plan.models()]
     return "\n\n".join(part for part in parts if part) or "nothing is finished yet"
 
@@ -95,7 +95,7 @@ def _nats(cell: Training | None) -> str:
 
 
 def _at_edge(plan: Plan, row: Row) -> bool:
-    """Whether a rate outside the grid may be better."""
+    """Return whether a rate outside the grid may be better."""
     return row.rate in (min(plan.rates), max(plan.rates))
 
 

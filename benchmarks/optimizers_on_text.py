@@ -24,7 +24,7 @@ from benchmarks.training import Task, train
 
 
 def compare(plan: Plan) -> int:
-    """Trains what isn't trained yet, prints the tables, draws; 1 if a training failed."""
+    """Train what isn't trained yet, print the tables, draw; 1 if a training failed."""
     plan.require_known()
     print(environment.sentence(environment.describe(plan.threads)), flush=True)
     failures: dict[str, str] = {}
@@ -78,7 +78,7 @@ def _train(plan: Plan, wishes: Iterable[_Wish]) -> dict[str, str]:
 
 
 def _fill(plan: Plan, wish: _Wish) -> None:
-    """Trains, and keeps what came of it; a training that diverged is an answer as well."""
+    """Train, and keep what came of it; a training that diverged is an answer as well."""
     task, nats, seconds, reason = wish.task, None, None, ""
     try:
         nats = train(task, plan.out, tell=plan.jobs == 1).nats

@@ -26,7 +26,7 @@ class AttentionMixer(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x_BTW: Tensor) -> Tensor:
-        """(batch, time, width) to the same."""
+        """Return (batch, time, width) to the same."""
         q, k, v, gate = self.into(self.norm(x_BTW)).chunk(4, -1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -48,7 +48,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x_BTW: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """(batch, time, width) to the same."""
+        """Return (batch, time, width) to the same."""
         parts = self.qkv(self.norm_1(x_BTW)).chunk(3, -1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         q, k = turn(q, cos, sin), turn(k, cos, sin)
@@ -104,7 +104,7 @@ class Transformer(nn.Module):
         self.register_buffer("sin", angles.sin().to(dtype))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token after each of (batch, time)."""
+        """Return scores of the next token after each of (batch, time)."""
         time = tokens.shape[1]
         cos, sin = self.cos[:time], self.sin[:time]
         x = self.embed(tokens)
@@ -113,7 +113,9 @@ class Transformer(nn.Module):
         return F.linear(self.norm(x), self.embed.weight)
 
     def parts(self) -> Iterator[tuple[str, Tensor, slice]]:
-        """Each parameter of the spec by its name there: the rows of which parameter it is here."""
+        """Yield each parameter of the spec by its name there: the rows of which parameter it is
+        here.
+        """
         yield "embed.weight", self.embed.weight, slice(None)
         yield "norm.gain", self.norm.weight, slice(None)
         for number, layer in enumerate(self.layers):

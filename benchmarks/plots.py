@@ -13,7 +13,8 @@ from benchmarks.failure import BenchmarkError
 
 @contextmanager
 def figure(file: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """A figure to draw into, saved as `file` at the end: the same bytes for the same numbers.
+    """Provide a figure to draw into, saved as `file` at the end: the same bytes for the same
+    numbers.
 
     Args:
         file: ends with `.svg` or `.png`.

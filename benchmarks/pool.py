@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def train_all(tasks: Mapping[str, T], fill: Callable[[T], None], *, jobs: int) -> dict[str, str]:
-    """Hands every task to `fill`, and says how it went.
+    """Hand every task to `fill`, and says how it went.
 
     Args:
         tasks: by the name to print.
@@ -43,7 +43,7 @@ def train_all(tasks: Mapping[str, T], fill: Callable[[T], None], *, jobs: int) -
 
 
 def _failure(future: Future[None]) -> str:
-    """Why a training failed; empty if it didn't.
+    """Return why a training failed; empty if it didn't.
 
     Raises:
         KeyboardInterrupt: when it was interrupted.

@@ -65,7 +65,9 @@ def _shape(left: Tensor, right: Tensor) -> Shape:
 
 
 def products_of(step: Step) -> Counter[Shape]:
-    """The products that one step executes, those that it does again to save memory included."""
+    """Return the products that one step executes, those that it does again to save memory
+    included.
+    """
     seen = _Products()
     with seen:
         step()

@@ -50,7 +50,7 @@ class Row:
 
 
 def measure_suite(name: str, *, rounds: int, threads: int, file: Path | None = None) -> None:
-    """Measures every comparison of a suite, prints it, and perhaps writes the numbers down."""
+    """Measure every comparison of a suite, print it, and perhaps writes the numbers down."""
     torch.set_num_threads(threads)
     surroundings = environment.describe(threads)
     print(environment.sentence(surroundings))
@@ -70,7 +70,7 @@ def measure_suite(name: str, *, rounds: int, threads: int, file: Path | None = N
 
 
 def measure(comparison: Comparison, rounds: int) -> list[Row]:
-    """Times the sides of a comparison, then takes the peak memory of each."""
+    """Time the sides of a comparison, then take the peak memory of each."""
     steps = {side.name: side.build() for side in comparison.sides}
     times = interleave(steps, rounds=rounds)
     reference = times[comparison.sides[0].name]
@@ -97,7 +97,7 @@ def _row(side: Side, size: Size | Numbers, times: Times, reference: Times, step:
 
 
 def table(comparison: Comparison, rows: list[Row]) -> str:
-    """The comparison as text."""
+    """Return the comparison as text."""
     first = comparison.sides[0].name
     head = [
         "",
@@ -141,7 +141,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _flops_cells(row: Row, most: float) -> list[str]:
-    """FLOP/s, and their share of what one large product reached in the same rounds."""
+    """Return FLOP/s, and their share of what one large product reached in the same rounds."""
     share = row.flops / most if row.flops and most else None
     return [_or(row.flops, 1e-9, ".1f"), _or(share, 100, ".0f") + "%" * (share is not None)]
 

@@ -49,12 +49,12 @@ class Step:
         self.probe = torch.randn(like.shape, generator=source, dtype=like.dtype)
 
     def __call__(self) -> None:
-        """Drops the last gradients and makes new ones."""
+        """Drop the last gradients and make new ones."""
         self.clear()
         self.forward().backward(self.probe)
 
     def clear(self) -> None:
-        """Drops the gradients."""
+        """Drop the gradients."""
         for leaf in self.leaves:
             leaf.grad = None
 
@@ -71,15 +71,15 @@ class Product:
         self.right = torch.randn(self.side, self.side, generator=source)
 
     def __call__(self) -> None:
-        """Multiplies once."""
+        """Multiply once."""
         torch.mm(self.left, self.right)
 
     def clear(self) -> None:
-        """Has nothing to drop."""
+        """Drop nothing."""
 
 
 def flow(size: Size, seed: int = 0) -> Tensor:
-    """A random flow (batch, time, width) that receives a gradient."""
+    """Return a random flow (batch, time, width) that receives a gradient."""
     source = torch.Generator().manual_seed(seed)
     return torch.randn(size.batch, size.time, size.width, generator=source).requires_grad_()
 
@@ -111,8 +111,8 @@ class Move:
         torch.empty(FREED // 4)
 
     def __call__(self) -> None:
-        """Moves the parameters once."""
+        """Move the parameters once."""
         self.step()
 
     def clear(self) -> None:
-        """Has nothing to drop: the gradients are those of the next step too."""
+        """Drop nothing: the gradients are those of the next step too."""

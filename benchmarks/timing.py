@@ -49,7 +49,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The quartiles of one or more numbers."""
+        """Return the quartiles of one or more numbers."""
         if len(values) == 1:
             return cls(low=values[0], median=values[0], high=values[0])
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -63,7 +63,7 @@ def interleave(
     warmup: int = 2,
     clocks: tuple[Clock, Clock] = (time.perf_counter, time.process_time),
 ) -> dict[str, Times]:
-    """Times every step in every round.
+    """Time every step in every round.
 
     Args:
         steps: what to time, by name.
@@ -91,13 +91,13 @@ def _timed(step: Callable[[], object], clocks: tuple[Clock, Clock]) -> tuple[flo
 
 
 def speed_ratio(mine: Sequence[float], other: Sequence[float]) -> Spread:
-    """How many times as fast as the other: more than 1 is faster."""
+    """Return how many times as fast as the other: more than 1 is faster."""
     return Spread.of([b / a for a, b in zip(mine, other, strict=True)])
 
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Keeps Python's collector from running inside, which would fall on one side by chance."""
+    """Keep Python's collector from running inside, which would fall on one side by chance."""
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()

@@ -70,7 +70,7 @@ class Valley:
         return f"k = {self.k:g}, a = {self.a:g}, w = {self.w:g}"
 
     def psi(self, point: Tensor) -> Tensor:
-        """The function: of (..., 2) values r and theta."""
+        """Return the function: of (..., 2) values r and theta."""
         r, theta = point.unbind(-1)
         return r**2 + self.k * (r - theta + self.a * torch.sin(self.w * r)) ** 2
 
@@ -99,7 +99,7 @@ class Path2d:
 
     @property
     def arrived(self) -> bool:
-        """Whether it came close to the minimum."""
+        """Return whether it came close to the minimum."""
         return bool(self.values[-1] < NEAR)
 
     @property
@@ -109,7 +109,7 @@ class Path2d:
 
 
 def spec_of(name: str) -> Spec:
-    """The optimizer of that name."""
+    """Return the optimizer of that name."""
     dashed = name.replace(" ", "-")
     file = f"toy-{dashed}.yaml"
     text = SPEC.format(name=dashed, keep=KEEP, rate=RATE, norm=NORM, **PARTS[name])
@@ -117,7 +117,7 @@ def spec_of(name: str) -> Spec:
 
 
 def path_of(name: str, rate: float, steps: int = STEPS, valley: Valley = SHOWN) -> Path2d:
-    """Walks in float64 until it arrives, for at most so many steps, or until it is far away."""
+    """Walk in float64 until it arrives, for at most so many steps, or until it is far away."""
     point = torch.tensor([START], dtype=torch.float64, requires_grad=True)  # one row, a matrix
     optimizer = compile_optimizer(spec_of(name))([point], lr=rate)
     points = [point.detach().clone()]
@@ -134,17 +134,17 @@ def path_of(name: str, rate: float, steps: int = STEPS, valley: Valley = SHOWN) 
 
 
 def best_path(name: str, valley: Valley = SHOWN) -> Path2d:
-    """The way that arrives first, over the rates of the grid."""
+    """Return the way that arrives first, over the rates of the grid."""
     return first_to_arrive([path_of(name, rate, valley=valley) for rate in RATES])
 
 
 def first_to_arrive(ways: list[Path2d]) -> Path2d:
-    """The shortest of some ways that arrive, or else of all."""
+    """Return the shortest of some ways that arrive, or else of all."""
     return min(ways, key=lambda way: (not way.arrived, way.steps))
 
 
 def walk(plot: Path | None, *, others: bool = False) -> int:
-    """Prints how many steps each rate takes, and draws the best way of both.
+    """Print how many steps each rate takes, and draw the best way of both.
 
     Args:
         plot: the picture to write, or None.

@@ -16,7 +16,7 @@ LEVELS = torch.linspace(-1.5, 2.75, 18)  # powers of ten
 
 
 def draw(ways: Sequence[Path2d], file: Path) -> None:
-    """Writes the picture."""
+    """Write the picture."""
     from nestgraph.report.plots import COLOURS
 
     r, theta = torch.linspace(*ACROSS, 161), torch.linspace(*UP, 161)

@@ -48,12 +48,12 @@ class Task:
     steps: int | None = None
 
     def load(self) -> Spec:
-        """The spec as it will be trained."""
+        """Return the spec as it will be trained."""
         more = {} if self.steps is None else {"training.steps": self.steps}
         return load(self.spec, {**self.settings, **more})
 
     def folder(self) -> str:
-        """A name that another spec, other settings or an edited file don't share."""
+        """Return a name that another spec, other settings or an edited file don't share."""
         spec = self.load()
         digest = hashlib.sha256(spec.resolved_yaml().encode()).hexdigest()[:8]
         return f"{spec.system.name}-{spec.system.training.steps}-steps-{digest}/seed-{self.seed}"
@@ -94,7 +94,7 @@ class Result:
 
 
 def train(task: Task, out: Path, *, tell: bool = True) -> Result:
-    """The result of a task below `out`, trained now unless it was before.
+    """Return the result of a task below `out`, trained now unless it was before.
 
     Args:
         task: what to train.
@@ -133,7 +133,7 @@ def _command(task: Task, run: Path, *, resumes: bool) -> list[str]:
 
 
 def _follow(command: list[str], task: Task, log: Path, *, tell: bool) -> None:
-    """Runs the command, and passes on what it says up to the sample of its writing."""
+    """Run the command, and pass on what it says up to the sample of its writing."""
     found = [str(Path(entry).resolve()) for entry in sys.path if Path(entry).exists()]
     settings = {"PYTHONPATH": os.pathsep.join(found), "OMP_NUM_THREADS": str(task.threads)}
     with (
@@ -171,7 +171,7 @@ def _require_numbers(log: Path) -> None:
 
 
 def _until_the_end(lines: Iterator[str]) -> Iterator[str]:
-    """All lines; Ctrl-C reaches the training as well, which then has a state to save."""
+    """Yield all lines; Ctrl-C reaches the training as well, which then has a state to save."""
     while True:
         try:
             yield from lines

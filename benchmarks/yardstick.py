@@ -39,7 +39,9 @@ class Plan:
     threads: int
 
     def tasks(self) -> list[Task]:
-        """All trainings, seed by seed, so that the first table with every spec comes early."""
+        """Return all trainings, seed by seed, so that the first table with every spec comes
+        early.
+        """
         return [
             Task(spec=spec, seed=seed, threads=self.threads, steps=self.steps)
             for seed in dict.fromkeys(self.seeds)
@@ -48,7 +50,7 @@ class Plan:
 
 
 def hold_yardstick(plan: Plan) -> int:
-    """Trains what isn't trained yet; prints the table, and keeps it beside the runs."""
+    """Train what isn't trained yet; print the table, and keep it beside the runs."""
     tasks = plan.tasks()
     for task in tasks:
         task.load()  # a mistake in the last spec should not wait for the first ones
@@ -91,7 +93,7 @@ def table(results: list[Result]) -> str:
 
 
 def grouped(results: list[Result]) -> list[list[Result]]:
-    """Results of one spec together, specs in the order of their first one."""
+    """Return results of one spec together, specs in the order of their first one."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.spec, str(Path(result.run).parent)), []).append(result)
@@ -99,7 +101,7 @@ def grouped(results: list[Result]) -> list[list[Result]]:
 
 
 def write(out: Path, results: list[Result], surroundings: dict[str, str | int | float]) -> None:
-    """Keeps the results as results.csv and results.json."""
+    """Keep the results as results.csv and results.json."""
     with (out / "results.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

@@ -54,7 +54,7 @@ class Plan:
     speeds_only: bool
 
     def systems(self) -> tuple[str, ...]:
-        """Names of the systems that have a tiny size.
+        """Return names of the systems that have a tiny size.
 
         Raises:
             BenchmarkError: when a name that was asked for isn't among them.
@@ -67,7 +67,7 @@ class Plan:
         return tuple(name for name in known if not wanted or name in wanted)
 
     def tasks(self) -> list[Task]:
-        """Trainings that are known at once; each first seed before anybody's second one."""
+        """Return trainings that are known at once; each first seed before anybody's second one."""
         systems = self.systems()
         return [
             self.task(name, seed)
@@ -77,7 +77,7 @@ class Plan:
         ]
 
     def tasks_of_first(self, found: Iterable[Cell]) -> list[Task]:
-        """The second and third seeds of the systems whose first seed reads best.
+        """Return the second and third seeds of the systems whose first seed reads best.
 
         Args:
             found: the cells of the whole table; of some systems nobody is the first.
@@ -89,7 +89,7 @@ class Plan:
         return [self.task(name, seed) for seed in (1, 2) for name in first]
 
     def task(self, name: str, seed: int, steps: int | None = None) -> Task:
-        """One training."""
+        """Return one training."""
         settings = {} if self.data is None else {"training.data": self.data}
         return Task(
             spec=f"{name}-tiny",
@@ -101,7 +101,7 @@ class Plan:
 
 
 def fill_zoo(plan: Plan) -> int:
-    """Trains what isn't trained yet and prints the table; 1 if a training failed."""
+    """Train what isn't trained yet and print the table; 1 if a training failed."""
     file = plan.out / CELLS
     print(environment.sentence(environment.describe(plan.threads)), flush=True)
     failures: dict[str, str] = {}
@@ -117,7 +117,7 @@ def fill_zoo(plan: Plan) -> int:
 
 
 def current(plan: Plan, found: Iterable[Cell]) -> list[Cell]:
-    """The cells of the specs as they are now; of one seed the last with the most steps."""
+    """Return the cells of the specs as they are now; of one seed the last with the most steps."""
     best: dict[tuple[str, int], Cell] = {}
     systems = plan.systems()
     for cell in found:
@@ -130,7 +130,7 @@ def current(plan: Plan, found: Iterable[Cell]) -> list[Cell]:
 
 
 def _train(plan: Plan, file: Path, tasks: Iterable[Task]) -> dict[str, str]:
-    """Trains what isn't in the file yet; why, of what failed."""
+    """Train what isn't in the file yet; why, of what failed."""
     done = {cell.key for cell in cells.kept(file)}
     named = {f"{task.spec}, seed {task.seed}": task for task in tasks if task.folder() not in done}
     # One measures at a time, so that speeds don't disturb each other.
@@ -146,7 +146,7 @@ def _fill(task: Task, *, plan: Plan, file: Path, measuring: Lock) -> None:
 
 
 def _measure_again(plan: Plan, file: Path) -> None:
-    """Adds every finished cell once more, with the speed that its spec has now."""
+    """Add every finished cell once more, with the speed that its spec has now."""
     speeds: dict[str, float] = {}
     for cell in current(plan, cells.kept(file)):
         if cell.spec not in speeds:

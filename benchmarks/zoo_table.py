@@ -44,7 +44,9 @@ class System:
 
 
 def table(found: Iterable[Cell]) -> str:
-    """All settings as Markdown, that of the most systems first; one line of each is a system."""
+    """Return all settings as Markdown, that of the most systems first; one line of each is a
+    system.
+    """
     groups: dict[str, list[Cell]] = {}
     for cell in found:
         groups.setdefault(cell.spec, []).append(cell)
@@ -60,7 +62,7 @@ def table(found: Iterable[Cell]) -> str:
 
 
 def ranks(systems: Sequence[System], deviation: float | None) -> list[int]:
-    """The rank of each, which those share that can't be told apart.
+    """Return the rank of each, which those share that can't be told apart.
 
     Args:
         systems: by loss, the lowest first.
@@ -76,7 +78,7 @@ def ranks(systems: Sequence[System], deviation: float | None) -> list[int]:
 
 
 def pooled_deviation(systems: Iterable[System]) -> float | None:
-    """The deviation over seeds, from all systems that have several; None if none has."""
+    """Return the deviation over seeds, from all systems that have several; None if none has."""
     several = [[cell.nats for cell in system.cells] for system in systems]
     several = [nats for nats in several if len(nats) > 1]
     freedom = sum(len(nats) - 1 for nats in several)
@@ -85,7 +87,7 @@ def pooled_deviation(systems: Iterable[System]) -> float | None:
 
 
 def _error(one: System, other: System, deviation: float | None) -> float:
-    """The standard error of the difference of two means."""
+    """Return the standard error of the difference of two means."""
     return math.hypot(*(_error_of(system, deviation) for system in (one, other)))
 
 

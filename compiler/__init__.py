@@ -32,7 +32,7 @@ __all__ = [
 
 
 def plan(system: System) -> Plan:
-    """What the compiler decides for a system.
+    """Return what the compiler decides for a system.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
@@ -43,7 +43,8 @@ def plan(system: System) -> Plan:
 
 
 def print_ir(system: System, *, after: str | None = None) -> str:
-    """The IR as text: behind the last pass, behind the pass `after`, or behind `all` of them.
+    """Return the IR as text: behind the last pass, behind the pass `after`, or behind `all` of
+    them.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
@@ -62,7 +63,7 @@ def print_ir(system: System, *, after: str | None = None) -> str:
 
 
 def emit_python(system: System) -> str:
-    """The Python source that the lowered model runs.
+    """Return the Python source that the lowered model runs.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
@@ -73,7 +74,7 @@ def emit_python(system: System) -> str:
 
 
 def tokens_to_compare(system: System) -> int:
-    """How many tokens `verify` takes that is told no number.
+    """Return how many tokens `verify` takes that is told no number.
 
     Raises:
         SpecError: the spec needs what the executors do not run yet.
@@ -84,7 +85,7 @@ def tokens_to_compare(system: System) -> int:
 
 
 def verify(system: System, *, tokens: int | None = None) -> Verification:
-    """The compiled model held against the reference interpreter.
+    """Return the compiled model held against the reference interpreter.
 
     Args:
         system: the spec, checked.

@@ -16,7 +16,7 @@ _TOLD = ("why",)  # words for the reader
 
 
 def cost_key(function: Function) -> Hashable:
-    """What is equal for functions that cost the same; their layers may be others."""
+    """Return what is equal for functions that cost the same; their layers may be others."""
     known: dict[float, int] = {}
     ops = tuple(_of_op(op, known) for op in function.ops)
     return function.input, function.width, function.output, ops
@@ -30,7 +30,7 @@ def _of_op(op: Op, known: dict[float, int]) -> Hashable:
 
 
 def _unnumbered(value: Attr, known: dict[float, int]) -> Attr:
-    """An attribute whose numbers are told by what kernels see of them."""
+    """Return an attribute whose numbers are told by what kernels see of them."""
     if isinstance(value, tuple):
         return tuple(_unnumbered(item, known) for item in value)
     if not isinstance(value, float) or value in (-1, 0, 1):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def build_program(system: System, *, after: AfterPass = nothing) -> Program:
-    """The scheduled IR of a system; every pass's result is verified.
+    """Return the scheduled IR of a system; every pass's result is verified.
 
     Args:
         system: checked, with its widths known.
@@ -49,7 +49,7 @@ def compile_model(
     dtype: torch.dtype | None = None,
     blank: bool = False,
 ) -> CompiledModel:
-    """The lowered model of a system, with parameters drawn from a seed or read from files.
+    """Return the lowered model of a system, with parameters drawn from a seed or read from files.
 
     Args:
         system: checked, with its widths known.

@@ -45,7 +45,7 @@ class MeasuredCost:
 
 
 def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
-    """Counts one sequence, forward and backward.
+    """Count one sequence, forward and backward.
 
     Layers of one kind are counted once, and so are equal segments of a sequence (`repeats.py`).
 
@@ -88,7 +88,7 @@ def measure(system: System, *, tokens: int | None = None) -> MeasuredCost:
 
 
 def _of_all_layers(kinds: Sequence[Kind], states: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """The states of one layer of each kind, under the names of all that are like it."""
+    """Yield the states of one layer of each kind, under the names of all that are like it."""
     alike = {kind.layers[0].path: kind.layers for kind in kinds}
     for name, size in states.items():
         path = ".".join(name.split(".", 2)[:2])  # place and name of a layer
@@ -113,7 +113,7 @@ def measure_whole(
     group: int | None = None,
     work: Work | None = None,
 ) -> MeasuredCost:
-    """Counts one sequence through every layer and segment.
+    """Count one sequence through every layer and segment.
 
     Args:
         system: of a model.

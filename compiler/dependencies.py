@@ -21,7 +21,7 @@ else:
 
 
 def graph(ops: Iterable[Op], *, carries: bool = False) -> Graph:
-    """The dependency graph over op names; memories themselves are left out."""
+    """Return the dependency graph over op names; memories themselves are left out."""
     listed = [op for op in ops if op.kind not in ("memory", "loop")]
     names = {op.name for op in listed}
     result: Graph = nx.DiGraph()
@@ -48,18 +48,18 @@ def recurrent(function: Function) -> dict[str, frozenset[str]]:
 
 
 def reaches(graph_: Graph, source: str, target: str) -> bool:
-    """Whether `target` needs `source` within one position."""
+    """Return whether `target` needs `source` within one position."""
     return bool(nx.has_path(graph_, source, target))
 
 
 def between(graph_: Graph, names: Iterable[str]) -> set[str]:
-    """`names` and all that lies on a path from one of them to another."""
+    """Return `names` and all that lies on a path from one of them to another."""
     chosen = set(names)
     return chosen | (_reached(chosen, graph_.successors) & _reached(chosen, graph_.predecessors))
 
 
 def _reached(names: Iterable[str], steps: Callable[[str], Iterator[str]]) -> set[str]:
-    """Where steps lead from any of some names, however many."""
+    """Return where steps lead from any of some names, however many."""
     waiting, reached = list(names), set[str]()
     while waiting:
         new = [name for name in steps(waiting.pop()) if name not in reached]

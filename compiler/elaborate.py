@@ -17,7 +17,7 @@ from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
 def elaborate(system: System) -> Program:
-    """The program that a model's `System` describes, before any pass."""
+    """Return the program that a model's `System` describes, before any pass."""
     model = system.model
     assert model is not None, "optimizers are refused before they reach the compiler"
     blocks: dict[int, tuple[FlatBlock, list[str]]] = {}
@@ -59,7 +59,7 @@ def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -
 
 
 def in_dependency_order(ops: Iterable[Op]) -> Iterator[Op]:
-    """The ops, each behind those that make its inputs; otherwise in the given order."""
+    """Yield the ops, each behind those that make its inputs; otherwise in the given order."""
     by_name = {op.name: op for op in ops}
     begun: set[str] = set()
     done: set[str] = set()
@@ -80,7 +80,7 @@ def in_dependency_order(ops: Iterable[Op]) -> Iterator[Op]:
 
 
 def _one_op(memory: Memory) -> Op:
-    """The key of a vector, which is a matrix of one column: 1 in every head."""
+    """Return the key of a vector, which is a matrix of one column: 1 in every head."""
     return Op(name=one_name(memory.name), kind="ones", width=memory.heads, span=memory.span)
 
 

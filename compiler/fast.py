@@ -12,7 +12,7 @@ COEFFICIENTS = ("rate", "momentum", "retain", "step")
 
 
 def axes(memory: Memory) -> dict[str, Attr]:
-    """What the segment executor needs to know of a memory."""
+    """Return what the segment executor needs to know of a memory."""
     rule, numbers = memory.rule, dict(_numbers(memory))
     found: dict[str, Attr] = {
         "objective": "task",
@@ -39,7 +39,9 @@ def axes(memory: Memory) -> dict[str, Attr]:
 
 
 def rate_flows(memory: Memory) -> Mapping[str, str]:
-    """The flows among the coefficients of a fast memory, by role; none for other memories."""
+    """Return the flows among the coefficients of a fast memory, by role; none for other
+    memories.
+    """
     if not memory.is_fast:
         return {}
     flows = {role: coefficient.flow for role, coefficient in _coefficients(memory)}
@@ -49,13 +51,13 @@ def rate_flows(memory: Memory) -> Mapping[str, str]:
 
 
 def rates_op(memory: Memory) -> Op:
-    """The op that notes the rates of a memory, in the order of its `roles`."""
+    """Return the op that notes the rates of a memory, in the order of its `roles`."""
     inputs = (memory.name, *rate_flows(memory).values())
     return Op(name=f"{memory.name}.rates", kind="rates", inputs=inputs, span=memory.span)
 
 
 def pace(memory: Op) -> Pace:
-    """When a memory moves and restarts."""
+    """Return when a memory moves and restarts."""
     gradient = memory.text("gradient")
     assert gradient in ("full", "first_order", "none")
     return Pace(
@@ -66,12 +68,12 @@ def pace(memory: Op) -> Pace:
 
 
 def ticks(program: Program) -> Ticks:
-    """Everything that happens between two positions of a program."""
+    """Return everything that happens between two positions of a program."""
     return Ticks.of((pace(memory) for _, memory in fast_ops(program)), program.horizon)
 
 
 def fast_ops(program: Program) -> Iterator[tuple[str, Op]]:
-    """Every fast memory of every layer, with the layer's path."""
+    """Yield every fast memory of every layer, with the layer's path."""
     for path, function in program.layers:
         for memory in function.of_kind("memory"):
             if memory.attrs.get("objective") == "task":
@@ -79,7 +81,9 @@ def fast_ops(program: Program) -> Iterator[tuple[str, Op]]:
 
 
 def part_names(memory: Op) -> list[str]:
-    """Names of the parts of a memory's state: matrices from the input side on, then biases."""
+    """Return names of the parts of a memory's state: matrices from the input side on, then
+    biases.
+    """
     layers = range(memory.integer("layers", 1))
     return [f"W{i}" for i in layers] + [f"b{i}" for i in layers if memory.flag("bias")]
 

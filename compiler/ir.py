@@ -39,33 +39,33 @@ class Op:
     span: Span | None = field(default=None, compare=False)
 
     def with_attrs(self, **attrs: Attr) -> Op:
-        """This op with attributes added or replaced."""
+        """Return this op with attributes added or replaced."""
         return replace(self, attrs={**self.attrs, **attrs})
 
     def text(self, key: str) -> str:
-        """An attribute that is text."""
+        """Return an attribute that is text."""
         value = self.attrs[key]
         assert isinstance(value, str), (self.name, key, value)
         return value
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """An attribute that is a whole number."""
+        """Return an attribute that is a whole number."""
         value = self.attrs.get(key, default)
         assert isinstance(value, int), (self.name, key, value)
         return value
 
     def number(self, key: str) -> float:
-        """An attribute that is a number."""
+        """Return an attribute that is a number."""
         value = self.attrs[key]
         assert isinstance(value, int | float), (self.name, key, value)
         return float(value)
 
     def flag(self, key: str) -> bool:
-        """An attribute that is true or false; false when absent."""
+        """Return an attribute that is true or false; false when absent."""
         return bool(self.attrs.get(key, False))
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """An attribute that is a list of texts; empty when absent."""
+        """Return an attribute that is a list of texts; empty when absent."""
         value = self.attrs.get(key, ())
         assert isinstance(value, tuple), (self.name, key, value)
         return tuple(str(item) for item in value)
@@ -90,7 +90,7 @@ class Function:
     output: str
 
     def op(self, name: str) -> Op:
-        """The op that makes `name`.
+        """Return the op that makes `name`.
 
         Raises:
             KeyError: no op of this function makes it.
@@ -101,7 +101,7 @@ class Function:
         raise KeyError(name)
 
     def of_kind(self, *kinds: str) -> Iterator[Op]:
-        """Ops of these kinds, in order."""
+        """Return ops of these kinds, in order."""
         return (op for op in self.ops if op.kind in kinds)
 
 
@@ -126,5 +126,5 @@ class Program:
         return tuple(sorted(pairs, key=lambda pair: int(pair[0].split(".", 1)[0])))
 
     def map(self, change: Callable[[Function], Function]) -> Program:
-        """This program with every function replaced by `change(function)`."""
+        """Return this program with every function replaced by `change(function)`."""
         return replace(self, functions=tuple(change(f) for f in self.functions))

@@ -33,22 +33,22 @@ DEFAULTS: dict[str, Attr] = {
 
 
 def write_name(memory: str) -> str:
-    """The name of a memory's write."""
+    """Return the name of a memory's write."""
     return f"{memory}.write"
 
 
 def one_name(memory: str) -> str:
-    """The name of the key of a vector."""
+    """Return the name of the key of a vector."""
     return f"{memory}.one"
 
 
 def asks_of(memory: Memory, source: str) -> str:
-    """The query of a read that names none."""
+    """Return the query of a read that names none."""
     return one_name(memory.name) if memory.net.kind == "vector" else source
 
 
 def memory_op(memory: Memory, block: FlatBlock) -> Op:
-    """What a memory is: its axes."""
+    """Return what a memory is: its axes."""
     net, level = memory.net, memory.level
     vector = net.kind == "vector"
     attrs: dict[str, Attr] = {
@@ -87,7 +87,7 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
 
 
 def write_op(memory: Memory) -> Op:
-    """What a memory is written with."""
+    """Return what a memory is written with."""
     vector = memory.net.kind == "vector"
     keys = (one_name(memory.name),) * len(memory.values) if vector else memory.keys
     values = keys if vector and memory.self_values else memory.values
@@ -106,7 +106,9 @@ def write_op(memory: Memory) -> Op:
 
 
 def _init(memory: Memory, block: FlatBlock) -> dict[str, Attr]:
-    """How the first state is made: by whose parameters, and as which memory after a reset."""
+    """Return how the first state is made: by whose parameters, and as which memory after a
+    reset.
+    """
     source = _source(memory, block)
     found: dict[str, Attr] = {"init": _kind(source.init)}
     if source is not memory:
@@ -120,7 +122,9 @@ def _init(memory: Memory, block: FlatBlock) -> dict[str, Attr]:
 
 
 def _source(memory: Memory, block: FlatBlock) -> Memory:
-    """The memory whose parameters one starts as: the end of its chain, or a group on steps."""
+    """Return the memory whose parameters one starts as: the end of its chain, or a group on
+    steps.
+    """
     chain = starts(block, memory)
     return next((one for one in chain if one.is_step_group), chain[-1])
 
@@ -130,7 +134,9 @@ def _kind(init: Init) -> str:
 
 
 def _towards(memory: Memory, block: FlatBlock) -> str:
-    """Where retention pulls, which is 0 for a memory that starts there or forgets nothing."""
+    """Return where retention pulls, which is 0 for a memory that starts there or forgets
+    nothing.
+    """
     source = _source(memory, block)
     at_zero = source.init.kind == "zero" and not source.is_step_group
     return "zero" if at_zero or memory.rule.retain.number == 1 else memory.rule.towards
@@ -188,7 +194,7 @@ def _coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
 
 
 def _inputs(memory: Memory) -> Iterator[tuple[str, Coefficient | str]]:
-    """Coefficients, and flows beside keys and values."""
+    """Yield coefficients, and flows beside keys and values."""
     if memory.net.kind == "attention":
         return
     yield from _coefficients(memory)

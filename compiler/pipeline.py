@@ -22,12 +22,12 @@ class Pass(Protocol):
     name: ClassVar[str]
 
     def apply(self, program: Program) -> Program:
-        """The rewritten program; the given one is left as it was."""
+        """Return the rewritten program; the given one is left as it was."""
         ...
 
 
 def nothing(_pass: Pass, _program: Program) -> None:
-    """The callback that does nothing."""
+    """Do nothing, as a callback."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Pipeline:
     after: AfterPass = nothing
 
     def run(self, program: Program) -> Program:
-        """The program after all passes."""
+        """Return the program after all passes."""
         for step in self.passes:
             program = step.apply(program)
             self.after(step, program)
@@ -46,7 +46,7 @@ class Pipeline:
 
 
 def chain(*callbacks: AfterPass) -> AfterPass:
-    """One callback that calls several in turn."""
+    """Return one callback that calls several in turn."""
 
     def run_all(step: Pass, program: Program) -> None:
         for callback in callbacks:

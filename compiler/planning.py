@@ -22,7 +22,7 @@ class MemoryPlan:
 
     @property
     def slow(self) -> bool:
-        """Whether it runs token by token."""
+        """Return whether it runs token by token."""
         return self.kernel in SCANS
 
 
@@ -92,7 +92,7 @@ def _html(plan: Plan) -> str:
 
 
 def plan_of(program: Program) -> Plan:
-    """The plan that a scheduled program carries."""
+    """Return the plan that a scheduled program carries."""
     ticks = fast.ticks(program)
     levels = {m.integer("period"): m.text("level") for _, m in fast.fast_ops(program)}
     return Plan(

@@ -15,7 +15,7 @@ _PASSES_ON = frozenset({"product", "divide", "mean", "total", "tile", "repeat", 
 
 
 def is_positive(flow: str, ops: Mapping[str, Op]) -> bool:
-    """Whether every number of `flow` is above zero whatever the weights are."""
+    """Return whether every number of `flow` is above zero whatever the weights are."""
     op = ops.get(flow)
     if op is None:
         return False

@@ -9,7 +9,7 @@ from nestgraph.system import Clock, FlatBlock, System
 
 
 def unreached(system: System, tokens: int) -> tuple[str, ...]:
-    """What does not happen within some tokens, each thing once, in the order of the spec.
+    """Return what does not happen within some tokens, each thing once, in the order of the spec.
 
     A tick or reset behind the last token is reached: it shows in the final states. Levels on
     optimizer steps never tick within a comparison, which takes none.

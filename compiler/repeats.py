@@ -36,7 +36,7 @@ class Counted:
         return self.plus(other, 1)
 
     def plus(self, other: Counted, times: int) -> Counted:
-        """This and another one, so many times."""
+        """Return this and another one, so many times."""
         return Counted(
             forward=self.forward + times * other.forward,
             backward=self.backward + times * other.backward,
@@ -58,7 +58,7 @@ class Kind:
 
 
 def kinds_of_layers(system: System, program: Program) -> tuple[Kind, ...]:
-    """The layers of a model, those of one kind together."""
+    """Return the layers of a model, those of one kind together."""
     assert system.model is not None
     by_path = {layer.path: layer for layer in system.model.layers}
     alike: dict[Hashable, list[Function]] = {}
@@ -74,13 +74,13 @@ def kinds_of_layers(system: System, program: Program) -> tuple[Kind, ...]:
 
 
 def with_layers(system: System, *layers: Layer) -> System:
-    """The model with other layers."""
+    """Return the model with other layers."""
     assert system.model is not None
     return replace(system, model=replace(system.model, layers=layers))
 
 
 def adds_up(system: System) -> bool:
-    """Whether layers cost as much beside others as alone.
+    """Return whether layers cost as much beside others as alone.
 
     Not where the loss moves a memory within the forward, whose gradient goes through the others,
     nor where layers share a table of angles (`rope`).
@@ -92,7 +92,7 @@ def adds_up(system: System) -> bool:
 
 
 def counted(system: System, kinds: Sequence[Kind], tokens: int, count: Count) -> Counted:
-    """What a model costs whose layers add up."""
+    """Return what a model costs whose layers add up."""
     bare = count(with_layers(system), tokens, None)
     total, whole = bare, dict[int, list[Layer]]()
     for kind in kinds:
@@ -110,12 +110,12 @@ def counted(system: System, kinds: Sequence[Kind], tokens: int, count: Count) ->
 
 
 def _is_long(tokens: int, segment: int) -> bool:
-    """Whether a few of its segments are much less than all of a sequence."""
+    """Return whether a few of its segments are much less than all of a sequence."""
     return segment > 0 and tokens // segment > 16
 
 
 def _over_time(system: System, tokens: int, segment: int, count: Count) -> Counted:
-    """A count of all tokens, from that of few where their segments are known to be equal."""
+    """Return a count of all tokens, from that of few where their segments are known to be equal."""
     from nestgraph.ops.walk import group_size
 
     segments = tokens // segment
@@ -151,7 +151,7 @@ def _in_groups(system: System, segments: int, segment: int, group: int, count: C
 
 
 def _segment(function: Function, tokens: int) -> int:
-    """The tokens of each segment of a layer's loops; 0 where they differ, or aren't all."""
+    """Return the tokens of each segment of a layer's loops; 0 where they differ, or aren't all."""
     segment = _segment_of(function)
     return segment if segment and tokens % segment == 0 else 0
 

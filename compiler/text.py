@@ -41,12 +41,12 @@ class IRSyntaxError(ValueError):
 
 
 def print_program(program: Program) -> str:
-    """The program as text, one op a line."""
+    """Return the program as text, one op a line."""
     return "\n".join([*_head(program), *(print_function(f) for f in program.functions)]) + "\n"
 
 
 def print_function(function: Function) -> str:
-    """One function as text."""
+    """Return one function as text."""
     paths = ", ".join(_attr(path) for path in function.paths)
     head = f"function {function.name}(%{function.input}: {function.width}) for {paths}"
     body = [f"  {print_op(op)}" for op in function.ops]
@@ -54,7 +54,7 @@ def print_function(function: Function) -> str:
 
 
 def print_op(op: Op) -> str:
-    """One op as a line."""
+    """Return one op as a line."""
     inputs = ", ".join(f"%{name}" for name in op.inputs)
     attrs = ", ".join(f"{key}={_attr(op.attrs[key])}" for key in sorted(op.attrs))
     braces = f" {{{attrs}}}" if attrs else ""
@@ -63,7 +63,7 @@ def print_op(op: Op) -> str:
 
 
 def parse_program(text: str) -> Program:
-    """The program that `text` spells.
+    """Return the program that `text` spells.
 
     Raises:
         IRSyntaxError: a line is not IR.
@@ -128,7 +128,7 @@ def _parse_attrs(text: str, number: int) -> dict[str, Attr]:
 
 
 def _parse_value(text: str, number: int) -> tuple[Attr, str]:
-    """The value at the head of `text`, and what follows it."""
+    """Return the value at the head of `text`, and what follows it."""
     if text.startswith("["):
         items: list[Attr] = []
         rest = text[1:].lstrip()

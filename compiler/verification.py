@@ -31,7 +31,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether the error is rounding."""
+        """Return whether the error is rounding."""
         return self.error <= TOLERANCE
 
 
@@ -53,7 +53,7 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether every tensor agrees."""
+        """Return whether every tensor agrees."""
         return all(c.agrees for c in self.comparisons)
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def verify(
 def _told(
     compiled: CompiledModel, reference: Reference, inputs: Tensor, source: torch.Generator
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Outputs and states, where something lies beside the tokens."""
+    """Return outputs and states, where something lies beside the tokens."""
     inputs = inputs[:, :MOST_TOLD]
     chance = torch.rand(2, *inputs.shape, generator=source)
     targets = torch.randint(compiled.program.classes, inputs.shape, generator=source)
@@ -153,7 +153,7 @@ def _disturb(modules: tuple[torch.nn.Module, ...], spread: float, seed: int) -> 
 def _states(
     ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
 ) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
-    """States that both keep; the compiler drops those that nothing can read."""
+    """Return states that both keep; the compiler drops those that nothing can read."""
     return ((f"state {name}", (ours[name], theirs[name])) for name in ours)
 
 

@@ -44,7 +44,8 @@ AnySpec = Spec | str | Path
 
 
 def graph(spec: AnySpec, *, roll: bool = False) -> SpecGraph:
-    """The graph of a spec, a `networkx.MultiDiGraph`; without its `carry` edges it is acyclic.
+    """Return the graph of a spec, a `networkx.MultiDiGraph`; without its `carry` edges it is
+    acyclic.
 
     Args:
         spec: a spec, its path or its name.
@@ -66,7 +67,7 @@ def draw(
     span: str | None = None,
     theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws a spec.
+    """Draw a spec.
 
     Args:
         spec: a spec, its path or its name.
@@ -97,7 +98,7 @@ def draw_diff(
     format: str | None = None,
     theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws what differs between two specs: added, removed and changed boxes and lines.
+    """Draw what differs between two specs: added, removed and changed boxes and lines.
 
     Args:
         old: a spec, its path or its name.
@@ -115,7 +116,7 @@ def draw_diff(
 
 
 def diff(old: AnySpec, new: AnySpec) -> Diff:
-    """What differs between two specs, by node, edge and attribute; false if nothing does.
+    """Return what differs between two specs, by node, edge and attribute; false if nothing does.
 
     Args:
         old: a spec, its path or its name.
@@ -127,7 +128,7 @@ def diff(old: AnySpec, new: AnySpec) -> Diff:
 
 
 def plan(spec: AnySpec) -> Plan:
-    """What the compiler decides for a spec: kernels, fusions, schedule.
+    """Return what the compiler decides for a spec: kernels, fusions, schedule.
 
     Raises:
         SpecError: the spec needs what no executor runs yet.
@@ -141,7 +142,7 @@ def plan(spec: AnySpec) -> Plan:
 def reference(
     spec: AnySpec, *, seed: int | None = None, dtype: torch.dtype | None = None
 ) -> Reference:
-    """The interpreter of a spec, which defines what it means; slow, and in float64.
+    """Return the interpreter of a spec, which defines what it means; slow, and in float64.
 
     Args:
         spec: a spec, its path or its name.
@@ -161,7 +162,7 @@ def reference(
 
 
 def compile(spec: AnySpec, *, seed: int | None = None) -> NestModule:
-    """A `LightningModule` that trains and runs what a spec says.
+    """Return a `LightningModule` that trains and runs what a spec says.
 
     Args:
         spec: a spec, its path or its name.
@@ -179,7 +180,7 @@ def compile(spec: AnySpec, *, seed: int | None = None) -> NestModule:
 def compile_optimizer(
     spec: AnySpec, *, set: Mapping[str, object] | None = None
 ) -> type[NestedOptimizer]:
-    """A class of `torch.optim.Optimizer` that moves parameters as an optimizer spec says.
+    """Return a class of `torch.optim.Optimizer` that moves parameters as an optimizer spec says.
 
     Args:
         spec: a spec, its path or its name.
@@ -212,7 +213,7 @@ def eval(
     smoke: bool = False,
     file: str | Path | None = None,
 ) -> Results:
-    """Trains specs on a task, several seeds each, and scores them.
+    """Train specs on a task, several seeds each, and score them.
 
     Args:
         task: its name, with settings behind a colon: `mqar:K=16,T=128`.
@@ -254,7 +255,7 @@ def eval(
 
 
 def load_run(path: str | Path) -> NestModule:
-    """Opens a trained model; the spec lies inside its checkpoint.
+    """Open a trained model; the spec lies inside its checkpoint.
 
     Args:
         path: a run folder, of which the newest checkpoint is taken, or a `.ckpt` file.
@@ -268,13 +269,13 @@ def load_run(path: str | Path) -> NestModule:
 
 
 def loaded(spec: AnySpec) -> Spec:
-    """The spec itself, read from its file where only that is given."""
+    """Return the spec itself, read from its file where only that is given."""
     return spec if isinstance(spec, Spec) else load(str(spec))
 
 
 @contextmanager
 def sources_of(spec: Spec) -> Iterator[None]:
-    """Gives findings about a spec the texts that they point into."""
+    """Give findings about a spec the texts that they point into."""
     try:
         yield
     except InputError:

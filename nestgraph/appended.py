@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def open_to_append(file: Path) -> int:
-    """A handle of the file, to add to; made with its folder where it isn't there.
+    """Return a handle of the file, to add to; made with its folder where it isn't there.
 
     Raises:
         OSError: it can't be opened.
@@ -18,7 +18,7 @@ def open_to_append(file: Path) -> int:
 
 
 def append_line(file: Path, line: str, is_whole: Callable[[str], bool]) -> None:
-    """Adds a line by a single write; a last line that was torn goes.
+    """Add a line by a single write; a last line that was torn goes.
 
     Args:
         file: to add to.
@@ -37,7 +37,7 @@ def append_line(file: Path, line: str, is_whole: Callable[[str], bool]) -> None:
 
 
 def _mended(handle: int, is_whole: Callable[[str], bool]) -> bytes:
-    """What must stand before a new line; cuts off a torn one, and ends a whole one."""
+    """Return what must stand before a new line; cuts off a torn one, and ends a whole one."""
     size = os.fstat(handle).st_size
     content = os.pread(handle, size, 0)
     if not content or content.endswith(b"\n"):

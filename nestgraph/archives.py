@@ -23,7 +23,7 @@ ANOTHER = "take another copy"
 
 
 def require_records(file: Path, stream: BinaryIO, *, tensors: bool) -> None:
-    """Compares the records of an archive with their check sums; other files pass.
+    """Compare the records of an archive with their check sums; other files pass.
 
     Args:
         file: for messages.
@@ -51,7 +51,7 @@ def require_records(file: Path, stream: BinaryIO, *, tensors: bool) -> None:
 
 
 def require_claims(file: Path, stream: BinaryIO, content: object) -> None:
-    """Makes sure that no tensor says of itself to be far larger than the file that it comes from.
+    """Make sure that no tensor says of itself to be far larger than the file that it comes from.
 
     Raises:
         InputError: some do (NG716): numbers that are told once may stand for many.

@@ -56,17 +56,17 @@ Lookup: TypeAlias = Callable[[str, int], Word]
 
 
 def is_arithmetic(text: str) -> bool:
-    """Whether a scalar is arithmetic rather than a word."""
+    """Return whether a scalar is arithmetic rather than a word."""
     return "$" in text
 
 
 def mentions(text: str) -> tuple[tuple[str, int], ...]:
-    """The vars that a text mentions, each with the offset of its `$`."""
+    """Return the vars that a text mentions, each with the offset of its `$`."""
     return tuple((found.group(1), found.start()) for found in _NAMES.finditer(text))
 
 
 def evaluate(text: str, lookup: Lookup) -> Word:
-    """The value of an arithmetic text.
+    """Return the value of an arithmetic text.
 
     Args:
         text: what the author wrote.

@@ -18,7 +18,7 @@ SCHEMA = "schema.json"
 
 
 def target(name: str) -> Path:
-    """The file of a new spec: `mine`, `mine.yaml` or `folder/mine`.
+    """Return the file of a new spec: `mine`, `mine.yaml` or `folder/mine`.
 
     Raises:
         InputError: when that is no name for a spec or a shipped one's, or the file is there.
@@ -37,7 +37,8 @@ def target(name: str) -> Path:
 
 
 def extending(path: Path, base: Spec, asked: str) -> str:
-    """A spec that says only what differs from `base`; the base's vars stand ready as comments.
+    """Return a spec that says only what differs from `base`; the base's vars stand ready as
+    comments.
 
     Args:
         path: of the new file.
@@ -59,7 +60,9 @@ def extending(path: Path, base: Spec, asked: str) -> str:
 
 
 def copied(path: Path, base: Spec, asked: str) -> str:
-    """A spec that says everything: the base's own text, or its resolved one if that extends."""
+    """Return a spec that says everything: the base's own text, or its resolved one if that
+    extends.
+    """
     names = names_seen_from(path.parent, base)
     text = renamed_text(base.sources[base.path], base.path, names)
     named = _renamed(text, path.stem)
@@ -71,7 +74,7 @@ def copied(path: Path, base: Spec, asked: str) -> str:
 
 
 def names_seen_from(folder: Path, spec: Spec) -> Names:
-    """The names of files in a spec as a copy of it says them in another folder."""
+    """Return the names of files in a spec as a copy of it says them in another folder."""
     specs = {place: Path(file) for place, file in spec.names.items()}
     files = {**specs, **start_paths(spec.system), **data_path(spec)}
     return Names(
@@ -81,25 +84,27 @@ def names_seen_from(folder: Path, spec: Spec) -> Names:
 
 
 def _renamed(text: str, name: str) -> str | None:
-    """The text of a spec under another name; None where that isn't on a line of its own."""
+    """Return the text of a spec under another name; None where that isn't on a line of its own."""
     pattern = r"^name[ \t]*:.*$"
     named, count = re.subn(pattern, f"name: {name}", text, count=1, flags=re.MULTILINE)
     return named if count else None
 
 
 def _head(path: Path, about: str) -> list[str]:
-    """The line by which editors find the schema, and what this is."""
+    """Return the line by which editors find the schema, and what this is."""
     schema = _relative(zoo.folder() / SCHEMA, path.parent)
     return [f"# yaml-language-server: $schema={schema}", "#", f"# {about}"]
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """A path as seen from a folder; absolute where that would climb out of the current one."""
+    """Return a path as seen from a folder; absolute where that would climb out of the current
+    one.
+    """
     near = Path(os.path.relpath(path, folder))
     climbs = not path.resolve().is_relative_to(Path.cwd())
     return (path.resolve() if climbs else near).as_posix()
 
 
 def _scalar(value: str) -> str:
-    """A value as YAML; words that mean something else are quoted."""
+    """Return a value as YAML; words that mean something else are quoted."""
     return value if re.fullmatch(r"[A-Za-z0-9_./+-]+", value) else json.dumps(value)

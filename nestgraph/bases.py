@@ -11,7 +11,7 @@ from nestgraph.errors import Diagnostic
 def sparing_bases(
     found: Iterable[Diagnostic], main: str, bases: Collection[str], changed: bool
 ) -> Iterator[Diagnostic]:
-    """Findings that don't tell to delete in a base what only its extension makes wrong.
+    """Yield findings that don't tell to delete in a base what only its extension makes wrong.
 
     Args:
         found: about the spec as a whole.

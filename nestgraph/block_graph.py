@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_node(
     graph: nx.MultiDiGraph[str], node: str, kind: str, clock: Clock, /, **more: Any
 ) -> None:
-    """A node with the attributes that every node has."""
+    """Add a node with the attributes that every node has."""
     graph.add_node(node, **{"kind": kind, "span": None, **_ticks(clock), **more})
 
 
@@ -30,7 +30,7 @@ def add_edge(
     /,
     **more: Any,
 ) -> None:
-    """An edge with the attributes that every edge has; `what` is its kind and its role."""
+    """Add an edge with the attributes that every edge has; `what` is its kind and its role."""
     kind, role = what
     key = f"{kind} {role} {more.get('flow', '')}".rstrip()
     graph.add_edge(
@@ -65,16 +65,16 @@ class Instance:
     shared: Mapping[str, Any]
 
     def id(self, name: str) -> str:
-        """The id of a flow of this instance."""
+        """Return the id of a flow of this instance."""
         return f"{self.path}/{name}"
 
     def write(self, memory: str) -> str:
-        """The id of a memory's write."""
+        """Return the id of a memory's write."""
         return f"{self.path}/{memory}.write"
 
 
 def add_block(graph: nx.MultiDiGraph[str], at: Instance) -> None:
-    """Adds the nodes of an instance, and the edges inside it."""
+    """Add the nodes of an instance, and the edges inside it."""
     for node in at.block.nodes.values():
         _add_flow(graph, at, node)
     for memory in at.block.memories.values():
@@ -130,7 +130,7 @@ def _add_write(graph: nx.MultiDiGraph[str], at: Instance, memory: Memory) -> Non
 
 
 def _region(block: FlatBlock, name: str) -> str:
-    """The innermost block that a flat name came from."""
+    """Return the innermost block that a flat name came from."""
     around = [region for region in block.regions if name.startswith(f"{region.prefix}.")]
     return max(around, key=lambda region: len(region.prefix)).block if around else block.name
 
@@ -179,7 +179,7 @@ def _connect_write(graph: nx.MultiDiGraph[str], at: Instance, memory: Memory) ->
 
 
 def _events(memory: Memory) -> Iterator[tuple[str, str]]:
-    """What a memory stores: role and flow."""
+    """Yield what a memory stores: role and flow."""
     for field, flows in (("keys", memory.keys), ("values", memory.values)):
         for index, flow in enumerate(flows):
             yield field if len(flows) == 1 else f"{field} {index}", flow
@@ -188,7 +188,7 @@ def _events(memory: Memory) -> Iterator[tuple[str, str]]:
 
 
 def _rates(memory: Memory) -> Iterator[tuple[str, str, Span | None]]:
-    """The coefficients of a memory that are flows: role, flow, place."""
+    """Yield the coefficients of a memory that are flows: role, flow, place."""
     rule = memory.rule
     named: tuple[tuple[str, Coefficient | None], ...] = (
         ("rate", rule.rate),
@@ -206,7 +206,7 @@ def _rates(memory: Memory) -> Iterator[tuple[str, str, Span | None]]:
 
 
 def learns_start(memory: Memory) -> bool:
-    """Whether the outermost level trains where a memory starts.
+    """Return whether the outermost level trains where a memory starts.
 
     Attention starts empty, but for entries; a group of the optimizer *is* a parameter.
     """
@@ -215,7 +215,7 @@ def learns_start(memory: Memory) -> bool:
 
 
 def _connect_init(graph: nx.MultiDiGraph[str], at: Instance, memory: Memory) -> None:
-    """Where its first state comes from."""
+    """Add where its first state comes from."""
     init, write = memory.init, at.write(memory.name)
     span = init.span or memory.span
     if init.kind == "given" or learns_start(memory):

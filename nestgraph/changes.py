@@ -30,7 +30,7 @@ class Change:
 
     @property
     def change(self) -> Kind:
-        """What became of the value."""
+        """Return what became of the value."""
         if self.old is None:
             return "added"
         return "removed" if self.new is None else "changed"
@@ -140,7 +140,8 @@ class Diff:
 
 
 def lines(diff: Diff) -> Iterator[str]:
-    """The text of a diff, a line a change; values that differ stand indented under their node.
+    """Yield the text of a diff, a line a change; values that differ stand indented under their
+    node.
 
     What came or went with a whole layer is not told again, and nodes that differ alike stand
     together.
@@ -199,7 +200,7 @@ def _own_edges(diff: Diff) -> Iterator[EdgeChange]:
 
 
 def _whole_layer(diff: Diff, change: Kind, node: str) -> bool:
-    """Whether a node came or went with its layer."""
+    """Return whether a node came or went with its layer."""
     return any(
         layer.change == change != "changed" and node.startswith(f"{layer.name}/")
         for layer in diff.stack
@@ -213,7 +214,7 @@ def _edge(edge: EdgeChange) -> Iterator[str]:
 
 
 def cost_lines(diff: Diff) -> Iterator[str]:
-    """`parameters: 795,296 -> 1,176,496 (+47.9%)`, and the like of state and FLOPs."""
+    """Yield `parameters: 795,296 -> 1,176,496 (+47.9%)`, and the like of state and FLOPs."""
     old, new = diff.costs
     rows: tuple[tuple[str, float, float, Callable[[Any], str]], ...] = (
         ("parameters", old.parameters, new.parameters, "{:,}".format),

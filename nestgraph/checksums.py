@@ -38,14 +38,14 @@ class Digest(Protocol):
     """What `hashlib` makes."""
 
     def update(self, data: Any, /) -> None:
-        """Adds bytes."""
+        """Add bytes."""
 
     def hexdigest(self) -> str:
-        """The sum so far."""
+        """Return the sum so far."""
 
 
 def seal(content: dict[str, Any]) -> None:
-    """Notes the checksums of a checkpoint in its entry; those of before go."""
+    """Note the checksums of a checkpoint in its entry; those of before go."""
     entry = content[ENTRY] = {k: v for k, v in content[ENTRY].items() if k != SUMS}
     sums = dict(_sums(content))
     entry[SUMS] = sums | {NAMES: digest_of(sorted(sums))}
@@ -54,7 +54,7 @@ def seal(content: dict[str, Any]) -> None:
 def damage(
     content: Mapping[str, Any], *, whole: bool = False, leave: tuple[str, ...] = ()
 ) -> str | None:
-    """What of a checkpoint isn't as it was written; None where all is.
+    """Return what of a checkpoint isn't as it was written; None where all is.
 
     Args:
         content: of a checkpoint with checksums.
@@ -78,20 +78,22 @@ def damage(
 
 
 def has_sums(content: object) -> bool:
-    """Whether something is a checkpoint with checksums."""
+    """Return whether something is a checkpoint with checksums."""
     entry = content.get(ENTRY) if isinstance(content, Mapping) else None
     return isinstance(entry, Mapping) and isinstance(entry.get(SUMS), Mapping)
 
 
 def seal_header(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """The header of a file of tensors with the checksums of both."""
+    """Return the header of a file of tensors with the checksums of both."""
     sums = {name: digest_of(tensor) for name, tensor in tensors.items()}
     told = {"header": digest_of(sorted(header.items())), "tensors": sums}
     return {**header, SUMS: json.dumps(told)}
 
 
 def header_damage(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str | None:
-    """What of a file of tensors isn't as it was written; None where all is, or nothing is noted."""
+    """Return what of a file of tensors isn't as it was written; None where all is, or nothing is
+    noted.
+    """
     if SUMS not in header:
         return None
     try:
@@ -111,17 +113,17 @@ def header_damage(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> s
 
 
 def damaged(place: str, what: str, hint: str = EDITED) -> InputError:
-    """The refusal of a file that isn't as it was written."""
+    """Return the refusal of a file that isn't as it was written."""
     return InputError("NG715", f"{place} is damaged: {what}", hint)
 
 
 def digest_of(value: object) -> str:
-    """The checksum of plain values and tensors; the same after saving and loading them."""
+    """Return the checksum of plain values and tensors; the same after saving and loading them."""
     return _digest_of(value, _of_tensors(value))
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
-    """Every tensor in a tree of mappings and lists."""
+    """Yield every tensor in a tree of mappings and lists."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
@@ -137,7 +139,9 @@ def _digest_of(value: object, known: Mapping[int, str]) -> str:
 
 
 def _of_tensors(value: object) -> dict[int, str]:
-    """The digest of each tensor in a value, by its `id`; of large ones on all cores at once."""
+    """Return the digest of each tensor in a value, by its `id`; of large ones on all cores at
+    once.
+    """
     found = {id(x): x for x in tensors_in(value)}
     if sum(x.numel() for x in found.values()) < LARGE:
         return {key: _of_tensor(x) for key, x in found.items()}
@@ -162,7 +166,7 @@ def _named(name: str) -> str:
 
 
 def _add(digest: Digest, value: object, known: Mapping[int, str]) -> None:
-    """Adds a value with its kind and length, so that no two values read alike."""
+    """Add a value with its kind and length, so that no two values read alike."""
     if isinstance(value, Tensor):
         digest.update(f"tensor {known.get(id(value)) or _of_tensor(value)};".encode())
     elif isinstance(value, Mapping):

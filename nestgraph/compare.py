@@ -44,7 +44,7 @@ class _Side:
 
 
 def compare(old: System, new: System) -> Diff:
-    """All that differs between two systems; names and descriptions of specs don't count."""
+    """Return all that differs between two systems; names and descriptions of specs don't count."""
     old, new = opened(old), opened(new)
     paired = pairs(old, new)
     renaming = in_new_names(old, paired)
@@ -66,7 +66,7 @@ def compare(old: System, new: System) -> Diff:
 
 
 def _trainers(old: System, new: System) -> Diff | None:
-    """What differs between the optimizers of two models."""
+    """Return what differs between the optimizers of two models."""
     before, after = trainer_of(old), trainer_of(new)
     found = None if before is None or after is None else compare(before, after)
     return found or None
@@ -88,7 +88,7 @@ def _side(system: System, layers: Mapping[str, str]) -> _Side:
 
 
 def _called(side: _Side, before: Mapping[str, Values]) -> _Side:
-    """The same with the ids that its nodes had before they were renamed."""
+    """Return the same with the ids that its nodes had before they were renamed."""
 
     def own(node: str) -> str:
         layer, _, name = node.partition("/")
@@ -168,7 +168,9 @@ def _edges(old: _Side, new: _Side) -> Iterator[EdgeChange]:
 def _changed(
     old: Mapping[Identity, tuple[Any, ...]], new: Mapping[Identity, tuple[Any, ...]]
 ) -> Iterator[tuple[Identity, Kind]]:
-    """What is gone, then what is new or different: the last item of each entry is its values."""
+    """Yield what is gone, then what is new or different: the last item of each entry is its
+    values.
+    """
     yield from ((key, "removed") for key in old if key not in new)
     for key, entry in new.items():
         if key not in old:
@@ -187,7 +189,7 @@ def _values(old: Values, new: Values) -> tuple[Change, ...]:
 
 
 def _stack(paired: Iterable[Pair]) -> Iterator[Change]:
-    """Layers that came, went, were renamed or repeat another number of times."""
+    """Yield layers that came, went, were renamed or repeat another number of times."""
     for pair in paired:
         old, new = (
             None if rolled is None else f"{rolled.layer.block.name} x{rolled.repeat}"

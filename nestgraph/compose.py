@@ -57,7 +57,7 @@ class Composer:
         self._parsed: dict[tuple[str, str], tuple[Tree | None, Findings]] = {}
 
     def compose(self, name: str, overrides: Mapping[str, object]) -> Composed | None:
-        """The merged tree of a spec with its overrides, or None if it could not be read."""
+        """Return the merged tree of a spec with its overrides, or None if it could not be read."""
         try:
             main = self.reader.find(name)
         except UnreadableError as error:
@@ -74,7 +74,7 @@ class Composer:
         return None if tree is None else self.extended(tree, file, chain)
 
     def extended(self, tree: Table, file: str, chain: tuple[str, ...] = ()) -> Table | None:
-        """A tree of a file, merged over what it `extends`."""
+        """Return a tree of a file, merged over what it `extends`."""
         extends = tree.get("extends")
         if extends is None:
             return tree.without("extends")
@@ -104,7 +104,7 @@ class Composer:
         return self._load(base, extends.span, chain)
 
     def find(self, name: str, span: Span) -> str:
-        """The file that a name means, seen from the file that wrote it.
+        """Return the file that a name means, seen from the file that wrote it.
 
         Raises:
             UnreadableError: when there is none.
@@ -114,7 +114,7 @@ class Composer:
         return file
 
     def read(self, file: str, asked: Span | None) -> Table | None:
-        """The tree of one file as it stands, or None if it could not be read.
+        """Return the tree of one file as it stands, or None if it could not be read.
 
         Args:
             file: to read.
@@ -148,7 +148,9 @@ class Composer:
         return None
 
     def _parse(self, text: str, file: str) -> tuple[Tree | None, Findings]:
-        """A file's tree and what is wrong with it; one that is named often is parsed once."""
+        """Return a file's tree and what is wrong with it; one that is named often is parsed
+        once.
+        """
         if (text, file) not in self._parsed:
             found = Findings()
             self._parsed[text, file] = parse(text, file, found), found
@@ -160,14 +162,14 @@ class Composer:
 
 
 def _begins_spec(tree: Tree | None, text: str) -> bool:
-    """Whether a text says that it is a spec, even one with mistakes."""
+    """Return whether a text says that it is a spec, even one with mistakes."""
     if tree is None:
         return _VERSION.search(text) is not None
     return isinstance(tree, Table) and "nestgraph" in tree
 
 
 def merge(base: Table, over: Table) -> Table:
-    """`base` with what `over` says: mappings merge, everything else is replaced."""
+    """Return `base` with what `over` says: mappings merge, everything else is replaced."""
     entries = dict(base.entries)
     for key, entry in over.entries.items():
         below = entries[key].value if key in entries else None

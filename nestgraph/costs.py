@@ -51,7 +51,8 @@ NOTHING = Cost()
 
 
 def costs(system: System) -> dict[str, Cost]:
-    """The cost of each flow and memory by its id, `3.hope/a.q`, and of `embed`, `norm`, `head`.
+    """Return the cost of each flow and memory by its id, `3.hope/a.q`, and of `embed`, `norm`,
+    `head`.
 
     A memory's cost holds its reads. Empty for an optimizer, which runs once a step.
     """
@@ -62,12 +63,12 @@ def costs(system: System) -> dict[str, Cost]:
 
 
 def total(system: System) -> Cost:
-    """The cost of the whole model."""
+    """Return the cost of the whole model."""
     return sum(costs(system).values(), start=NOTHING)
 
 
 def level_costs(system: System) -> tuple[tuple[LevelRow, Cost], ...]:
-    """The levels, outermost first, each with what its memories cost.
+    """Return the levels, outermost first, each with what its memories cost.
 
     A model's levels are those of what trains it, too, whose memories cost nothing here: they run
     once a step. A level on steps has the parameters that move with it; `step` has all others, the

@@ -92,13 +92,13 @@ AS_IT_IS = Cures(((),))
 
 
 def as_meant(change: Change, word: str, meant: str, others: Cures = NONE) -> Cures:
-    """A mistyped word read as the one that it resembles, plainly or not so plainly."""
+    """Return a mistyped word read as the one that it resembles, plainly or not so plainly."""
     near = SequenceMatcher(None, word.lower(), meant.lower()).ratio()
     return Cures(((change,), *others.choices), meant=near >= PLAIN)
 
 
 def as_named(change: Change, name: str, meant: str, others: Cures) -> Cures:
-    """An unknown name read as the one that it resembles, if a slip of the hand explains it.
+    """Return an unknown name read as the one that it resembles, if a slip of the hand explains it.
 
     Names are made up: `k_2` is more likely missing than meant to be `k_1`.
     """
@@ -120,12 +120,12 @@ def _is_slip_of_word(word: str, meant: str) -> bool:
 
 
 def either(changes: Iterable[Change]) -> Cures:
-    """Cures of one change each, any of which may be the right one."""
+    """Return cures of one change each, any of which may be the right one."""
     return Cures(tuple((change,) for change in changes))
 
 
 def cured(tree: Table, cures: Iterable[Cure]) -> Table:
-    """A spec's tree with the changes of some cures made."""
+    """Return a spec's tree with the changes of some cures made."""
     changes = [change for cure in cures for change in cure]
     if not changes:
         return tree
@@ -137,7 +137,7 @@ def cured(tree: Table, cures: Iterable[Cure]) -> Table:
 
 
 def _defined(table: Table, what: Define, path: tuple[str, ...]) -> Table:
-    """The table with one more key, some tables further down."""
+    """Return the table with one more key, some tables further down."""
     name = path[0] if path else what.name
     entry = table.entries.get(name)
     if not path and entry is not None:
@@ -157,7 +157,7 @@ def _keys(tree: Tree | None) -> tuple[str, ...]:
 
 
 def _names(tree: Table) -> _Names:
-    """The names that a whole file knows."""
+    """Return the names that a whole file knows."""
     levels = ("token", "step", *_keys(tree.get("levels")))
     return {"level": levels, "block": _keys(tree.get("blocks"))}
 
@@ -199,7 +199,7 @@ class _Surgeon:
                 self._respell(entry.value, keys)
 
     def tree(self, tree: Tree, names: _Names) -> Tree:
-        """The tree after the changes."""
+        """Return the tree after the changes."""
         if tree.span in self.values:
             return _planted(self.values[tree.span], tree.span, names)
         if isinstance(tree, Scalar):
@@ -243,7 +243,9 @@ def _block_names(block: Table) -> _Names:
 
 
 def _planted(value: object, span: Span, names: _Names) -> Tree:
-    """A plain value as a tree, all of it at one place; names that must exist are looked up."""
+    """Return a plain value as a tree, all of it at one place; names that must exist are looked
+    up.
+    """
     if isinstance(value, Scalar | Items | Table):
         return value
     if isinstance(value, dict):

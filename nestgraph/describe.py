@@ -13,23 +13,23 @@ _LISTED = 4  # numbers of a list that are written out
 
 
 def aim(vocab: int, classes: int) -> str:
-    """What a model is trained to answer: its next token, or classes that its data says."""
+    """Return what a model is trained to answer: its next token, or classes that its data says."""
     return "next token" if classes == vocab else "targets"
 
 
 def local(name: str) -> str:
-    """A flat name as the author wrote it: `k` for `a.k`."""
+    """Return a flat name as the author wrote it: `k` for `a.k`."""
     return name.rsplit(".", 1)[-1]
 
 
 def number_text(number: float) -> str:
-    """A number in as few digits as tell it, up to 15: `0.1` (also for 1 - 0.9), `1e-08`."""
+    """Return a number in as few digits as tell it, up to 15: `0.1` (also for 1 - 0.9), `1e-08`."""
     short = f"{number:g}"
     return short if float(short) == number else f"{number:.15g}"
 
 
 def coefficient_text(coefficient: Coefficient, listed: int | None = _LISTED) -> str:
-    """`eta`, `0.01`, `[0.5, 0.75]` or `w per key`; of a list at most so many numbers."""
+    """Return `eta`, `0.01`, `[0.5, 0.75]` or `w per key`; of a list at most so many numbers."""
     if coefficient.flow is not None:
         per = "" if coefficient.per == "head" else f" per {coefficient.per}"
         return local(coefficient.flow) + per
@@ -41,7 +41,7 @@ def coefficient_text(coefficient: Coefficient, listed: int | None = _LISTED) -> 
 
 
 def net_text(net: Net, heads: int = 1) -> str:
-    """`mlp, 2 layers x4, silu, residual, 4 heads`."""
+    """Return `mlp, 2 layers x4, silu, residual, 4 heads`."""
     return ", ".join([net.kind, *_net_parts(net), *([f"{heads} heads"] if heads > 1 else [])])
 
 
@@ -62,7 +62,7 @@ def _net_parts(net: Net) -> Iterator[str]:
 
 
 def objective_text(memory: Memory) -> str:
-    """`l2, scale 2, window 8`."""
+    """Return `l2, scale 2, window 8`."""
     if memory.net.kind == "attention":
         return "l2, softmax-weighted"  # the regression that attention solves afresh every token
     objective = memory.objective
@@ -85,7 +85,7 @@ def _objective_parts(objective: Objective) -> Iterator[str]:
 
 
 def rule_text(memory: Memory) -> str:
-    """`rate eta, retain alpha, erase key, implicit`; only what differs from the defaults."""
+    """Return `rate eta, retain alpha, erase key, implicit`; only what differs from the defaults."""
     if memory.net.kind == "attention":
         return "keep every event" if memory.net.window is None else "keep the last events"
     if memory.is_step_group and memory.init.kind != "given":
@@ -116,7 +116,7 @@ def _rule_parts(rule: Rule) -> Iterator[str]:
 
 
 def towards_text(rule: Rule) -> str:
-    """` towards init` behind a retention that pulls there."""
+    """Return ` towards init` behind a retention that pulls there."""
     return "" if rule.towards == "zero" else f" towards {rule.towards}"
 
 
@@ -128,7 +128,7 @@ def _erase_text(erase: Erase) -> str:
 
 
 def init_text(memory: Memory) -> str:
-    """`learned`, `from F_start`, `fixed, std 0.02`."""
+    """Return `learned`, `from F_start`, `fixed, std 0.02`."""
     init = memory.init
     if memory.net.kind == "attention" and init.entries is None:
         return "empty"
@@ -143,6 +143,6 @@ def init_text(memory: Memory) -> str:
 
 
 def values_text(memory: Memory) -> str:
-    """`v`, or `self(v)` where the memory makes its own target."""
+    """Return `v`, or `self(v)` where the memory makes its own target."""
     names = ", ".join(local(value) for value in memory.values)
     return f"self({names})" if memory.self_values else names

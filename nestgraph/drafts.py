@@ -19,7 +19,7 @@ ROOM = 32  # of it for the rest of a draft's
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Puts `content` in the place of a file, or leaves everything as it was.
+    """Put `content` in the place of a file, or leaves everything as it was.
 
     A link is followed. A device or a pipe (`/dev/stdout`) is written to as it is.
 
@@ -34,7 +34,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Makes a file that isn't there, whole or not at all.
+    """Make a file that isn't there, whole or not at all.
 
     Raises:
         FileExistsError: there is one, even if only since a moment ago.
@@ -53,7 +53,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _draft(path: Path, content: bytes | memoryview) -> Iterator[tuple[Path, Path]]:
-    """A complete draft, to be put in its place inside the block, and that place."""
+    """Provide a complete draft, to be put in its place inside the block, and that place."""
     _forget_dead(path)
     draft = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
     try:
@@ -79,7 +79,7 @@ def _is_stream(path: Path) -> bool:
 
 
 def _forget_dead(path: Path) -> None:
-    """Removes drafts of the file whose writers are gone."""
+    """Remove drafts of the file whose writers are gone."""
     with contextlib.suppress(OSError):
         for left in path.parent.glob(f".{glob.escape(_short(path.name))}.*.part"):
             writer = left.name.removesuffix(".part").rpartition(".")[2]
@@ -88,7 +88,7 @@ def _forget_dead(path: Path) -> None:
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for what drafts have around it."""
+    """Return a name that leaves room for what drafts have around it."""
     if len(os.fsencode(name)) <= LONGEST - ROOM:
         return name
     return hashlib.sha256(os.fsencode(name)).hexdigest()

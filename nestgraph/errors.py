@@ -55,7 +55,7 @@ class Diagnostic:
 
 
 def render(diagnostic: Diagnostic, sources: Mapping[str, str] = NO_SOURCES) -> str:
-    """The finding as text, with the source line and a caret where the file is known."""
+    """Return the finding as text, with the source line and a caret where the file is known."""
     head = str(diagnostic)
     if diagnostic.severity != "error":
         head = f"{diagnostic.severity}: {head}"
@@ -79,7 +79,8 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _window(line: str, at: int, width: int) -> tuple[str, str, str]:
-    """What of a source line is shown: what stands before a place, the place, and what follows.
+    """Return what of a source line is shown: what stands before a place, the place, and what
+    follows.
 
     A tab takes one column, as spans count it. A line too wide for a screen is cut on both sides.
     """
@@ -128,13 +129,13 @@ class InputWarning(UserWarning):
 
 
 def in_file_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Findings without repeats, sorted by place; those without a place come first."""
+    """Return findings without repeats, sorted by place; those without a place come first."""
     unique = dict.fromkeys(diagnostics)
     return tuple(sorted(unique, key=_place))
 
 
 def _lists_once(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Findings whose hints refer to a long list that a finding before them has printed."""
+    """Return findings whose hints refer to a long list that a finding before them has printed."""
     told: dict[str, Span] = {}
     found = []
     for one in diagnostics:

@@ -24,15 +24,16 @@ class Pace:
 
     @classmethod
     def of(cls, memory: Memory) -> Self:
-        """The pace that a memory declares."""
+        """Return the pace that a memory declares."""
         return cls(period=memory.level.period, reset=memory.reset.period, gradient=memory.gradient)
 
     def is_fresh(self, position: int) -> bool:
-        """Whether it has just started, when `position` is a tick."""
+        """Return whether it has just started, when `position` is a tick."""
         return _latest(self.reset, position) == position
 
     def follows(self, source: Pace, position: int) -> bool:
-        """Whether it still hangs on the memory that it started as, when `position` is a tick.
+        """Return whether it still hangs on the memory that it started as, when `position` is a
+        tick.
 
         Its gradient then reaches that memory through the start: unless that one has moved since,
         or `gradient: none` has cut its own move since.
@@ -58,7 +59,7 @@ class Ticks:
 
     @classmethod
     def of(cls, paces: Iterable[Pace], horizon: int | None) -> Self:
-        """The ticks of some fast memories.
+        """Return the ticks of some fast memories.
 
         Args:
             paces: theirs.
@@ -76,16 +77,16 @@ class Ticks:
         return cls(levels=levels, every=tuple(sorted(every)), horizon=horizon)
 
     def due(self, position: int) -> bool:
-        """Whether anything happens behind a position."""
+        """Return whether anything happens behind a position."""
         return position > 0 and any(position % period == 0 for period in self.every)
 
     def fires(self, read: int, more: int) -> bool:
-        """Whether something happens while `more` tokens are read behind the first `read`."""
+        """Return whether something happens while `more` tokens are read behind the first `read`."""
         last, before = read + more - 1, max(read - 1, 0)
         return more > 0 and any(last // period > before // period for period in self.every)
 
     def base(self, read: int) -> int:
-        """Where all that a coming gradient needs begins, after so many tokens.
+        """Return where all that a coming gradient needs begins, after so many tokens.
 
         The last cut of the horizon; without one, the last tick of all levels at once, so that no
         period that ends later began before. A tick has fired when the next token was read.
@@ -94,12 +95,14 @@ class Ticks:
         return _latest(period, max(read - 1, 0)) if self.every else read
 
     def graph(self, period: int) -> int:
-        """Tokens that the gradient of a level is taken through at once; 0 if it never moves."""
+        """Return tokens that the gradient of a level is taken through at once; 0 if it never
+        moves.
+        """
         return min(period, self.horizon or period)
 
 
 def fast_memories(model: Model) -> Iterator[tuple[str, Memory]]:
-    """Every fast memory with the path of its layer."""
+    """Yield every fast memory with the path of its layer."""
     for layer in model.layers:
         for memory in layer.block.memories.values():
             if memory.is_fast:
@@ -107,7 +110,9 @@ def fast_memories(model: Model) -> Iterator[tuple[str, Memory]]:
 
 
 def erased_layers(memory: Memory) -> int:
-    """How many matrices of a fast memory forget what its queries found in them, inputs first."""
+    """Return how many matrices of a fast memory forget what its queries found in them, inputs
+    first.
+    """
     erase, net = memory.rule.erase.where, memory.net
     if not memory.is_fast or erase == "none":
         return 0
@@ -115,7 +120,7 @@ def erased_layers(memory: Memory) -> int:
 
 
 def ticks_of(model: Model) -> Ticks:
-    """The ticks of a model."""
+    """Return the ticks of a model."""
     said = None if model.horizon is None else model.horizon.period
     return Ticks.of((Pace.of(memory) for _, memory in fast_memories(model)), said)
 

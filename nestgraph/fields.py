@@ -40,14 +40,14 @@ class Field:
 
     @property
     def origin(self) -> str:
-        """Where the value came from, in words."""
+        """Return where the value came from, in words."""
         if self.span is not None:
             return f"from {self.span}"
         return "by the order of the chain" if self.implied else "by default"
 
 
 def kind(part: Part) -> str:
-    """`memory`, `read` or `op`."""
+    """Return `memory`, `read` or `op`."""
     match part:
         case Memory():
             return "memory"
@@ -58,12 +58,12 @@ def kind(part: Part) -> str:
 
 
 def fields(part: Part) -> tuple[Field, ...]:
-    """All values of a part, in the order of the language reference."""
+    """Return all values of a part, in the order of the language reference."""
     return tuple(_field(part, name, value) for name, value in _values(part))
 
 
 def training_fields(training: Training) -> tuple[Field, ...]:
-    """All values of the outermost level, the optimizer by its name."""
+    """Return all values of the outermost level, the optimizer by its name."""
     names = [name for name in training.__dataclass_fields__ if name not in ("spans", "system")]
     return tuple(
         Field(
@@ -76,7 +76,7 @@ def training_fields(training: Training) -> tuple[Field, ...]:
 
 
 def model_fields(system: System) -> tuple[Field, ...]:
-    """What lies around the stack."""
+    """Return what lies around the stack."""
     if system.model is None:
         return ()
     span = system.model.span

@@ -25,7 +25,7 @@ LAYER = "<n>"  # in a key: the number of the layer
 
 
 def file_starts(system: System, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """The first numbers of parameters that start as a file says, by their names.
+    """Return the first numbers of parameters that start as a file says, by their names.
 
     Args:
         system: of a model, with its widths known.
@@ -54,7 +54,7 @@ def file_starts(system: System, dtype: torch.dtype = torch.float32) -> dict[str,
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor] | InputError:
-    """Those of a file, or why there are none: many memories may ask for it."""
+    """Return those of a file, or why there are none: many memories may ask for it."""
     try:
         return read_tensors(path)
     except InputError as error:
@@ -110,5 +110,5 @@ def _names(
 
 
 def _single(shape: StateShape) -> tuple[int, ...]:
-    """The shape in a file that knows no heads, where there is one."""
+    """Return the shape in a file that knows no heads, where there is one."""
     return shape.shape[1:] if shape.shape[0] == 1 else shape.shape

@@ -38,16 +38,18 @@ class Reader(Protocol):
     """Finds and reads specs by name."""
 
     def find(self, name: str, beside: str | None = None) -> str:
-        """The file that `name` means, seen from the file `beside`, or from where the user is."""
+        """Return the file that `name` means, seen from the file `beside`, or from where the user
+        is.
+        """
 
     def shipped(self, name: str) -> str | None:
-        """The file of the shipped spec of that name, whatever lies anywhere else."""
+        """Return the file of the shipped spec of that name, whatever lies anywhere else."""
 
     def ships(self, file: str) -> bool:
-        """Whether a file is a shipped spec."""
+        """Return whether a file is a shipped spec."""
 
     def read(self, file: str) -> str:
-        """The text of a file."""
+        """Return the text of a file."""
 
 
 class Disk:
@@ -61,7 +63,7 @@ class Disk:
         self.here = here
 
     def find(self, name: str, beside: str | None = None) -> str:
-        """The file that a path or zoo name means.
+        """Return the file that a path or zoo name means.
 
         Raises:
             UnreadableError: when there is none.
@@ -79,16 +81,16 @@ class Disk:
             raise _unopened(name, error) from None
 
     def shipped(self, name: str) -> str | None:
-        """The file of the shipped spec of that name, whatever lies anywhere else."""
+        """Return the file of the shipped spec of that name, whatever lies anywhere else."""
         path = zoo.path(name)
         return None if path is None else shown(path)
 
     def ships(self, file: str) -> bool:
-        """Whether a file is a shipped spec."""
+        """Return whether a file is a shipped spec."""
         return Path(file).resolve().parent == zoo.folder().resolve()
 
     def read(self, file: str) -> str:
-        """The text of a file.
+        """Return the text of a file.
 
         Raises:
             UnreadableError: when it can't be read, is no UTF-8 or is far too long.
@@ -134,7 +136,7 @@ class Texts:
         self.kept = None if shipped is None else frozenset(shipped)
 
     def find(self, name: str, beside: str | None = None) -> str:
-        """The text that `name` meant when the specs were read from the disk.
+        """Return the text that `name` meant when the specs were read from the disk.
 
         Raises:
             UnreadableError: when none of the texts fits.
@@ -153,21 +155,23 @@ class Texts:
         raise UnreadableError(f"`{name}` is not among the texts kept", "they may be incomplete")
 
     def shipped(self, name: str) -> str | None:
-        """The text of the shipped spec of that name; the disk's where it was not kept."""
+        """Return the text of the shipped spec of that name; the disk's where it was not kept."""
         fitting = self._called(name)
         if self.kept is not None:
             fitting = [file for file in fitting if file in self.kept]
         return fitting[0] if len(fitting) == 1 else Disk().shipped(name)
 
     def ships(self, file: str) -> bool:
-        """Whether a text is a shipped spec; texts that don't say so were all taken as such."""
+        """Return whether a text is a shipped spec; texts that don't say so were all taken as
+        such.
+        """
         return self.kept is None or file in self.kept or Disk().ships(file)
 
     def _called(self, stem: str) -> list[str]:
         return [file for file in self.texts if PurePosixPath(file).stem == stem]
 
     def read(self, file: str) -> str:
-        """The text of a file; of a shipped spec where it was not kept.
+        """Return the text of a file; of a shipped spec where it was not kept.
 
         Raises:
             UnreadableError: when it is neither.
@@ -176,7 +180,7 @@ class Texts:
 
 
 def decode(data: bytes, file: str) -> str:
-    """Bytes as text.
+    """Return bytes as text.
 
     Raises:
         UnreadableError: at the first byte that is not UTF-8.
@@ -195,20 +199,20 @@ def decode(data: bytes, file: str) -> str:
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative where it lies below the current folder."""
+    """Return a path as messages show it: relative where it lies below the current folder."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
 def _shortest(path: Path) -> str:
-    """A path without the detours `a/..` that lead back to where they began."""
+    """Return a path without the detours `a/..` that lead back to where they began."""
     straight = Path(os.path.normpath(path))
     same = ".." in path.parts and straight.exists() and straight.samefile(path)
     return (straight if same else path).as_posix()
 
 
 def broken_link(path: Path) -> str:
-    """What is wrong with a link that leads to nothing; empty for anything else."""
+    """Return what is wrong with a link that leads to nothing; empty for anything else."""
     if not path.is_symlink() or path.exists():
         return ""
     target = path.readlink().as_posix()

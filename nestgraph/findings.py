@@ -64,17 +64,17 @@ class Findings(list[Diagnostic]):
 
     @property
     def helps(self) -> bool:
-        """Whether what was meant is still sought, which takes too long after hundreds."""
+        """Return whether what was meant is still sought, which takes too long after hundreds."""
         return len(self) < MOST_HELPED
 
     @property
     def failed(self) -> bool:
-        """Whether any of them is an error."""
+        """Return whether any of them is an error."""
         return any(finding.severity == "error" for finding in self)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that the author most likely meant, if any comes near."""
+    """Return the known word that the author most likely meant, if any comes near."""
     choices = list(known)
     for habit in meant_by(word):
         if habit in choices:
@@ -88,7 +88,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 
 def _like(word: str, choices: list[str], count: int, least: float) -> list[str]:
-    """The choices that are spelt most like a word."""
+    """Return the choices that are spelt most like a word."""
     if len(choices) > MANY:  # comparing is slow; a typo keeps the first letter most of the time
         choices = [choice for choice in choices if choice[:1] == word[:1]][:MANY]
     return list(_nearest(word, tuple(choices), count, least))
@@ -104,7 +104,7 @@ def _nearest(word: str, choices: tuple[str, ...], count: int, least: float) -> t
 
 
 def near_words(word: str, known: Iterable[str]) -> list[str]:
-    """The known words that the author may have meant, the likeliest first."""
+    """Return the known words that the author may have meant, the likeliest first."""
     choices = list(known)
     first = closest(word, choices)
     if first is None:
@@ -113,7 +113,7 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
 
 
 def respelt(span: Span, word: str, known: Iterable[str], others: Cures) -> Cures:
-    """The known word that a mistyped one resembles, before all else that may be right."""
+    """Return the known word that a mistyped one resembles, before all else that may be right."""
     near = closest(word, known)
     return others if near is None else as_meant(Put(span, near), word, near, others)
 
@@ -121,7 +121,7 @@ def respelt(span: Span, word: str, known: Iterable[str], others: Cures) -> Cures
 def near_names(
     span: Span, name: str, known: Iterable[str], missing: Iterable[Define] = ()
 ) -> Cures:
-    """What a name that there is not may have been meant to be.
+    """Return what a name that there is not may have been meant to be.
 
     Args:
         span: of the name.
@@ -143,7 +143,7 @@ def other_names(span: Span, known: Iterable[str]) -> Cures:
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:
-    """A hint for a word that is not among the known ones."""
+    """Return a hint for a word that is not among the known ones."""
     choices = list(known)
     near = closest(word, choices)
     if near is not None:
@@ -156,7 +156,9 @@ def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:
 
 
 def word_of_language(word: str, known: Iterable[str]) -> str:
-    """A hint for a word where one of the language stands: the one meant, how else, or all."""
+    """Return a hint for a word where one of the language stands: the one meant, how else, or
+    all.
+    """
     choices = list(known)
     near = closest(word, choices)
     if near is not None:
@@ -165,7 +167,7 @@ def word_of_language(word: str, known: Iterable[str]) -> str:
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
-    """`a`, `b` and `c`."""
+    """Return `a`, `b` and `c`."""
     quoted = [f"`{word}`" for word in words]
     if len(quoted) < 2:
         return "".join(quoted)

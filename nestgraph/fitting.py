@@ -21,7 +21,9 @@ HINTS = {
 
 
 def misfit(rule: Rule, traits: Traits) -> str | None:
-    """The code of what keeps a rule from moving a parameter that it takes; None if nothing."""
+    """Return the code of what keeps a rule from moving a parameter that it takes; None if
+    nothing.
+    """
     if (traits.sort == "vectors" or traits.axes < 2) and matrix_parts(rule.block):
         return "NG343"
     if INPUT in rule.block.inputs and not traits.linear_map:
@@ -30,7 +32,7 @@ def misfit(rule: Rule, traits: Traits) -> str | None:
 
 
 def told(code: str, rule: Rule, names: Sequence[str] = ()) -> str:
-    """What is wrong, in a sentence.
+    """Return what is wrong, in a sentence.
 
     Args:
         code: as `misfit` gave it.
@@ -53,6 +55,6 @@ def told(code: str, rule: Rule, names: Sequence[str] = ()) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first name, and how many more there are."""
+    """Return the first name, and how many more there are."""
     more = len(names) - 1
     return f"`{names[0]}`" + (f" and {more} more" if more else "")

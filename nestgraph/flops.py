@@ -22,12 +22,12 @@ BACKWARD = 2
 
 
 def op_flops(node: Node, width_in: int) -> int:
-    """FLOPs of an op: 2 W_in W_out for a linear map."""
+    """Return FLOPs of an op: 2 W_in W_out for a linear map."""
     return 2 * width_in * (node.width or 0) if node.op == "linear" else 0
 
 
 def read_flops(read: Read, memory: Memory, context: int) -> float:
-    """FLOPs of a read: 2 w; of attention 2 h (d_k + d_v) for each event that it sees.
+    """Return FLOPs of a read: 2 w; of attention 2 h (d_k + d_v) for each event that it sees.
 
     Args:
         read: of this memory.
@@ -40,7 +40,7 @@ def read_flops(read: Read, memory: Memory, context: int) -> float:
 
 
 def write_flops(memory: Memory) -> int:
-    """FLOPs of a write: the error, its way back (2 above), the update (2 w), the erase."""
+    """Return FLOPs of a write: the error, its way back (2 above), the update (2 w), the erase."""
     if memory.is_step_group or memory.net.kind in ("attention", "vector"):
         return 0  # a group of the optimizer writes in the backward pass of the model
     if erased_layers(memory):
@@ -51,14 +51,14 @@ def write_flops(memory: Memory) -> int:
 
 
 def _matrices(memory: Memory) -> list[int]:
-    """Numbers in each matrix of all heads, the input side first."""
+    """Return numbers in each matrix of all heads, the input side first."""
     if memory.net.kind == "vector":
         return []
     return [math.prod(shape.shape) for shape in state_shapes(memory) if shape.is_matrix]
 
 
 def _error(memory: Memory) -> int:
-    """What one event's answer costs: 2 w, and for a self value 2 below more.
+    """Return what one event's answer costs: 2 w, and for a self value 2 below more.
 
     The last layer of a self value meets the difference of two inputs, unless a norm follows it.
     The gradient of −⟨answer, value⟩ needs only what the last layer is given.
@@ -71,7 +71,9 @@ def _error(memory: Memory) -> int:
 
 
 def _erase(memory: Memory) -> int:
-    """What lies under a key is asked for, and taken away: 4 for each number of the matrix."""
+    """Return what lies under a key is asked for, and taken away: 4 for each number of the
+    matrix.
+    """
     erase, matrices = memory.rule.erase, _matrices(memory)
     if erase.where == "layers":
         return 4 * sum(matrices)
@@ -94,7 +96,7 @@ def _iteration(heads: int, rows: int, columns: int) -> int:
 
 
 def _seen(memory: Memory, read: Read, context: int) -> float:
-    """Events that a read of attention sees, in the mean over the positions of a sequence."""
+    """Return events that a read of attention sees, in the mean over the positions of a sequence."""
     if memory.reset.unit == "tokens":
         context = min(context, memory.reset.period)
     window = min(context, memory.net.window or context)

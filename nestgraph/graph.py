@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def build_graph(system: System, roll: bool = False) -> SpecGraph:
-    """The graph of a system.
+    """Return the graph of a system.
 
     Args:
         system: an elaborated spec.
@@ -64,7 +64,7 @@ def build_graph(system: System, roll: bool = False) -> SpecGraph:
 
 
 def within_tick(graph: nx.MultiDiGraph[str]) -> nx.MultiDiGraph[str]:
-    """The graph without `carry` edges: who waits for whom inside one tick."""
+    """Return the graph without `carry` edges: who waits for whom inside one tick."""
     kept = graph.copy()
     edges = graph.edges(keys=True, data=True)
     carried = [edge[:3] for edge in edges if edge[3]["kind"] == "carry"]
@@ -90,7 +90,7 @@ def _add_model(
 def _add_layer(
     graph: nx.MultiDiGraph[str], system: System, width: int, rolled: Rolled, flow: str
 ) -> str:
-    """Adds a layer that is fed by `flow`, and answers its output."""
+    """Add a layer that is fed by `flow`, and answers its output."""
     path, block = rolled.layer.path, rolled.layer.block
     shared = {"layer": path, "block": block.name, "repeat": rolled.repeat}
     shared |= {"in_turn": True} if rolled.runs else {}
@@ -103,7 +103,7 @@ def _add_layer(
 
 
 def _add_training(graph: nx.MultiDiGraph[str], model: Model, training: Training) -> None:
-    """The outermost level: the task, the optimizer and what it moves."""
+    """Add the outermost level: the task, the optimizer and what it moves."""
     span = training.spans.get("optimizer")
     name = training.optimizer if training.system is None else training.system.name
     add_node(graph, "loss", "loss", STEP, span=model.span)
@@ -138,7 +138,9 @@ def _add_optimizer(graph: nx.MultiDiGraph[str], system: System, groups: Sequence
 def _add_group(
     graph: nx.MultiDiGraph[str], system: System, path: str, group: Group, block: FlatBlock
 ) -> None:
-    """A block that runs once for each parameter of its group; the gradient comes from the task."""
+    """Add a block that runs once for each parameter of its group; the gradient comes from the
+    task.
+    """
     shared = {"layer": path, "block": block.name, "repeat": 1, "group": group_text(group)}
     at = Instance(path=path, block=block, position=STEP, clocks=system.clocks, shared=shared)
     for name in block.inputs:
@@ -153,5 +155,5 @@ def _add_group(
 
 
 def group_text(group: Group) -> str:
-    """Which parameters a group of an optimizer holds: `hidden_matrices`, `names *.bias`."""
+    """Return which parameters a group of an optimizer holds: `hidden_matrices`, `names *.bias`."""
     return group.kind if group.names is None else f"{group.kind} {group.names}"

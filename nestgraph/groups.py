@@ -45,7 +45,7 @@ _KINDS = {"embedding": "embeddings", "head": "head", "vector": "vectors"}
 
 
 def traits_of(spec: ParameterSpec) -> Traits:
-    """What groups choose a parameter of a model by; biases of memories are vectors.
+    """Return what groups choose a parameter of a model by; biases of memories are vectors.
 
     A matrix that several ops share is no linear map: it has more inputs than one.
     """
@@ -81,12 +81,12 @@ class Rule:
     tests: tuple[tuple[str, str | None], ...]
 
     def takes(self, traits: Traits) -> bool:
-        """Whether all conditions on the way to this block hold."""
+        """Return whether all conditions on the way to this block hold."""
         return all(matches(kind, names, traits) for kind, names in self.tests)
 
 
 def matches(kind: str, names: str | None, traits: Traits) -> bool:
-    """Whether one group matches a parameter, whatever came before it."""
+    """Return whether one group matches a parameter, whatever came before it."""
     if kind in ("all", "rest"):
         return True
     if kind == "names":
@@ -99,7 +99,7 @@ def matches(kind: str, names: str | None, traits: Traits) -> bool:
 
 
 def rules(system: System) -> tuple[Rule, ...]:
-    """All blocks of an optimizer in the order in which they are tried."""
+    """Return all blocks of an optimizer in the order in which they are tried."""
     return tuple(_rules(system))
 
 
@@ -130,10 +130,10 @@ def _inside(rule: Rule, index: int, group: Group, test: tuple[str, str | None]) 
 
 
 def choose(among: tuple[Rule, ...], traits: Traits) -> int | None:
-    """The place of the first rule that takes a parameter; None if nothing does."""
+    """Return the place of the first rule that takes a parameter; None if nothing does."""
     return next((i for i, rule in enumerate(among) if rule.takes(traits)), None)
 
 
 def labels(name: str, stack: int | None) -> tuple[str, ...]:
-    """Names of a parameter's matrices, which numbers that are drawn for them depend on."""
+    """Return names of a parameter's matrices, which numbers that are drawn for them depend on."""
     return (name,) if stack is None else tuple(f"{name}.{i}" for i in range(stack))

@@ -9,7 +9,7 @@ _LEFT_OUT = {ord(letter): None for letter in "_-. "}
 
 
 def folded(word: str) -> str:
-    """A word without case, `_`, `-`, `.` and blanks."""
+    """Return a word without case, `_`, `-`, `.` and blanks."""
     return word.lower().translate(_LEFT_OUT)
 
 
@@ -221,15 +221,15 @@ _OTHERWISE = {folded(word): sentence for word, sentence in OTHERWISE.items()}
 
 
 def meant_by(word: str) -> tuple[str, ...]:
-    """The words of this language that a word of another tool may stand for."""
+    """Return the words of this language that a word of another tool may stand for."""
     return _MEANT.get(folded(word), ())
 
 
 def otherwise(word: str) -> str:
-    """How the language says what has no word here; empty for a word that is not known."""
+    """Return how the language says what has no word here; empty for a word that is not known."""
     return _OTHERWISE.get(folded(word), "")
 
 
 def is_foreign(word: str) -> bool:
-    """Whether a word belongs to other tools, so that it is hardly a typo of one of ours."""
+    """Return whether a word belongs to other tools, so that it is hardly a typo of one of ours."""
     return folded(word) in _MEANT or folded(word) in _OTHERWISE

@@ -31,7 +31,7 @@ def escaped(text: object) -> str:
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table of texts."""
+    """Return a table of texts."""
     head = "".join(f"<th>{escaped(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows
@@ -47,7 +47,7 @@ def boxed(*parts: str) -> str:
 def bundle(
     shown: Shown, markup: Callable[[Shown], str], text: Callable[[Shown], str] = repr
 ) -> dict[str, str]:
-    """What a notebook shows: text, and HTML where it can be made; raises nothing.
+    """Return what a notebook shows: text, and HTML where it can be made; raises nothing.
 
     Args:
         shown: the object.
@@ -60,7 +60,7 @@ def bundle(
 
 
 def safely(make: Callable[[], str]) -> str | None:
-    """What a function makes, or None if it fails: a notebook goes on, whatever is broken."""
+    """Return what a function makes, or None if it fails: a notebook goes on, whatever is broken."""
     try:
         return make()
     except Exception:

@@ -46,7 +46,7 @@ class Names:
     shipped: frozenset[Span] = frozenset()
 
     def of(self, place: Span, word: object) -> str | None:
-        """The new name of a word at a place; None where it stays as it is."""
+        """Return the new name of a word at a place; None where it stays as it is."""
         if place not in self.new or not isinstance(word, str):
             return None
         stays = place in self.shipped and zoo.path(word) is not None
@@ -57,7 +57,7 @@ NO_NAMES = Names(new={})
 
 
 def kept_texts(spec: Spec, others: Mapping[Span, str]) -> dict[str, str]:
-    """The texts of a spec, what was set from outside, and its resolved form, by their names.
+    """Return the texts of a spec, what was set from outside, and its resolved form, by their names.
 
     Args:
         spec: whose texts they are.
@@ -77,7 +77,7 @@ def kept_texts(spec: Spec, others: Mapping[Span, str]) -> dict[str, str]:
 
 
 def _set(path: str, value: object, names: Names) -> object:
-    """The value of an override, with names of files as they are called in the folder."""
+    """Return the value of an override, with names of files as they are called in the folder."""
     text = text_of(value)
     padded = " " * (len(path) + 1) + text  # as it was read, so that places fit
     new = renamed_text(padded, label(path, text), names)
@@ -85,7 +85,9 @@ def _set(path: str, value: object, names: Names) -> object:
 
 
 def data_path(spec: Spec) -> dict[Span, Path]:
-    """The text to learn from that a spec's own files name, by the place; none for a shipped one."""
+    """Return the text to learn from that a spec's own files name, by the place; none for a shipped
+    one.
+    """
     rest = {path: value for path, value in spec.overrides.items() if path != DATA}
     own = spec
     if len(rest) < len(spec.overrides):  # what is named from outside hides what the files say
@@ -99,7 +101,9 @@ def data_path(spec: Spec) -> dict[Span, Path]:
 
 
 def renamed_text(text: str, file: str, names: Names) -> str:
-    """A text of a file with its names rewritten; everything else is as it was, to the character."""
+    """Return a text of a file with its names rewritten; everything else is as it was, to the
+    character.
+    """
     if not any(place.file == file for place in names.new):
         return text
     mark = text[: text.startswith("\ufeff")]
@@ -110,7 +114,7 @@ def renamed_text(text: str, file: str, names: Names) -> str:
 
 
 def _changes(text: str, file: str, names: Names) -> Iterator[tuple[int, int, str]]:
-    """Where a name begins and ends in a text, and what is to stand there."""
+    """Yield where a name begins and ends in a text, and what is to stand there."""
     places = {(place.line, place.column): place for place in names.new if place.file == file}
     for event in yaml.parse(text, Loader=LOADER):
         if not isinstance(event, yaml.ScalarEvent):
@@ -128,7 +132,7 @@ def _changes(text: str, file: str, names: Names) -> Iterator[tuple[int, int, str
 
 
 def renamed_tree(tree: Tree, names: Names) -> Tree:
-    """A tree with its names rewritten."""
+    """Return a tree with its names rewritten."""
     if isinstance(tree, Table):
         entries = {
             key: Entry(entry.key, renamed_tree(entry.value, names))
@@ -146,5 +150,5 @@ def _quoted(name: str) -> str:
 
 
 def _short(file: str) -> str:
-    """The end of a file's name, which its ending is in."""
+    """Return the end of a file's name, which its ending is in."""
     return Path(file).name.encode(errors="replace")[-LONGEST:].decode(errors="ignore")

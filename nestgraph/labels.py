@@ -52,7 +52,7 @@ def require_targets(targets: Tensor, tokens: Tensor, classes: int) -> None:
 
 
 def labels_of(targets: Tensor | None, tokens: Tensor, *, of_tokens: bool) -> Tensor:
-    """What each token that is read should be answered with, (batch, longest).
+    """Return what each token that is read should be answered with, (batch, longest).
 
     Args:
         targets: checked ones, (batch, time), or None.
@@ -66,7 +66,9 @@ def labels_of(targets: Tensor | None, tokens: Tensor, *, of_tokens: bool) -> Ten
 
 
 def behind(labels: Tensor, tokens: Tensor) -> Tensor:
-    """Labels (batch, time) of these tokens, with the next token where one is due and known."""
+    """Return labels (batch, time) of these tokens, with the next token where one is due and
+    known.
+    """
     following = F.pad(tokens[:, 1:], (0, 1), value=NEXT)
     return torch.where(labels == NEXT, following, labels)
 
@@ -78,7 +80,7 @@ def nats(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_nats(scores: Tensor, labels: Tensor) -> Tensor:
-    """The same, as the mean over the labels that count; 0 where none does."""
+    """Return the same, as the mean over the labels that count; 0 where none does."""
     flat = torch.where(labels < 0, IGNORED, labels).long().flatten()
     how = "mean" if bool((flat >= 0).any()) else "sum"  # the mean of nothing is no number
     return F.cross_entropy(scores.flatten(0, -2), flat, reduction=how, ignore_index=IGNORED)

@@ -47,7 +47,7 @@ class LevelRow:
 
     @property
     def foreign(self) -> bool:
-        """Whether only the optimizer of a model has this clock."""
+        """Return whether only the optimizer of a model has this clock."""
         return bool(self.optimizer) and not self.memories and not self.trains
 
     @property
@@ -62,7 +62,7 @@ class LevelRow:
 
 
 def frequency(clock: Clock) -> str:
-    """Updates per token or per step: `1/16 per token`, `0`, `∞`."""
+    """Update per token or per step: `1/16 per token`, `0`, `∞`."""
     if clock.unit == "never":
         return "0"
     if clock.period == 0:
@@ -72,7 +72,7 @@ def frequency(clock: Clock) -> str:
 
 
 def period(clock: Clock) -> str:
-    """How often a clock ticks, in words."""
+    """Return how often a clock ticks, in words."""
     if clock.unit == "never":
         return "never, frozen"
     if clock.period == 0:
@@ -83,12 +83,14 @@ def period(clock: Clock) -> str:
 
 
 def clock_of(memory: Memory) -> Clock:
-    """The clock that a memory's row stands for."""
+    """Return the clock that a memory's row stands for."""
     return RECOMPUTED if memory.net.kind == "attention" else memory.level
 
 
 def instances(system: System) -> Iterator[tuple[str, FlatBlock]]:
-    """Every block of the stack, or of an optimizer's groups, with the path of its instance."""
+    """Yield every block of the stack, or of an optimizer's groups, with the path of its
+    instance.
+    """
     if system.model is not None:
         yield from ((layer.path, layer.block) for layer in system.model.layers)
     for index, group in enumerate(system.optimizer or ()):
@@ -97,12 +99,12 @@ def instances(system: System) -> Iterator[tuple[str, FlatBlock]]:
 
 
 def levels(system: System) -> tuple[LevelRow, ...]:
-    """The levels that a system has, outermost first."""
+    """Return the levels that a system has, outermost first."""
     return _ranked(_held(system), ())
 
 
 def nested_levels(system: System) -> tuple[LevelRow, ...]:
-    """The levels of a model and of the optimizer that trains it, as one hierarchy.
+    """Return the levels of a model and of the optimizer that trains it, as one hierarchy.
 
     What the optimizer keeps for a parameter stands on the level on which that moves. The same as
     `levels` where there is no such optimizer.
@@ -131,7 +133,7 @@ def _ranked(own: Iterable[Held], trained_by: Iterable[Held]) -> tuple[LevelRow, 
 
 
 def _order(clock: Clock) -> Order:
-    """Sorts clocks from slow to fast; clocks of one frequency share a level."""
+    """Sort clocks from slow to fast; clocks of one frequency share a level."""
     if clock.unit == "never":
         return 0, 0
     if clock.period == 0:

@@ -20,7 +20,7 @@ _Key: TypeAlias = tuple[int, str]  # a side, and the name of a part there
 
 
 def kinds(gone: Sequence[Part], come: Sequence[Part]) -> tuple[Names, Names]:
-    """A number for each part, equal for parts of either side that are defined alike."""
+    """Return a number for each part, equal for parts of either side that are defined alike."""
     found = _Kinds((gone, come))
     found.settle()
     old, new = found.names
@@ -28,7 +28,7 @@ def kinds(gone: Sequence[Part], come: Sequence[Part]) -> tuple[Names, Names]:
 
 
 def renamed(part: Part, names: Names) -> Part:
-    """A part with other names for itself and for those that it names."""
+    """Return a part with other names for itself and for those that it names."""
 
     def flow(name: str) -> str:
         return names.get(name, name)
@@ -87,7 +87,7 @@ class _Kinds:
         return found
 
     def settle(self) -> None:
-        """Numbers parts anew until those of one kind all say the same."""
+        """Renumber parts until those of one kind all say the same."""
         todo: Iterable[_Key] = self.parts
         while todo:
             groups: dict[str, dict[Said, list[_Key]]] = {}
@@ -98,7 +98,9 @@ class _Kinds:
             todo = dict.fromkeys(user for key in moved for user in self.users[key])
 
     def _split(self, number: str, groups: Mapping[Said, list[_Key]]) -> list[_Key]:
-        """Parts of a kind that no longer say what its others do, under numbers of their own."""
+        """Return parts of a kind that no longer say what its others do, under numbers of their
+        own.
+        """
         if sum(map(len, groups.values())) == self.sizes[number]:
             self.words[number] = max(groups, key=lambda words: len(groups[words]))
         moved: list[_Key] = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> list[str]:
-    """The lines of a table; the first `words` columns hold words, the others numbers."""
+    """Return the lines of a table; the first `words` columns hold words, the others numbers."""
     rule = [*["---"] * words, *["---:"] * (len(head) - words)]
     return [_line(head), _line(rule), *map(_line, rows)]
 

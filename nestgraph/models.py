@@ -7,7 +7,7 @@ from nestgraph.system import Model, System
 
 
 def model_of(system: System) -> Model:
-    """The model that a spec describes.
+    """Return the model that a spec describes.
 
     Raises:
         InputError: it describes an optimizer.

@@ -34,7 +34,9 @@ class Moving:
 
 
 def moving(system: System) -> Moving | None:
-    """The optimizer of a model as it moves; None for an optimizer, and where none was read."""
+    """Return the optimizer of a model as it moves; None for an optimizer, and where none was
+    read.
+    """
     trainer = trainer_of(system)
     if trainer is None:
         return None
@@ -52,7 +54,7 @@ def moving(system: System) -> Moving | None:
 
 
 def _held(system: System, groups: int) -> list[Held]:
-    """What each group of the opened optimizer holds; its order is that of `rules`."""
+    """Return what each group of the opened optimizer holds; its order is that of `rules`."""
     assert system.training.system is not None
     listed = rules(system.training.system)
     found: list[dict[int, tuple[ParameterSpec, ...]]] = [{} for _ in range(groups)]
@@ -67,7 +69,7 @@ def _held(system: System, groups: int) -> list[Held]:
 def _slowed(
     group: Group, period: int, held: tuple[ParameterSpec, ...], clocks: dict[str, Clock]
 ) -> Group:
-    """A group whose clocks count the steps of training."""
+    """Return a group whose clocks count the steps of training."""
     if period == 1 or group.block is None:
         return group
     level = held[0].level
@@ -99,7 +101,7 @@ def _slowed(
 
 
 def _idle(group: Group) -> Group:
-    """A group that holds no parameter keeps nothing."""
+    """Return a group that holds no parameter keeps nothing."""
     if group.block is None:
         return group
     empty: FlatBlock = replace(group.block, memories={}, nodes={}, inputs=())
@@ -107,7 +109,9 @@ def _idle(group: Group) -> Group:
 
 
 def memories_on_steps(system: System) -> Iterator[tuple[str, str]]:
-    """The memories of a model that its optimizer moves: id, and prefix of their parameters."""
+    """Yield the memories of a model that its optimizer moves: id, and prefix of their
+    parameters.
+    """
     for layer in system.model.layers if system.model is not None else ():
         for memory in layer.block.memories.values():
             if memory.is_step_group:

@@ -24,22 +24,22 @@ CLASSES = {"+": "added", "-": "removed", "~": "changed"}
 
 
 def bundle_of_spec(spec: Spec) -> Bundle:
-    """Its levels as a table and as a picture."""
+    """Return its levels as a table and as a picture."""
     return bundle(spec, _spec_html)
 
 
 def bundle_of_graph(graph: SpecGraph) -> Bundle:
-    """How many nodes and edges of each kind it has, and the picture of its spec."""
+    """Return how many nodes and edges of each kind it has, and the picture of its spec."""
     return bundle(graph, _graph_html)
 
 
 def bundle_of_diff(diff: Diff) -> Bundle:
-    """Its text, coloured by what became of each thing."""
+    """Return its text, coloured by what became of each thing."""
     return bundle(diff, _diff_html, str)
 
 
 def level_table(system: System) -> str:
-    """The levels with what they cost, as HTML."""
+    """Return the levels with what they cost, as HTML."""
     from nestgraph.costs import level_costs
     from nestgraph.wording import count, size
 
@@ -59,7 +59,9 @@ def level_table(system: System) -> str:
 
 
 def picture(system: System) -> str:
-    """The picture of the levels as SVG to stand inside a page; empty where it can't be drawn."""
+    """Return the picture of the levels as SVG to stand inside a page; empty where it can't be
+    drawn.
+    """
     from nestgraph.viz import draw
 
     drawn = safely(lambda: str(draw(system)))

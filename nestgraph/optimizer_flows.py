@@ -18,7 +18,7 @@ MATRIX_OPS = frozenset({"newton_schulz", "identity", "transpose", "matmul", "mat
 
 
 def has_rows(block: FlatBlock) -> bool:
-    """Whether a block tells rows from channels, and not only cells."""
+    """Return whether a block tells rows from channels, and not only cells."""
     nodes = [n.op for n in block.nodes.values() if isinstance(n, Node)]
     starts = [memory.init.kind for memory in block.memories.values()]
     return (
@@ -29,7 +29,7 @@ def has_rows(block: FlatBlock) -> bool:
 
 
 def matrix_parts(block: FlatBlock) -> tuple[Node | Memory, ...]:
-    """The ops and memories of a block that work on whole matrices."""
+    """Return the ops and memories of a block that work on whole matrices."""
     nodes = (n for n in block.nodes.values() if isinstance(n, Node) and n.op in MATRIX_OPS)
     memories = (
         m
@@ -40,7 +40,8 @@ def matrix_parts(block: FlatBlock) -> tuple[Node | Memory, ...]:
 
 
 def heard_by(block: FlatBlock, memory: Memory) -> tuple[str, ...]:
-    """What a memory learns from, whatever ops lie between: `grad`, `input`, memories it reads.
+    """Return what a memory learns from, whatever ops lie between: `grad`, `input`, memories it
+    reads.
 
     A parameter without a step of its own (`through`) learns from the gradient itself.
     """
@@ -54,7 +55,7 @@ def heard_by(block: FlatBlock, memory: Memory) -> tuple[str, ...]:
 
 
 def _sources(block: FlatBlock, flow: str) -> Iterator[str]:
-    """Where a flow comes from: inputs of the block and memories, without the ops between."""
+    """Yield where a flow comes from: inputs of the block and memories, without the ops between."""
     node = block.nodes.get(flow)
     if node is None:
         yield flow
@@ -68,7 +69,7 @@ def _sources(block: FlatBlock, flow: str) -> Iterator[str]:
 
 
 def shapes(block: FlatBlock) -> Mapping[str, Shape]:
-    """The shape of every flow that can be known; a misfit makes none."""
+    """Return the shape of every flow that can be known; a misfit makes none."""
     known: dict[str, Shape] = {"grad": CELLS, "lr": NUMBER, "input": INPUT}
     for _ in range(len(block.nodes) + 1):
         before = len(known)
@@ -124,7 +125,7 @@ def _asked(query: Shape | None, width: str) -> Shape | None:
 
 
 def sides(memory: Memory, known: Mapping[str, Shape]) -> tuple[Shape | None, Shape | None]:
-    """Shapes of a memory's keys and values; the parameter has the shape of the gradient."""
+    """Return shapes of a memory's keys and values; the parameter has the shape of the gradient."""
     if memory.init.kind == "given":
         return known.get(memory.keys[0]) if memory.keys else None, CELLS
     keys = known.get(memory.keys[0]) if memory.keys else None
@@ -132,7 +133,7 @@ def sides(memory: Memory, known: Mapping[str, Shape]) -> tuple[Shape | None, Sha
 
 
 def misfits(block: FlatBlock) -> Iterator[tuple[Node | Read | Memory, str, str]]:
-    """What doesn't fit: a node or memory, the field, and why."""
+    """Yield what doesn't fit: a node or memory, the field, and why."""
     known = shapes(block)
     found = list(_misfits(block, known))
     yield from found or _circles(block, known)
@@ -151,7 +152,9 @@ def _misfits(
 
 
 def _circles(block: FlatBlock, known: Mapping[str, Shape]) -> Iterator[tuple[Memory, str, str]]:
-    """Memories whose size follows from their own answers: with all that fits, nothing else."""
+    """Yield memories whose size follows from their own answers: with all that fits, nothing
+    else.
+    """
     for memory in block.memories.values():
         for field, flows in (("keys", memory.keys), ("values", memory.values)):
             for flow in flows:
@@ -161,7 +164,7 @@ def _circles(block: FlatBlock, known: Mapping[str, Shape]) -> Iterator[tuple[Mem
 
 
 def said(shape: Shape) -> str:
-    """A shape in words."""
+    """Return a shape in words."""
     return " x ".join(shape) if shape else "a number"
 
 

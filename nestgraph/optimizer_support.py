@@ -26,7 +26,9 @@ Refusal = tuple[str, str, str]  # code, field of the memory, what isn't run
 
 
 def refused(system: System) -> Iterator[Diagnostic]:
-    """Every field of an optimizer's blocks that asks for what nothing runs in an optimizer."""
+    """Yield every field of an optimizer's blocks that asks for what nothing runs in an
+    optimizer.
+    """
     blocks = {id(rule.block): rule.block for rule in rules(system)}
     for block in blocks.values():
         for node in block.nodes.values():

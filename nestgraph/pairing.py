@@ -33,7 +33,9 @@ class Pair:
 
 
 def pairs(old: System, new: System) -> tuple[Pair, ...]:
-    """The layers of two systems, or the groups of two optimizers, in the order of the new one."""
+    """Return the layers of two systems, or the groups of two optimizers, in the order of the new
+    one.
+    """
     return tuple(_paired(_stack(old), _stack(new)))
 
 
@@ -62,7 +64,7 @@ def _paired(old: Sequence[Rolled], new: Sequence[Rolled]) -> list[Pair]:
 
 
 def _renamed(old: Sequence[Rolled], new: Sequence[Rolled]) -> list[Pair]:
-    """Layers without a namesake, in the new order; what is gone stands in its place."""
+    """Return layers without a namesake, in the new order; what is gone stands in its place."""
     found: list[Pair] = []
     twins = _twins(old, new)
     told = 0  # of the old layers
@@ -76,7 +78,9 @@ def _renamed(old: Sequence[Rolled], new: Sequence[Rolled]) -> list[Pair]:
 
 
 def _twins(old: Sequence[Rolled], new: Sequence[Rolled]) -> dict[int, int]:
-    """The place in the old stack of each new layer that has a twin there, the most alike first."""
+    """Return the place in the old stack of each new layer that has a twin there, the most alike
+    first.
+    """
     before, after = ([_contents(one.layer.block) for one in stack] for stack in (old, new))
     scores = sorted(
         (-_share(was, now), i, j) for i, was in enumerate(before) for j, now in enumerate(after)
@@ -89,17 +93,17 @@ def _twins(old: Sequence[Rolled], new: Sequence[Rolled]) -> dict[int, int]:
 
 
 def said(part: Part) -> Said:
-    """What a part is, and its values by their names."""
+    """Return what a part is, and its values by their names."""
     return kind(part), tuple((field.name, field.value) for field in fields(part))
 
 
 def _contents(block: FlatBlock) -> Contents:
-    """What each memory and node of a block says, by its name."""
+    """Return what each memory and node of a block says, by its name."""
     return {name: said(part) for name, part in block.parts.items()}
 
 
 def _share(old: Contents, new: Contents) -> float:
-    """How much of two blocks is alike, from 0 to 1."""
+    """Return how much of two blocks is alike, from 0 to 1."""
     both = old.keys() & new.keys()
     same = sum(old[name] == new[name] for name in both)
     return (same + len(both)) / 2 / max(1, len(old.keys() | new.keys()))

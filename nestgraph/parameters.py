@@ -66,7 +66,7 @@ class ParameterSpec:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Return how many numbers it holds."""
         return math.prod(self.shape)
 
 
@@ -80,12 +80,14 @@ class StateShape:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether the rule's erase and implicit rate apply to it."""
+        """Return whether the rule's erase and implicit rate apply to it."""
         return self.fan_in > 0
 
 
 def parameter_table(system: System) -> tuple[ParameterSpec, ...]:
-    """All parameters of a model, in the order in which they are read; none for an optimizer."""
+    """Return all parameters of a model, in the order in which they are read; none for an
+    optimizer.
+    """
     return tuple(_model_parameters(system.model)) if system.model else ()
 
 
@@ -95,7 +97,7 @@ def hidden_width(net: Net, key_width: int) -> int:
 
 
 def state_shapes(memory: Memory) -> tuple[StateShape, ...]:
-    """The tensors that a memory's state consists of, per head; none for attention."""
+    """Return the tensors that a memory's state consists of, per head; none for attention."""
     heads, (d_k, d_v) = memory.heads, head_widths(memory)
     match memory.net.kind:
         case "attention":
@@ -109,12 +111,12 @@ def state_shapes(memory: Memory) -> tuple[StateShape, ...]:
 
 
 def head_widths(memory: Memory) -> tuple[int, int]:
-    """Widths of one head's keys and values; 0 where they are unknown."""
+    """Return widths of one head's keys and values; 0 where they are unknown."""
     return (memory.key_width or 0) // memory.heads, (memory.value_width or 0) // memory.heads
 
 
 def op_parameters(node: Node, width_in: int) -> tuple[ParameterSpec, ...]:
-    """What one op learns, with names not yet prefixed by its owner."""
+    """Return what one op learns, with names not yet prefixed by its owner."""
     return tuple(_op_parameters(node, width_in, node.width or 0))
 
 
@@ -171,7 +173,7 @@ def _zeros(name: str, shape: tuple[int, ...]) -> ParameterSpec:
 
 
 def _constant(name: str, shape: tuple[int, ...], value: object) -> ParameterSpec:
-    """A vector of one number, or of numbers between a first and a last one."""
+    """Return a vector of one number, or of numbers between a first and a last one."""
     if isinstance(value, list | tuple):
         return _spread(name, shape, value, run=math.prod(shape))
     number = float(value) if isinstance(value, int | float) else 0.0
@@ -194,7 +196,7 @@ def _spread(
 
 
 def _decay(fields: Mapping[str, object], width: int) -> ParameterSpec:
-    """a of a `decay`: the logarithms of the rates that it starts with."""
+    """Return `a` of a `decay`: the logarithms of the rates that it starts with."""
     rates = fields.get("init", 1.0)
     if isinstance(rates, list | tuple):
         run = _whole(fields, "states") if fields.get("states") else width
@@ -265,7 +267,7 @@ def _mlp_shapes(net: Net, heads: int, d_k: int, d_v: int) -> Iterator[StateShape
 
 
 def starts(block: FlatBlock, memory: Memory) -> tuple[Memory, ...]:
-    """A memory, the one that it starts as, and so on to one with a start of its own.
+    """Return a memory, the one that it starts as, and so on to one with a start of its own.
 
     A chain that goes round, which the checks refuse, ends before it comes back.
     """
@@ -276,7 +278,9 @@ def starts(block: FlatBlock, memory: Memory) -> tuple[Memory, ...]:
 
 
 def start_origin(block: FlatBlock, memory: Memory) -> Memory:
-    """The memory whose first numbers the parameters of one have: of a group on steps the origin."""
+    """Return the memory whose first numbers the parameters of one have: of a group on steps the
+    origin.
+    """
     return starts(block, memory)[-1] if memory.is_step_group else memory
 
 
@@ -290,7 +294,7 @@ def _memory_parameters(memory: Memory, source: Memory) -> Iterator[ParameterSpec
 
 
 def _start_parameters(memory: Memory, init: Init) -> Iterator[ParameterSpec]:
-    """The learned first state, which a group on steps keeps as its only state."""
+    """Yield the learned first state, which a group on steps keeps as its only state."""
     entries = memory.init.entries
     if memory.net.kind == "attention" and entries:
         for side, width in zip(("keys", "values"), head_widths(memory), strict=True):
@@ -323,7 +327,7 @@ def _start(memory: Memory, init: Init, state: StateShape) -> ParameterSpec:
 
 
 def last_matrix(net: Net) -> str:
-    """The name of the matrix that makes a net's answer."""
+    """Return the name of the matrix that makes a net's answer."""
     return f"W{net.layers - 1}" if net.kind == "mlp" else "W0"
 
 

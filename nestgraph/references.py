@@ -67,7 +67,7 @@ class References:
         self.outermost: Span | None = None  # where the spec itself names what is read just now
 
     def attach(self, system: System, file: str, inline: Table | None) -> System:
-        """The system with every optimizer that it names.
+        """Return the system with every optimizer that it names.
 
         Args:
             system: of the spec.
@@ -88,7 +88,7 @@ class References:
         return replace(system, training=replace(training, system=found))
 
     def _trainer(self, training: Training, span: Span | None) -> System | None:
-        """The optimizer that a model names, or the shipped one where it names none."""
+        """Return the optimizer that a model names, or the shipped one where it names none."""
         if span is None:
             file = self.composer.reader.shipped(training.optimizer)
             assert file is not None
@@ -128,7 +128,7 @@ class References:
     def _read(
         self, file: str, given: Vars, span: Span | None, chain: tuple[str, ...]
     ) -> System | None:
-        """The optimizer of a file, with all that it refers to itself."""
+        """Return the optimizer of a file, with all that it refers to itself."""
         if file in chain:
             around = " -> ".join((*chain[chain.index(file) :], file))
             message = f"the optimizers name each other in a circle: {around}"
@@ -151,7 +151,7 @@ class References:
         return self._whole(self.known[key], (*chain, file))
 
     def _whole(self, optimizer: Optimizer, chain: tuple[str, ...]) -> System | None:
-        """An optimizer with those that it names."""
+        """Return an optimizer with those that it names."""
         self.findings.take(optimizer.findings)
         self.parts += optimizer.parts
         if self.parts > MAX_PARTS:
@@ -168,7 +168,7 @@ class References:
         self.findings.add("NG114", message, self.outermost, hint, cures=cures)
 
     def _file(self, name: str, span: Span) -> str | None:
-        """The file of the optimizer that is named at a place; None after a finding."""
+        """Return the file of the optimizer that is named at a place; None after a finding."""
         try:
             return self.composer.find(name, span)
         except UnreadableError:
@@ -187,7 +187,7 @@ class References:
         return None
 
     def _elaborated(self, file: str, tree: Table, given: Vars, span: Span | None) -> Optimizer:
-        """What the tree of a file says, without the optimizers that it names."""
+        """Return what the tree of a file says, without the optimizers that it names."""
         findings = Findings()
         extended = self.composer.extended(tree, file)
         if extended is None:
@@ -202,7 +202,7 @@ class References:
         return Optimizer(system=made.system, findings=findings, parts=made.library.parts)
 
     def _tuned(self, tree: Table, given: Vars, span: Span | None, findings: Findings) -> Table:
-        """The tree with some of its vars set from outside."""
+        """Return the tree with some of its vars set from outside."""
         known = tree.get("vars")
         declared = dict(known.entries) if isinstance(known, Table) else {}
         for name, (value, place) in given.items():
@@ -221,12 +221,13 @@ class References:
 
 
 def _others(span: Span | None) -> Cures | None:
-    """Optimizers that ship, in place of one that can't be had."""
+    """Return optimizers that ship, in place of one that can't be had."""
     return None if span is None else other_names(span, ("adamw", "sgd", "muon"))
 
 
 def _vars_of(training: Training, *, shipped: bool) -> Vars:
-    """Vars of the optimizer that `training` sets: those it says, and nanoGPT's for the default.
+    """Return vars of the optimizer that `training` sets: those it says, and nanoGPT's for the
+    default.
 
     Args:
         training: of the model.

@@ -35,7 +35,7 @@ class Renaming:
 
 
 def in_new_names(old: System, paired: Iterable[Pair]) -> Renaming:
-    """An opened system with the names that its parts have in the one it is paired with."""
+    """Return an opened system with the names that its parts have in the one it is paired with."""
     found: list[tuple[FlatBlock, FlatBlock]] = []
     before: dict[str, Names] = {}
     told: list[Change] = []
@@ -55,7 +55,7 @@ def in_new_names(old: System, paired: Iterable[Pair]) -> Renaming:
 
 
 def under_names_of(old: System, new: System) -> System:
-    """A system, and what trains it, with the names that their parts have in another one."""
+    """Return a system, and what trains it, with the names that their parts have in another one."""
     renaming = in_new_names(opened(old), pairs(opened(old), opened(new)))
     if renaming.told:
         old = renaming.system
@@ -69,7 +69,7 @@ def under_names_of(old: System, new: System) -> System:
 
 
 def renames(old: FlatBlock, new: FlatBlock) -> dict[str, str]:
-    """The new name of every part of a block that has another one there."""
+    """Return the new name of every part of a block that has another one there."""
     before, after = old.parts, new.parts
     gone = [name for name in before if name not in after]
     come = [name for name in after if name not in before]
@@ -88,7 +88,7 @@ def renames(old: FlatBlock, new: FlatBlock) -> dict[str, str]:
 
 
 def _matched(gone: Names, come: Names) -> Iterator[tuple[str, str]]:
-    """Names of parts with one number, where both sides have as many of them."""
+    """Yield names of parts with one number, where both sides have as many of them."""
     old, new = Counter(gone.values()), Counter(come.values())
     for what in old:
         if old[what] == new[what]:
@@ -112,14 +112,14 @@ def _regions(old: FlatBlock, new: FlatBlock, found: Names) -> dict[str, str]:
 
 
 def _around(name: str) -> Iterator[str]:
-    """The inner blocks that a flat name may lie in, from the inside."""
+    """Yield the inner blocks that a flat name may lie in, from the inside."""
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
 
 
 def _shortest(names: tuple[str, str]) -> tuple[str, str]:
-    """Two names without what they end in alike: `b` and `first` of `b.u` and `first.u`."""
+    """Return two names without what they end in alike: `b` and `first` of `b.u` and `first.u`."""
     old, new = (name.split(".") for name in names)
     while len(old) > 1 and len(new) > 1 and old[-1] == new[-1]:
         old, new = old[:-1], new[:-1]
@@ -142,7 +142,7 @@ def _under(block: FlatBlock, names: Names) -> FlatBlock:
 
 
 def _with_blocks(system: System, found: list[tuple[FlatBlock, FlatBlock]]) -> System:
-    """A system with some blocks, and those that equal them, replaced."""
+    """Return a system with some blocks, and those that equal them, replaced."""
 
     def now(block: FlatBlock) -> FlatBlock:
         return next((new for old, new in found if old is block or old == block), block)

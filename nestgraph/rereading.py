@@ -60,7 +60,7 @@ Mistake = tuple[str, Span | None, str]
 
 
 def further(tree: Table, earlier: Findings, outcome: Outcome, judge: Judge) -> list[Diagnostic]:
-    """The findings that the mistakes of a spec hide.
+    """Return the findings that the mistakes of a spec hide.
 
     Args:
         tree: of the spec.
@@ -85,7 +85,7 @@ class _Hole:
         self._left = cures
 
     def at(self, turn: int) -> Cure | None:
-        """The cure of one reading; other holes go round at another pace."""
+        """Return the cure of one reading; other holes go round at another pace."""
         while len(self.works) <= turn and not self.tried:
             cure = next(self._left, None)
             if cure is None:
@@ -128,7 +128,9 @@ class _Rereading:
         self.known |= {_place(one) for one in fresh}
 
     def _read(self, cures: Sequence[Cure]) -> Outcome | None:
-        """What the tree says with some mistakes put right; None when enough has been tried."""
+        """Return what the tree says with some mistakes put right; None when enough has been
+        tried.
+        """
         key = tuple(map(id, cures))
         if key not in self.outcomes:
             if len(self.outcomes) >= min(MOST_TRIALS, MOST_PARTS // max(1, self.outcome.parts)):
@@ -153,7 +155,7 @@ class _Rereading:
             self._note(self.outcome.front)
 
     def _sound(self, plain: list[Diagnostic]) -> list[Diagnostic]:
-        """Those that no new mistake speaks against: a guess at a value must fit its place.
+        """Return those that no new mistake speaks against: a guess at a value must fit its place.
 
         A mistyped key is that key, whatever it holds.
         """
@@ -165,14 +167,16 @@ class _Rereading:
         return [one for one in plain if one in keys or self._new((first[one],), before) == ()]
 
     def _new(self, cures: Sequence[Cure], before: set[Mistake]) -> tuple[Diagnostic, ...] | None:
-        """The mistakes that some cures bring, beside those before; None if that is not known."""
+        """Return the mistakes that some cures bring, beside those before; None if that is not
+        known.
+        """
         outcome = self._read(cures)
         if outcome is None:
             return None
         return tuple(one for one in outcome.errors if _mistake(one) not in before)
 
     def _holes(self) -> list[_Hole] | None:
-        """A hole for each mistake; None if one of them has no cure that works."""
+        """Return a hole for each mistake; None if one of them has no cure that works."""
         if any(one not in self.cures for one in self.open):
             return None
         if len(self.open) + len(self.outcome.errors) > MOST_HOLES:
@@ -199,7 +203,7 @@ class _Rereading:
     def _working(
         self, error: Diagnostic, base: tuple[Cure, ...], known: set[Mistake], turned: int
     ) -> Iterator[Cure]:
-        """The cures that make a mistake go and bring none that is not known.
+        """Yield the cures that make a mistake go and bring none that is not known.
 
         Each mistake starts elsewhere among its cures, so that two sizes are not always the same.
         """
@@ -217,7 +221,7 @@ class _Rereading:
     def _hidden(
         self, error: Diagnostic, base: tuple[Cure, ...], known: set[Mistake]
     ) -> list[Diagnostic]:
-        """The mistakes that show whichever way another, which hides them, is put right."""
+        """Return the mistakes that show whichever way another, which hides them, is put right."""
         always: list[Diagnostic] | None = None
         tried = self._tried(error)
         if all(isinstance(change, Drop) for cure in tried for change in cure):
@@ -238,7 +242,7 @@ class _Rereading:
         return always or []
 
     def _named(self, holes: list[_Hole]) -> list[_Hole]:
-        """The holes of mistakes in optimizers that the spec names, the others put right."""
+        """Return the holes of mistakes in optimizers that the spec names, the others put right."""
         others = _reading(holes, 0)
         outcome = None if others is None else self._read(others)
         if others is None or outcome is None:
@@ -261,7 +265,7 @@ class _Rereading:
                 yield cure
 
     def _always(self, holes: list[_Hole]) -> list[Diagnostic]:
-        """What is found whichever way the mistakes are put right."""
+        """Return what is found whichever way the mistakes are put right."""
         always: list[Diagnostic] | None = None
         left_out = ABSENT if holes else ()
         for turn in range(MOST_READINGS):
@@ -286,7 +290,7 @@ class _Rereading:
 
 
 def _reading(holes: list[_Hole], turn: int) -> tuple[Cure, ...] | None:
-    """One cure for each mistake."""
+    """Return one cure for each mistake."""
     cures = tuple(cure for hole in holes if (cure := hole.at(turn)) is not None)
     return cures if len(cures) == len(holes) else None
 

@@ -19,7 +19,7 @@ ORDER = ("nestgraph", "name", "doc", "levels", "vars", "blocks", "model", "optim
 
 
 def resolved_yaml(elaboration: Elaboration) -> str:
-    """The text of a spec that has been elaborated without errors."""
+    """Return the text of a spec that has been elaborated without errors."""
     header, chosen = elaboration.header, elaboration.chosen
     instances = (*chosen.values(), *elaboration.library.built.values())
     declared = [clock for clock in elaboration.clocks.values() if clock and clock.span]
@@ -38,17 +38,17 @@ def resolved_yaml(elaboration: Elaboration) -> str:
 
 
 def written(sections: Mapping[str, object]) -> str:
-    """The text of a file's sections, in their usual order; empty ones stay unsaid."""
+    """Return the text of a file's sections, in their usual order; empty ones stay unsaid."""
     return write({key: sections[key] for key in ORDER if sections.get(key)})
 
 
 def clock_text(clock: Clock) -> str:
-    """A clock as authors write it."""
+    """Return a clock as authors write it."""
     return "never" if clock.unit == "never" else f"{clock.period} {clock.unit}"
 
 
 def _distinct(instances: Iterable[Instance]) -> list[Instance]:
-    """Instances and all those inside them, each once, the outer ones first."""
+    """Return instances and all those inside them, each once, the outer ones first."""
     found: dict[int, Instance] = {}
     for instance in instances:
         for one in (instance, *_distinct(instance.inner.values())):
@@ -57,7 +57,7 @@ def _distinct(instances: Iterable[Instance]) -> list[Instance]:
 
 
 def _renamed(tree: Tree, chosen: dict[int, Instance]) -> Any:
-    """The plain value of a tree whose items name the blocks that were made for them."""
+    """Return the plain value of a tree whose items name the blocks that were made for them."""
     if isinstance(tree, Items):
         return [_renamed(item, chosen) for item in tree.items]
     if not isinstance(tree, Table):

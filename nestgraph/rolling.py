@@ -47,22 +47,22 @@ class Rolled:
 
     @property
     def in_a_row(self) -> int:
-        """How many of them follow each other with nothing in between."""
+        """Return how many of them follow each other with nothing in between."""
         return self.repeat // math.prod(run.times for run in self.runs)
 
 
 def unrolled(layers: Sequence[Layer]) -> tuple[Rolled, ...]:
-    """Every layer for itself."""
+    """Return every layer for itself."""
     return tuple(Rolled(layer=layer) for layer in layers)
 
 
 def roll_up(layers: Sequence[Layer]) -> tuple[Rolled, ...]:
-    """The stack with consecutive repeats of a layer, or of a group of layers, told once."""
+    """Return the stack with consecutive repeats of a layer, or of a group of layers, told once."""
     return tuple(_roll(layers, _kinds(layers)))
 
 
 def _kinds(layers: Sequence[Layer]) -> list[int]:
-    """A number for each layer; equal blocks get equal numbers."""
+    """Return a number for each layer; equal blocks get equal numbers."""
     by_identity: dict[int, int] = {}
     by_name: dict[str, list[tuple[FlatBlock, int]]] = {}
     kinds: list[int] = []
@@ -96,7 +96,7 @@ def _roll(
 
 
 def _best_unit(kinds: Sequence[int], start: int) -> tuple[int, int]:
-    """The group of layers at `start` whose repeats cover most: (its length, its repeats)."""
+    """Return the group of layers at `start` whose repeats cover most: (its length, its repeats)."""
     best = (1, 1)
     for unit in range(1, min(_LONGEST_UNIT, (len(kinds) - start) // 2) + 1):
         count = _repeats(kinds, start, unit)

@@ -10,7 +10,7 @@ LARGEST = 2**63 - 1
 
 
 def checked_seed(seed: object) -> int:
-    """A seed as a plain number.
+    """Return a seed as a plain number.
 
     Args:
         seed: what was given; whole numbers of other libraries count as such.

@@ -26,14 +26,16 @@ TOP = ("nestgraph", "name", "doc", "levels", "vars", "blocks", "model", "optimiz
 
 
 def seen_from(span: Span) -> str | None:
-    """The file beside which a name at that place is looked up; None: the user's own folder."""
+    """Return the file beside which a name at that place is looked up; None: the user's own
+    folder.
+    """
     return None if span.file.startswith(SETTING) else span.file
 
 
 def apply_settings(
     tree: Table, overrides: Mapping[str, object], texts: dict[str, str], findings: Findings
 ) -> Table:
-    """The tree with every override applied.
+    """Return the tree with every override applied.
 
     Args:
         tree: a composed spec.
@@ -57,12 +59,12 @@ def apply_settings(
 
 
 def text_of(value: object) -> str:
-    """The text that an override stands for, which is read as YAML."""
+    """Return the text that an override stands for, which is read as YAML."""
     return value if isinstance(value, str) else _as_text(value)
 
 
 def label(path: str, text: str) -> str:
-    """What messages call an override: one line, not too long."""
+    """Return what messages call an override: one line, not too long."""
     words = SETTING + " ".join(f"{path}={text}".split())
     return words if len(words) <= MAX_LABEL else f"{words[:MAX_LABEL]}..."
 
@@ -158,7 +160,7 @@ class _Setting:
 
 
 def _in_training(word: str) -> str:
-    """The setting of the training that a lone word stands for, if it is one."""
+    """Return the setting of the training that a lone word stands for, if it is one."""
     keys = known_keys(Training)
     meant = next((key for key in (word, *meant_by(word)) if key in keys), None)
     return "" if meant is None else f"did you mean `training.{meant}`?"

@@ -57,7 +57,7 @@ _CURES = (
 
 
 def resolve(text: str) -> Value:
-    """The value of an unquoted scalar after the core schema of YAML 1.2."""
+    """Return the value of an unquoted scalar after the core schema of YAML 1.2."""
     if text in _SPECIAL:
         return _SPECIAL[text]
     if len(text) > MAX_DIGITS:
@@ -104,7 +104,7 @@ def parse(text: str, file: str, findings: Findings) -> Tree | None:
 
 
 def position_span(text: str, file: str, position: int) -> Span:
-    """The place of the character at an offset."""
+    """Return the place of the character at an offset."""
     before = text[:position]
     line = before.count("\n") + 1
     return Span(file=file, line=line, column=position - (before.rfind("\n") + 1) + 1)
@@ -288,7 +288,7 @@ def _cure(error: yaml.MarkedYAMLError) -> str:
 
 
 def _mark_span(error: yaml.MarkedYAMLError, text: str, file: str) -> Span:
-    """The problem's place; that of the open bracket if the text ends too early."""
+    """Return the problem's place; that of the open bracket if the text ends too early."""
     mark = error.problem_mark or error.context_mark
     if mark is not None and mark.line >= len(text.splitlines()):
         mark = error.context_mark or mark

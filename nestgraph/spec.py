@@ -73,7 +73,7 @@ class Spec:
         return _load(main, overrides, Texts(sources, shipped))
 
     def resolved_yaml(self, names: Names = NO_NAMES) -> str:
-        """The spec as one text without vars, `extends` and `like`, which loads again.
+        """Return the spec as one text without vars, `extends` and `like`, which loads again.
 
         Args:
             names: of files, where they are not to be those that the author wrote.
@@ -83,7 +83,7 @@ class Spec:
         return resolved_yaml(self._elaborated(names))
 
     def variables(self) -> tuple[Field, ...]:
-        """The vars of the file with their values, each with the place that it came from."""
+        """Return the vars of the file with their values, each with the place that it came from."""
         scope = self._elaborated().scope
         values = scope.own()
         return tuple(
@@ -131,7 +131,7 @@ def check(
     set: Mapping[str, object] | None = None,
     reader: Reader | None = None,
 ) -> tuple[list[Diagnostic], Mapping[str, str]]:
-    """All findings about a spec, and the texts that they point into.
+    """Return all findings about a spec, and the texts that they point into.
 
     Args:
         path_or_name: a file, or the name of a shipped spec.
@@ -180,7 +180,7 @@ class _Reading:
         assert self.system is not None or self.findings.failed, "refused without a word"
 
     def _read(self, tree: Table) -> tuple[Outcome, System | None]:
-        """What one tree says, and all that is wrong with it."""
+        """Return what one tree says, and all that is wrong with it."""
         front = Findings()
         elaboration = Elaboration(tree, front)
         if elaboration.system is None:

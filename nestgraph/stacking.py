@@ -71,7 +71,7 @@ class Stacking:
 
 
 def names_network(path: str) -> bool:
-    """Whether a file is one of clocks: it, or what it extends, names a `network`."""
+    """Return whether a file is one of clocks: it, or what it extends, names a `network`."""
     composed = Composer(Disk(), Findings()).compose(path, NO_CHANGES)
     return composed is not None and "network" in composed.tree
 
@@ -99,7 +99,7 @@ def load_stacking(path: str, changes: Mapping[str, object] = NO_CHANGES) -> Stac
 
 
 def misfits(levels: Sequence[StackedLevel]) -> list[Diagnostic]:
-    """What is wrong with levels whatever the network is."""
+    """Return what is wrong with levels whatever the network is."""
     findings, taken = Findings(), set[int]()
     fastest = min((level.period for level in levels), default=1)
     for level in levels:
@@ -119,7 +119,7 @@ def misfits(levels: Sequence[StackedLevel]) -> list[Diagnostic]:
 
 
 def layers_in(text: str) -> range | None:
-    """The layers that `2` or `0-3` means; None for anything else."""
+    """Return the layers that `2` or `0-3` means; None for anything else."""
     found = _RANGE.fullmatch(text.strip())
     if found is None:
         return None
@@ -154,7 +154,7 @@ class _Reading:
         return Entry(entry.key, self.scope.apply(entry.value))
 
     def _level(self, mlps: Mlps, tree: Tree) -> Iterator[StackedLevel]:
-        """The level of one item; nothing if it is broken."""
+        """Yield the level of one item; nothing if it is broken."""
         if not isinstance(tree, Table):
             return
         named, given = tree.get("level"), tree.get("layers")
@@ -181,7 +181,7 @@ class _Reading:
         return clock
 
     def _layers(self, tree: Tree) -> Iterator[int]:
-        """Every layer that is meant, each thing that is none reported."""
+        """Yield every layer that is meant, each thing that is none reported."""
         for item in tree.items if isinstance(tree, Items) else (tree,):
             value = plain(item) if isinstance(item, Scalar) else None
             found = layers_in(str(value)) if isinstance(value, int | str) else None
@@ -193,7 +193,9 @@ class _Reading:
 
 
 def _mended(tree: Table, findings: Findings) -> Table:
-    """The tree with its mistyped keys reported and put right, so that the rest is read too."""
+    """Return the tree with its mistyped keys reported and put right, so that the rest is read
+    too.
+    """
     tree = schema.mended(tree, known_keys(ClockFile), "the file of clocks", findings)
     mlps = tree.entries.get("mlps")
     if mlps is None or not isinstance(mlps.value, Items):
@@ -209,7 +211,7 @@ def _mended(tree: Table, findings: Findings) -> Table:
 
 
 def _place(network: str, tree: Table) -> str:
-    """The folder beside the file that names it, if there is one; else the name."""
+    """Return the folder beside the file that names it, if there is one; else the name."""
     entry = tree.entries["network"]
     home = seen_from(entry.value.span)
     beside = (Path() if home is None else Path(home).parent) / network

@@ -12,13 +12,13 @@ from nestgraph.system import Init, Layer, Memory, System
 
 
 def start_paths(system: System) -> dict[Span, Path]:
-    """The files that memories of a model start as, by the places that name them."""
+    """Return the files that memories of a model start as, by the places that name them."""
     inits = [origin.init for _, _, origin in memories_of_files(system)]
     return {init.span: start_path(init) for init in inits if init.span is not None}
 
 
 def memories_of_files(system: System) -> Iterator[tuple[Layer, Memory, Memory]]:
-    """Each memory whose parameters start as a file says, and the one that names the file."""
+    """Yield each memory whose parameters start as a file says, and the one that names the file."""
     for layer in system.model.layers if system.model else ():
         for memory in layer.block.memories.values():
             origin = start_origin(layer.block, memory)
@@ -27,7 +27,7 @@ def memories_of_files(system: System) -> Iterator[tuple[Layer, Memory, Memory]]:
 
 
 def start_path(init: Init) -> Path:
-    """The file, seen from the spec that names it; from here where `--set` does."""
+    """Return the file, seen from the spec that names it; from here where `--set` does."""
     assert init.path is not None
     file = None if init.span is None else seen_from(init.span)
     return Path(init.path) if file is None else Path(file).parent / init.path

@@ -10,7 +10,7 @@ from nestgraph.system import Memory, Node
 
 
 def memory_numbers(memory: Memory, context: int) -> int:
-    """Numbers in the state of a memory, where attention keeps most.
+    """Return numbers in the state of a memory, where attention keeps most.
 
     Args:
         memory: a group of the outer optimizer has no inner state.
@@ -28,19 +28,21 @@ def memory_numbers(memory: Memory, context: int) -> int:
 
 
 def gram_numbers(memory: Memory) -> int:
-    """What a task memory that erases keeps of what its layers were given: squares, a head each."""
+    """Return what a task memory that erases keeps of what its layers were given: squares, a head
+    each.
+    """
     layers = state_shapes(memory)[: erased_layers(memory)]
     return memory.heads * sum(shape.fan_in**2 for shape in layers)
 
 
 def op_numbers(node: Node, width_in: int) -> int:
-    """Numbers that an op keeps: the last inputs of a convolution."""
+    """Return numbers that an op keeps: the last inputs of a convolution."""
     taps = node.fields.get("width")
     return (taps - 1) * width_in if node.op == "conv" and isinstance(taps, int) else 0
 
 
 def _has_anchor(memory: Memory) -> bool:
-    """A memory that commits at every token has its running state for an anchor.
+    """Return a memory that commits at every token has its running state for an anchor.
 
     So has one that the model's loss moves: it has one state, and only ticks move it. What such
     memories keep of an open period, to take its gradient, is not counted here: it grows within
@@ -51,7 +53,7 @@ def _has_anchor(memory: Memory) -> bool:
 
 
 def _beside(memory: Memory) -> int:
-    """What is kept of a period's retention, its share, and the events of a window."""
+    """Return what is kept of a period's retention, its share, and the events of a window."""
     slow, heads = _has_anchor(memory), memory.heads
     retention = heads if memory.rule.retain_first and slow else 0
     share = heads if memory.rule.reduce != "sum" else 0
@@ -60,7 +62,7 @@ def _beside(memory: Memory) -> int:
 
 
 def _of_an_event(memory: Memory) -> int:
-    """One head's key, value and rate, and where its error turns if a flow says so."""
+    """Return one head's key, value and rate, and where its error turns if a flow says so."""
     d_k, d_v = head_widths(memory)
     rate = {"head": 1, "value": d_v, "key": d_k, "cell": d_v * d_k}[memory.rule.rate.per]
     delta = memory.objective.delta
@@ -68,7 +70,9 @@ def _of_an_event(memory: Memory) -> int:
 
 
 def _most_positions(memory: Memory, context: int) -> int:
-    """Positions that attention holds at most; a reset comes at the end of its last position."""
+    """Return positions that attention holds at most; a reset comes at the end of its last
+    position.
+    """
     most = min(context, memory.net.window or context)
     reset = memory.reset
     return min(most, reset.period - 1) if reset and reset.unit == "tokens" else most

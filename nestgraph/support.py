@@ -29,7 +29,7 @@ Refusal = tuple[str, str, str]  # code, field of the memory, what isn't run yet
 
 
 def unsupported(system: System) -> tuple[Diagnostic, ...]:
-    """Every field that asks for what no executor runs yet, at its place."""
+    """Return every field that asks for what no executor runs yet, at its place."""
     return in_file_order((*_optimizer_spec(system), *_training(system), *_blocks(system)))
 
 
@@ -64,7 +64,7 @@ def _blocks(system: System) -> Iterator[Diagnostic]:
 
 
 def _may_loop(memory: Memory) -> bool:
-    """Whether the compiler may have to order a memory in loops, whose cost is their cube."""
+    """Return whether the compiler may have to order a memory in loops, whose cost is their cube."""
     if memory.net.kind == "attention" or memory.objective.kind == "task":
         return False
     plain = memory.net.kind == "linear" and memory.level.period == 1

@@ -232,7 +232,7 @@ class Model:
 
     @property
     def classes(self) -> int:
-        """How many scores it answers with."""
+        """Return how many scores it answers with."""
         return self.vocab if self.head_out is None else self.head_out
 
 

@@ -35,10 +35,12 @@ _CURES = {
 
 
 def cure_of(error: OSError) -> str:
-    """What to do about an error; empty where nothing is known to help."""
+    """Return what to do about an error; empty where nothing is known to help."""
     return _CURES.get(error.errno or 0, "")
 
 
 def cause_of(error: OSError) -> str:
-    """What the system says, without the file that it says it of: that may be a hidden draft."""
+    """Return what the system says, without the file that it says it of: that may be a hidden
+    draft.
+    """
     return error.strerror or type(error).__name__

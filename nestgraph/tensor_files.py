@@ -20,7 +20,8 @@ _OURS = "model.weights."  # before the names of the parameter table in a checkpo
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a file, on the CPU; of a run's checkpoint the weights, by their names there.
+    """Return every tensor of a file, on the CPU; of a run's checkpoint the weights, by their names
+    there.
 
     Args:
         path: a run folder or a .ckpt of nestgraph, a .safetensors file or a folder with
@@ -51,7 +52,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def unfit(tensor: Tensor, *, finite: bool = True) -> str | None:
-    """Why a tensor can't be weights; None where it can.
+    """Return why a tensor can't be weights; None where it can.
 
     Args:
         tensor: of a file.
@@ -70,7 +71,7 @@ def unfit(tensor: Tensor, *, finite: bool = True) -> str | None:
 
 
 def load_values(file: Path) -> Any:
-    """What `torch.save` wrote, if that is plain values: none of a stranger's code runs.
+    """Return what `torch.save` wrote, if that is plain values: none of a stranger's code runs.
 
     Raises:
         InputError: a record of the file is damaged (NG715), or it unpacks to many times its size
@@ -90,7 +91,7 @@ def load_values(file: Path) -> Any:
 
 
 def file_of(path: Path) -> Path:
-    """The file that holds the tensors of a path: itself, or the one inside of a folder.
+    """Return the file that holds the tensors of a path: itself, or the one inside of a folder.
 
     Raises:
         InputError: there is none (NG711).
@@ -120,7 +121,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def load_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The texts in the header of a file, and its tensors by name, which the file no longer moves.
+    """Return the texts in the header of a file, and its tensors by name, which the file no longer
+    moves.
 
     Raises:
         SafetensorError: its header and its length don't fit.

@@ -24,7 +24,7 @@ _ACTING = re.compile(
 
 
 def inert(text: str, keep: str = "") -> str:
-    """A text with escapes in place of all that acts on a terminal.
+    """Return a text with escapes in place of all that acts on a terminal.
 
     Args:
         text: from anywhere.
@@ -38,7 +38,9 @@ def _escape(letter: str, keep: str) -> str:
 
 
 def columns_of(text: str) -> int:
-    """How many columns a terminal takes for a line: two for a wide letter, none for an accent."""
+    """Return how many columns a terminal takes for a line: two for a wide letter, none for an
+    accent.
+    """
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -49,5 +51,5 @@ def _columns(letter: str) -> int:
 
 
 def padded(text: str, columns: int) -> str:
-    """A line with spaces behind it, as many as it takes to fill some columns."""
+    """Return a line with spaces behind it, as many as it takes to fill some columns."""
     return text + " " * (columns - columns_of(text))

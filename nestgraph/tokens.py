@@ -42,7 +42,7 @@ class Rows:
     lengths: Tensor | None
 
     def answer(self, output: HiddenOutput) -> HiddenOutput:
-        """The answer for all positions given: 0 where a row has no token."""
+        """Return the answer for all positions given: 0 where a row has no token."""
         logits, state, hidden = output
         return HiddenOutput(self._filled(logits), self.marked(state), self._filled(hidden))
 
@@ -53,12 +53,12 @@ class Rows:
         return F.pad(x, (0, 0, 0, more)) if more else x
 
     def marked(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The state behind these rows, with their lengths where they differ."""
+        """Return the state behind these rows, with their lengths where they differ."""
         return state if self.lengths is None else {**state, LENGTHS: self.lengths}
 
 
 def rows_of(tokens: Tensor, vocab: int, state: Mapping[str, Any] | None = None) -> Rows:
-    """Tokens as rows, checked.
+    """Return tokens as rows, checked.
 
     Args:
         tokens: (rows, time) whole numbers below `vocab`; -1 behind the end of a row.
@@ -154,10 +154,12 @@ def first_of(where: Tensor) -> tuple[int, int]:
 
 
 def has_fractions(tokens: Tensor) -> bool:
-    """Whether the type of a tensor isn't one of whole numbers."""
+    """Return whether the type of a tensor isn't one of whole numbers."""
     return tokens.is_floating_point() or tokens.is_complex()
 
 
 def is_unknown(tokens: Tensor) -> bool:
-    """Whether there are no numbers to look at: only shapes, or a graph that is being traced."""
+    """Return whether there are no numbers to look at: only shapes, or a graph that is being
+    traced.
+    """
     return tokens.is_meta or is_fake(tokens) or torch.compiler.is_compiling()

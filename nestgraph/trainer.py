@@ -9,7 +9,7 @@ from nestgraph.system import Clock, Group, System
 
 
 def opened(optimizer: System) -> System:
-    """A system with the groups of every optimizer that it names, in the order of `rules`."""
+    """Return a system with the groups of every optimizer that it names, in the order of `rules`."""
     if optimizer.optimizer is None:
         return optimizer
     clocks = dict(optimizer.clocks)
@@ -18,13 +18,13 @@ def opened(optimizer: System) -> System:
 
 
 def trainer_of(system: System) -> System | None:
-    """What trains a model, opened; None for an optimizer, and where no file was read."""
+    """Return what trains a model, opened; None for an optimizer, and where no file was read."""
     trainer = system.training.system
     return None if system.model is None or trainer is None else opened(trainer)
 
 
 def optimizers_of(system: System) -> Iterator[System]:
-    """A system's optimizer, or itself where it is one, and all that their groups name."""
+    """Yield a system's optimizer, or itself where it is one, and all that their groups name."""
     optimizer = system if system.model is None else system.training.system
     if optimizer is None:
         return
@@ -45,7 +45,7 @@ def _groups(optimizer: System, clocks: dict[str, Clock]) -> Iterator[Group]:
 
 
 def _both(outer: Group, inner: Group) -> str:
-    """Which parameters a group holds of those that another one leaves to it."""
+    """Return which parameters a group holds of those that another one leaves to it."""
     texts = [one.kind if one.names is None else f"{one.kind} {one.names}" for one in (outer, inner)]
     if inner.kind in ("all", "rest"):
         return texts[0]

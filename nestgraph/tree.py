@@ -39,7 +39,7 @@ class Scalar:
 
     @property
     def written(self) -> Span:
-        """Where the author wrote the word itself."""
+        """Return where the author wrote the word itself."""
         return self.origin or self.span
 
 
@@ -73,12 +73,12 @@ class Table:
         return iter(self.entries)
 
     def get(self, key: str) -> Tree | None:
-        """The value under `key`, if there is one."""
+        """Return the value under `key`, if there is one."""
         entry = self.entries.get(key)
         return entry.value if entry else None
 
     def without(self, *keys: str) -> Table:
-        """The same table less some keys."""
+        """Return the same table less some keys."""
         kept = {key: entry for key, entry in self.entries.items() if key not in keys}
         return Table(kept, self.span)
 
@@ -87,7 +87,7 @@ Tree: TypeAlias = Scalar | Items | Table
 
 
 def plain(tree: Tree) -> object:
-    """The tree as Python values, whole floats as integers (`1e3` steps are 1000 steps)."""
+    """Return the tree as Python values, whole floats as integers (`1e3` steps are 1000 steps)."""
     if isinstance(tree, Table):
         return {key: plain(entry.value) for key, entry in tree.entries.items()}
     if isinstance(tree, Items):
@@ -98,7 +98,7 @@ def plain(tree: Tree) -> object:
 
 
 def at(tree: Tree, path: tuple[str | int, ...]) -> tuple[Tree, tuple[str | int, ...]]:
-    """The deepest node on `path`, and the part of the path that led there.
+    """Return the deepest node on `path`, and the part of the path that led there.
 
     Parts that the tree doesn't have (tags of unions) are skipped.
     """
@@ -112,7 +112,7 @@ def at(tree: Tree, path: tuple[str | int, ...]) -> tuple[Tree, tuple[str | int, 
 
 
 def child(tree: Tree, part: str | int) -> Tree | None:
-    """One step down, or None."""
+    """Return one step down, or None."""
     if isinstance(tree, Table):
         return tree.get(part) if isinstance(part, str) else None
     if isinstance(tree, Items) and isinstance(part, int) and part < len(tree.items):
@@ -121,7 +121,7 @@ def child(tree: Tree, part: str | int) -> Tree | None:
 
 
 def shown(tree: Tree | None) -> str:
-    """A value in a message: the author's words, a number, or what kind of thing it is."""
+    """Return a value in a message: the author's words, a number, or what kind of thing it is."""
     if isinstance(tree, Table):
         return "a mapping"
     if isinstance(tree, Items):

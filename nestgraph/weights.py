@@ -58,7 +58,8 @@ class Weights(nn.Module):
 
     @classmethod
     def of(cls, system: System, seed: int, *, dtype: torch.dtype, blank: bool) -> Self:
-        """The parameters of a model, drawn or read from the files that its memories start as.
+        """Return the parameters of a model, drawn or read from the files that its memories start
+        as.
 
         Raises:
             SpecError: a file isn't there, or doesn't hold what a memory starts as.
@@ -69,7 +70,7 @@ class Weights(nn.Module):
         return cls(parameter_table(system), seed, dtype=dtype, given=given, blank=blank)
 
     def named(self) -> dict[str, nn.Parameter]:
-        """Every parameter by name, in the order of the table."""
+        """Return every parameter by name, in the order of the table."""
         found = dict(self.named_parameters())
         return {spec.name: found[spec.name] for spec in self.table}
 
@@ -106,13 +107,13 @@ def _normal(spec: ParameterSpec, seed: int) -> Tensor:
 
 
 def _stable_hash(seed: int, name: str) -> int:
-    """A number that is the same in every process, unlike `hash`."""
+    """Return a number that is the same in every process, unlike `hash`."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1  # torch takes seeds of 63 bits
 
 
 def _branch(root: nn.Module, path: list[str]) -> nn.Module:
-    """The container at a path, made on the way.
+    """Return the container at a path, made on the way.
 
     Written into `_modules` directly: `add_module` refuses names that `nn.Module` uses itself,
     and a node may well be called `type` or `half`.

@@ -15,7 +15,7 @@ from nestgraph.tokens import Rows, is_unknown
 
 
 def mask_of(write_mask: Tensor | None, rows: Rows) -> Tensor | None:
-    """Which of the tokens that are read are written, (batch, longest); None if all are.
+    """Return which of the tokens that are read are written, (batch, longest); None if all are.
 
     Args:
         write_mask: (batch, time) of truth values beside the tokens that were given; what it says
@@ -39,12 +39,12 @@ def mask_of(write_mask: Tensor | None, rows: Rows) -> Tensor | None:
 
 
 def unwritten(labels: Tensor, mask: Tensor | None) -> Tensor:
-    """Labels (batch, time) of inner losses: none where nothing is written."""
+    """Return labels (batch, time) of inner losses: none where nothing is written."""
     return labels if mask is None else torch.where(mask, labels, IGNORED)
 
 
 def joined(before: Tensor, read: int, now: Tensor | None, more: int) -> Tensor:
-    """Marks of `read` tokens and of `more` behind them, (batch, read + more).
+    """Return marks of `read` tokens and of `more` behind them, (batch, read + more).
 
     Args:
         before: (batch, read); (batch, 0) if all were written.
@@ -63,5 +63,5 @@ def joined(before: Tensor, read: int, now: Tensor | None, more: int) -> Tensor:
 
 
 def marks(joint: Tensor, first: int, last: int | None = None) -> Tensor | None:
-    """The marks of some of the tokens that `joined` is of; None if all are written."""
+    """Return the marks of some of the tokens that `joined` is of; None if all are written."""
     return joint[:, first:last] if joint.shape[1] else None

@@ -20,7 +20,7 @@ _WORDS_OF_OLD = {"on", "off", "yes", "no"}  # truth values in YAML 1.1
 
 
 def write(values: Mapping[str, object]) -> str:
-    """A YAML document that holds the mapping."""
+    """Return a YAML document that holds the mapping."""
     lines: list[str] = []
     for key, value in values.items():
         lines += _lines(key, value, "", key in OPEN)

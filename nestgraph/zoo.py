@@ -31,22 +31,22 @@ class Family:
 
 
 def folder() -> Path:
-    """The folder of the shipped specs."""
+    """Return the folder of the shipped specs."""
     return Path(str(importlib.resources.files("nestgraph.specs")))
 
 
 def names() -> tuple[str, ...]:
-    """Names of all shipped models, sorted."""
+    """Return names of all shipped models, sorted."""
     return tuple(name for name in _all() if not _moves_parameters(name))
 
 
 def optimizers() -> tuple[str, ...]:
-    """Names of all shipped optimizers, sorted."""
+    """Return names of all shipped optimizers, sorted."""
     return tuple(name for name in _all() if _moves_parameters(name))
 
 
 def path(name: str) -> Path | None:
-    """The file of a shipped spec, or None."""
+    """Return the file of a shipped spec, or None."""
     return folder() / f"{name}.yaml" if name in _all() else None
 
 
@@ -67,7 +67,7 @@ def families(among: tuple[str, ...] | None = None) -> tuple[Family, ...]:
 
 
 def split(name: str) -> tuple[str, str | None]:
-    """A name as system and size: `hope-1.3b` is (`hope`, `1.3b`)."""
+    """Return a name as system and size: `hope-1.3b` is (`hope`, `1.3b`)."""
     found = _SIZED.fullmatch(name)
     return (found["family"], found["size"]) if found else (name, None)
 
@@ -85,7 +85,9 @@ def _all() -> tuple[str, ...]:
 
 @cache
 def _moves_parameters(name: str) -> bool:
-    """Whether a shipped spec is an optimizer, by its text: reading all of them takes too long."""
+    """Return whether a shipped spec is an optimizer, by its text: reading all of them takes too
+    long.
+    """
     text = (folder() / f"{name}.yaml").read_text(encoding="utf-8")
     base = re.search(r"^extends: (\S+)", text, re.MULTILINE)
     if re.search(r"^(model|optimizer):", text, re.MULTILINE) or base is None:

@@ -28,31 +28,31 @@ optimizer: [{for: all, block: sgd}]
 
 
 def spec_of(text: str, overrides: Mapping[str, object] | None = None) -> Spec:
-    """A spec from the text of its file."""
+    """Return a spec from the text of its file."""
     return Spec.from_sources({FILE: textwrap.dedent(text)}, FILE, dict(overrides or {}))
 
 
 def system_of(text: str) -> System:
-    """The elaborated system of a spec's text."""
+    """Return the elaborated system of a spec's text."""
     return spec_of(text).system
 
 
 def block_of(
     body: str, width: int = 8, levels: str = "{chunk: 4 tokens, slow: 5 steps}"
 ) -> FlatBlock:
-    """The one block of a model, given its memories and nodes, with its widths inferred."""
+    """Return the one block of a model, given its memories and nodes, with its widths inferred."""
     model = model_of(body, width, levels).model
     assert model is not None
     return model.layers[0].block
 
 
 def model_of(body: str, width: int = 8, levels: str = "{chunk: 4 tokens, slow: 5 steps}") -> System:
-    """A model of one block `b`, given its memories and nodes."""
+    """Return a model of one block `b`, given its memories and nodes."""
     return system_of(model_text(body, width, levels))
 
 
 def model_text(body: str, width: int, levels: str) -> str:
-    """The file of a model of one block."""
+    """Return the file of a model of one block."""
     inside = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
     return "\n".join(
         (

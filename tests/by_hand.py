@@ -86,7 +86,7 @@ def outer(left: Tensor, right: Tensor) -> Tensor:
 
 
 def wide(number: Tensor, like: Tensor) -> Tensor:
-    """(batch, heads) over whatever leads with them."""
+    """Return (batch, heads) over whatever leads with them."""
     return number.reshape(*number.shape, *[1] * (like.ndim - 2))
 
 
@@ -124,7 +124,7 @@ class Deep:
     def slopes(
         self, w: Sequence[Tensor], k: Tensor, error: Callable[[Tensor], Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """∂/∂W0 and ∂/∂W1, and what each layer was given."""
+        """Return ∂/∂W0 and ∂/∂W1, and what each layer was given."""
         h, bend = self.act(times(w[0], k))
         y, unit, root = self._normed(times(w[1], h))
         d = error(k + y if self.residual else y)

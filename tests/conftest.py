@@ -49,7 +49,7 @@ settings.load_profile("nestgraph")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The switch that renews golden files."""
+    """Add the switch that renews golden files."""
     parser.addoption(
         "--refresh-golden", action="store_true", help="write the golden files of the tests that run"
     )
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden(name, text)` holds `text` against `tests/golden/name`."""
+    """Return `golden(name, text)` holds `text` against `tests/golden/name`."""
     refresh: bool = request.config.getoption("--refresh-golden")
 
     def compare(name: str, text: str) -> None:

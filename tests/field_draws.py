@@ -60,13 +60,13 @@ CHOICES: Mapping[str, Mapping[str, type[BaseModel]]] = {
 
 @st.composite
 def models(draw: Draw) -> Fields:
-    """A model with up to three fields drawn anew."""
+    """Return a model with up to three fields drawn anew."""
     return _redrawn(draw, draw(strategies.specs()))
 
 
 @st.composite
 def optimizers(draw: Draw) -> Fields:
-    """An optimizer with up to three fields drawn anew."""
+    """Return an optimizer with up to three fields drawn anew."""
     return _redrawn(draw, draw(optimizer_strategies.optimizers()))
 
 
@@ -81,7 +81,7 @@ def _redrawn(draw: Draw, drawn: Fields) -> Fields:
 
 
 def _put_field(draw: Draw, spec: Fields) -> None:
-    """One field of one mapping, with something that the schema allows there."""
+    """Change one field of one mapping, with something that the schema allows there."""
     if draw(st.booleans()):
         spec.setdefault("training", {})
     sorts: dict[type[BaseModel], list[Place]] = {}
@@ -105,19 +105,19 @@ def _put_field(draw: Draw, spec: Fields) -> None:
 
 
 def _words(kind: type[BaseModel], field: str) -> list[str | None]:
-    """The kinds of mapping that may stand in a field, and `None` for anything else."""
+    """Return the kinds of mapping that may stand in a field, and `None` for anything else."""
     chosen = kind in (memory.Memory, memory.Rule) and field in CHOICES
     return [None, *CHOICES[field]] if chosen else [None]
 
 
 def _described(draw: Draw, key: str, word: str) -> list[Any]:
-    """The mappings of a kind, small."""
+    """Return the mappings of a kind, small."""
     kind = CHOICES[key][word]
     return [one for one in _with_one_more(draw, kind, samples(kind, key)) if _is_small(one)]
 
 
 def _values(draw: Draw, kind: type[BaseModel], field: str) -> list[Any]:
-    """What may stand in a field, small."""
+    """Return what may stand in a field, small."""
     key = kind.model_fields[field].alias or field
     if key == "then":
         return [[draw(st.sampled_from(BARE))]]
@@ -126,7 +126,7 @@ def _values(draw: Draw, kind: type[BaseModel], field: str) -> list[Any]:
 
 
 def _with_one_more(draw: Draw, kind: type[BaseModel], found: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The mappings with one field more, which needn't be there."""
+    """Return the mappings with one field more, which needn't be there."""
     field = draw(st.sampled_from(sorted(kind.model_fields)))
     values = samples(bounded(kind.model_fields[field]), field)
     if field == "kind" or not values:
@@ -136,7 +136,7 @@ def _with_one_more(draw: Draw, kind: type[BaseModel], found: tuple[Any, ...]) ->
 
 
 def _put_op(draw: Draw, spec: Fields) -> None:
-    """An op between a node and the flow that it takes."""
+    """Put an op between a node and the flow that it takes."""
     block = draw(st.sampled_from(list(spec["blocks"].values())))
     takes = [node for node in block.get("nodes", {}).values() if isinstance(node.get("in"), str)]
     if not takes:
@@ -171,7 +171,7 @@ def _is_small(value: Any) -> bool:
 
 
 def _resolved(draw: Draw, value: Any, spec: Fields, block: Fields) -> Any:
-    """The value with a name of the block's own for each that is left open."""
+    """Return the value with a name of the block's own for each that is left open."""
     if isinstance(value, dict):
         return {key: _resolved(draw, one, spec, block) for key, one in value.items()}
     if isinstance(value, list):
@@ -188,7 +188,7 @@ def _resolved(draw: Draw, value: Any, spec: Fields, block: Fields) -> Any:
 
 
 def places(spec: Fields) -> Iterator[Place]:
-    """Every mapping of a spec with the part of the schema that describes it."""
+    """Yield every mapping of a spec with the part of the schema that describes it."""
     yield spec, file.SpecFile, {}
     if "training" in spec:
         yield spec["training"], file.Training, {}
@@ -248,7 +248,7 @@ def _node(node: Fields, block: Fields) -> Iterator[Place]:
 
 
 def every_field() -> set[str]:
-    """Every field of the schema, as `Rule.rate`."""
+    """Return every field of the schema, as `Rule.rate`."""
     kinds: list[type[BaseModel]] = [
         *(file.SpecFile, file.Training, file.BlockGroup, file.SpecGroup, file.Names, file.Block),
         *(file.Model, file.Embed, file.Head, file.StackBlock, file.StackGroup),
@@ -262,7 +262,7 @@ def every_field() -> set[str]:
 
 
 def fields_of(spec: Fields) -> set[str]:
-    """The fields that a spec says."""
+    """Return the fields that a spec says."""
     return {
         f"{kind.__name__}.{name}"
         for holder, kind, _ in places(spec)

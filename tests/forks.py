@@ -51,7 +51,7 @@ class Forks:
         )
 
     def close(self) -> None:
-        """Ends it."""
+        """End it."""
         self._server.communicate()
 
     def run(
@@ -63,7 +63,7 @@ class Forks:
         after: float | None = None,
         write: int | None = None,
     ) -> End:
-        """Runs a command, and may kill it.
+        """Run a command, and perhaps kill it.
 
         Args:
             arguments: of `nestgraph`.
@@ -100,7 +100,7 @@ class Forks:
 
 
 def serve() -> None:
-    """Forks as it is asked to, until its input ends."""
+    """Fork as it is asked to, until its input ends."""
     from nestgraph.cli import generate, train  # noqa: F401
     from nestgraph.training import fit, states, stream  # noqa: F401
     from nestgraph.viz import draw  # noqa: F401
@@ -116,7 +116,7 @@ def serve() -> None:
 
 
 def command(request: dict[str, Any]) -> None:
-    """What a forked process does."""
+    """Do what a forked process does."""
     from nestgraph import cli
 
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -141,7 +141,7 @@ def command(request: dict[str, Any]) -> None:
 
 
 def watch_writes(steps: Path, fatal: int | None, number: int) -> None:
-    """Counts the steps of this process's writes, and sends it a signal at one of them."""
+    """Count the steps of this process's writes, and sends it a signal at one of them."""
     counted = os.open(steps, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def step() -> None:

@@ -31,13 +31,13 @@ training: {optimizer: adamw}
 
 
 def errors(text: str, overrides: Mapping[str, object] | None = None) -> list[str]:
-    """The errors of a spec's text as lines; none for a good one."""
+    """Return the errors of a spec's text as lines; none for a good one."""
     found = (finding for finding in findings(text, overrides) if finding.severity == "error")
     return [str(finding) for finding in found]
 
 
 def findings(text: str, overrides: Mapping[str, object] | None = None) -> tuple[Diagnostic, ...]:
-    """All findings of a spec's text."""
+    """Return all findings of a spec's text."""
     try:
         return Spec.from_sources({FILE: text}, FILE, overrides or {}).warnings
     except SpecError as error:
@@ -45,6 +45,6 @@ def findings(text: str, overrides: Mapping[str, object] | None = None) -> tuple[
 
 
 def errors_with(old: str, new: str) -> list[str]:
-    """The errors of the good spec after one change."""
+    """Return the errors of the good spec after one change."""
     assert old in GOOD
     return errors(GOOD.replace(old, new, 1))

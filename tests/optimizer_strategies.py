@@ -37,7 +37,7 @@ SPECS: dict[str, Fields] = {
 
 @st.composite
 def optimizers(draw: Draw) -> Fields:
-    """A whole optimizer of one to three blocks, each for other parameters."""
+    """Return a whole optimizer of one to three blocks, each for other parameters."""
     blocks: Fields = {}
     groups: list[Fields] = []
     for kind, takes in (
@@ -114,15 +114,15 @@ class Sheet:
     looks: bool = False
 
     def pick(self, *choices: Any) -> Any:
-        """One of the choices; the first is the simplest."""
+        """Return one of the choices; the first is the simplest."""
         return self.draw(st.sampled_from(choices))
 
     def chance(self) -> bool:
-        """A coin."""
+        """Return a coin."""
         return bool(self.draw(st.booleans()))
 
     def block(self) -> Fields:
-        """The whole block."""
+        """Return the whole block."""
         trails = self.chance() and self.chance()
         if self.chance():
             self._flow(CELLS, read="param", at=self.pick("before", "boundary"))
@@ -167,7 +167,7 @@ class Sheet:
         return name, self.flows[name]
 
     def _cellwise(self) -> None:
-        """Ops that leave shapes alone, sometimes in a chain."""
+        """Add ops that leave shapes alone, sometimes in a chain."""
         name, shape = self._matrix()
         ops: list[Any] = [
             {"op": "affine", "scale": self.pick(0.7, -0.3), "shift": self.pick(0, 0.11)},
@@ -197,7 +197,7 @@ class Sheet:
         self._flow(shape, in_=name, **fields)
 
     def _root(self) -> None:
-        """A flow over the root of squares, as adaptive optimizers have it."""
+        """Add a flow over the root of squares, as adaptive optimizers have it."""
         name, shape = self._matrix()
         squares = [one for one in self.squares if self.flows[one] == shape]
         below = (
@@ -226,7 +226,7 @@ class Sheet:
         self._flow(shape, **fields)
 
     def _mixed(self) -> None:
-        """A matrix and a number."""
+        """Add a matrix and a number."""
         name, shape = self._matrix()
         number = self.pick(*self.numbers)
         op = self.pick("product", "sum", "divide", "max")
@@ -244,7 +244,7 @@ class Sheet:
         self._flow(shape, block="inner", in_=name, **{"with": {"keep": 0.3}})
 
     def _number(self) -> None:
-        """A number above 0 made of the learning rate."""
+        """Add a number above 0 made of the learning rate."""
         one = self.pick(*self.numbers)
         other = self.pick(*self.numbers)
         fields = self.pick(
@@ -267,7 +267,7 @@ class Sheet:
         self._flow((channels, rows), op="transpose", in_=name)
 
     def _whole(self) -> None:
-        """Ops on whole matrices."""
+        """Add ops on whole matrices."""
         name, shape = self._matrix()
         kind = self.pick("newton_schulz", "matmul", "matrix_power", "identity")
         if kind == "newton_schulz":
@@ -292,7 +292,7 @@ class Sheet:
     # Memories.
 
     def _vector(self) -> None:
-        """A memory of one flow, perhaps with what it held before."""
+        """Add a memory of one flow, perhaps with what it held before."""
         value, shape = self._matrix()
         name = f"m{len(self.memories)}"
         itself = self.chance() and self.chance()
@@ -306,7 +306,7 @@ class Sheet:
             self.squares |= {read} if self.memories[name]["objective"] == "dot" else set()
 
     def _net(self) -> None:
-        """A `linear` or `mlp` memory of rows."""
+        """Add a `linear` or `mlp` memory of rows."""
         key, keys = self._matrix()
         alike = [one for one, own in self.flows.items() if own[0] == keys[0]]
         value = self.pick(*alike)
@@ -420,7 +420,7 @@ class Sheet:
         return bounds
 
     def _as_cells(self, name: str) -> str:
-        """A flow brought to the shape of the parameter."""
+        """Return a flow brought to the shape of the parameter."""
         shape = self.flows[name]
         if shape == CELLS:
             return name
@@ -435,7 +435,7 @@ class Sheet:
 
 
 def _words(value: Any) -> set[str]:
-    """Every text in a field."""
+    """Return every text in a field."""
     if isinstance(value, dict):
         return {word for one in value.values() for word in _words(one)}
     if isinstance(value, list):
@@ -444,6 +444,6 @@ def _words(value: Any) -> set[str]:
 
 
 def _is_dot(memory: Fields) -> bool:
-    """Whether a memory learns whatever it answers."""
+    """Return whether a memory learns whatever it answers."""
     objective = memory["objective"]
     return "dot" in (objective, objective["kind"] if isinstance(objective, dict) else None)

@@ -14,7 +14,7 @@ LEVELS = ("chunk", "token", "pair", "never")
 
 
 def rich(sheet: Sheet) -> Fields:
-    """One memory with any axes, and sometimes a twin that starts again as it is."""
+    """Return one memory with any axes, and sometimes a twin that starts again as it is."""
     u = sheet.normed("x")
     linear = sheet.chance()
     count = sheet.pick(1, 1, 2)
@@ -157,7 +157,7 @@ def _ask(sheet: Sheet, source: str, memory: str, linear: bool) -> str:
 
 
 def channels(sheet: Sheet) -> Fields:
-    """A matrix memory with a closed form whose coefficients differ by key, value or cell."""
+    """Return a matrix memory with a closed form whose coefficients differ by key, value or cell."""
     u = sheet.normed("x")
     run, count = sheet.width // sheet.heads, sheet.pick(1, 1, 2)
     out = sheet.heads * sheet.draw(st.integers(1, 3)) if sheet.chance() else sheet.width
@@ -224,7 +224,7 @@ def events(sheet: Sheet) -> Fields:
 
 
 def vectors(sheet: Sheet) -> Fields:
-    """A vector memory beside a matrix, shared parameters, learned tables and polynomials."""
+    """Return a vector memory beside a matrix, shared parameters, learned tables and polynomials."""
     u = sheet.normed("x")
     k = sheet.add("k", op="linear", in_=u, then=[{"op": "polynomial", "degree": 2}, sheet.unit()])
     q = sheet.add("q", op="linear", in_=u, out=sheet.width, then=[sheet.unit()], tie=k)

@@ -23,31 +23,31 @@ class Sheet:
     memories: Fields = field(default_factory=dict)
 
     def pick(self, *choices: Any) -> Any:
-        """One of the choices; the first is the simplest."""
+        """Return one of the choices; the first is the simplest."""
         return self.draw(st.sampled_from(choices))
 
     def chance(self) -> bool:
-        """A coin."""
+        """Return a coin."""
         return bool(self.draw(st.booleans()))
 
     def add(self, prefix: str, **fields: Any) -> str:
-        """A node under a fresh name."""
+        """Return a node under a fresh name."""
         name = f"{prefix}{sum(n.startswith(prefix) for n in self.nodes)}"
         self.nodes[name] = {("in" if k == "in_" else k): v for k, v in fields.items()}
         return name
 
     def normed(self, flow: str) -> str:
-        """The flow behind a norm, and sometimes a short convolution."""
+        """Return the flow behind a norm, and sometimes a short convolution."""
         op = self.pick("rms_norm", "layer_norm")
         then: list[Any] = [{"op": "conv", "width": self.pick(1, 2, 4)}] if self.chance() else []
         return self.add("u", op=op, in_=flow, then=then) if then else self.add("u", op=op, in_=flow)
 
     def unit(self) -> Fields:
-        """The op that gives every head's run norm 1."""
+        """Return the op that gives every head's run norm 1."""
         return {"op": "l2_norm", "heads": self.heads}
 
     def homing(self, retain: Any) -> Any:
-        """A retention, which sometimes pulls towards where its memory started."""
+        """Return a retention, which sometimes pulls towards where its memory started."""
         if not (self.chance() and self.chance()):
             return retain
         if isinstance(retain, dict):
@@ -55,7 +55,7 @@ class Sheet:
         return {"flow" if isinstance(retain, str) else "number": retain, "towards": "init"}
 
     def finish(self, flows: Sequence[str]) -> Fields:
-        """Brings flows of any width back to the stream, and closes the block."""
+        """Bring flows of any width back to the stream, and closes the block."""
         parts = [self.add("o", op="linear", in_=flow, out=self.width) for flow in flows]
         last: Fields = {"op": "sum", "in": ["x", *parts]}
         if self.chance():

@@ -32,17 +32,17 @@ CLOCKS |= {"four": "4 tokens", "six": "6 tokens", "eight": "8 tokens", "twelve":
 
 
 def lengths() -> st.SearchStrategy[int]:
-    """Lengths of sequences; several periods of every level fit into the longest."""
+    """Return lengths of sequences; several periods of every level fit into the longest."""
     return st.integers(1, MAX_LENGTH)
 
 
 def seeds() -> st.SearchStrategy[int]:
-    """Seeds for weights and tokens."""
+    """Return seeds for weights and tokens."""
     return st.integers(0, 2**31 - 1)
 
 
 def as_yaml(spec: Fields) -> str:
-    """A drawn spec as the text of a file."""
+    """Return a drawn spec as the text of a file."""
     return yaml.dump(spec, Dumper=_PlainDumper, sort_keys=False)
 
 
@@ -55,7 +55,7 @@ class _PlainDumper(yaml.SafeDumper):
 
 @st.composite
 def specs(draw: Draw, kinds: Sequence[str] = ()) -> Fields:
-    """A whole model spec of one to three blocks of the given kinds (all, by default)."""
+    """Return a whole model spec of one to three blocks of the given kinds (all, by default)."""
     heads = draw(st.integers(1, 2))
     width = heads * draw(st.integers(2, 4))
     count = draw(st.integers(1, 3))
@@ -87,7 +87,9 @@ def specs(draw: Draw, kinds: Sequence[str] = ()) -> Fields:
 
 
 def _stack(draw: Draw, blocks: Fields) -> list[Fields]:
-    """Every block somewhere in the stack, plainly, repeated, nested, or inside another block."""
+    """Return every block somewhere in the stack, plainly, repeated, nested, or inside another
+    block.
+    """
     names = list(blocks)
     form = draw(st.sampled_from(["plain", "repeat", "group", "inner"]))
     if form == "inner":
@@ -140,7 +142,7 @@ def _shell(sheet: Sheet, index: int, kinds: Sequence[str]) -> Shell:
 
 
 def memories(sheet: Sheet) -> Fields:
-    """One to three memories that may make each other's keys, values and rates."""
+    """Return one to three memories that may make each other's keys, values and rates."""
     kinds = ("linear", "mlp", "linear", "mlp", "attention")
     shells = [_shell(sheet, i, kinds) for i in range(sheet.draw(st.integers(1, 3)))]
     return _wire(sheet, shells)
@@ -158,7 +160,7 @@ def _wire(sheet: Sheet, shells: list[Shell]) -> Fields:
 
 
 def _answer(sheet: Sheet, shell: Shell, source: str) -> str:
-    """What the block shows of a memory: a read at any moment, perhaps normed and gated."""
+    """Return what the block shows of a memory: a read at any moment, perhaps normed and gated."""
     moments = ("after", "before") if shell.is_attention else ("after", "before", "boundary")
     query = sheet.add("q", op="linear", in_=source, out=sheet.width, then=[sheet.unit()])
     answer = sheet.add("y", read=shell.name, query=query, at=sheet.pick(*moments))
@@ -170,7 +172,7 @@ def _answer(sheet: Sheet, shell: Shell, source: str) -> str:
 
 
 def _start(sheet: Sheet, shell: Shell) -> None:
-    """The first state; a memory that makes keys starts away from 0 and stays there."""
+    """Draw the first state; a memory that makes keys starts away from 0 and stays there."""
     memory, net = sheet.memories[shell.name], shell.net
     if shell.is_attention:
         return
@@ -197,7 +199,7 @@ class Writer:
         return self.shells[self.index]
 
     def write(self) -> None:
-        """Adds the memory to the sheet."""
+        """Add the memory to the sheet."""
         sheet, shell = self.sheet, self.shell
         memory: Fields = {"net": shell.net, "heads": sheet.heads, "keys": self.key()}
         sheet.memories[shell.name] = memory
@@ -212,7 +214,7 @@ class Writer:
         memory["rule"] = self.rule(kind)
 
     def flow(self, prefix: str, width: int, tail: list[Any], static: bool = False) -> str:
-        """A flow of a width, made from the block's input or from what a memory answers."""
+        """Return a flow of a width, made from the block's input or from what a memory answers."""
         sheet = self.sheet
         if static or sheet.pick(True, True, False):
             then = {"then": tail} if tail else {}
@@ -221,7 +223,7 @@ class Writer:
         return sheet.add(prefix, op="linear", in_=answer, out=width, then=tail or ["tanh"])
 
     def generated(self, prefix: str) -> str:
-        """A read of some memory, at a moment that can't close a loop within one position."""
+        """Return a read of some memory, at a moment that can't close a loop within one position."""
         sheet = self.sheet
         teacher = sheet.draw(st.integers(0, len(self.shells) - 1))
         shell = self.shells[teacher]
@@ -234,7 +236,7 @@ class Writer:
         return sheet.add(f"{prefix}_of", read=shell.name, query=query, at=sheet.pick(*moments))
 
     def key(self) -> str:
-        """A flow of norm 1, straight from a memory where widths allow."""
+        """Return a flow of norm 1, straight from a memory where widths allow."""
         sheet = self.sheet
         tail: list[Any] = [{"op": "conv", "width": 2}] if sheet.pick(False, False, True) else []
         if sheet.heads * 2 <= sheet.width and sheet.width // sheet.heads % 2 == 0:
@@ -243,7 +245,7 @@ class Writer:
         return self.flow("k", sheet.width, [*tail, sheet.unit()])
 
     def value(self) -> str:
-        """A flow as wide as the memory's answers."""
+        """Return a flow as wide as the memory's answers."""
         sheet = self.sheet
         tail = sheet.pick([sheet.unit()], [], ["silu"], ["tanh"])
         return self.flow("v", self.shell.value_width, list(tail))
@@ -267,13 +269,13 @@ class Writer:
         return rule
 
     def rate(self) -> Any:
-        """A rate of at most 0.1."""
+        """Return a rate of at most 0.1."""
         return self.coefficient(
             "eta", (0.1, 0.05, 0.0), ["sigmoid", {"op": "affine", "scale": 0.1}]
         )
 
     def retain(self) -> Any:
-        """A retention between 0.8 and 1, or one made by `decay`."""
+        """Return a retention between 0.8 and 1, or one made by `decay`."""
         if self.sheet.pick(False, False, True):
             tail = [{"op": "bias", "init": -3}, "softplus", "decay"]
             return self.flow("alpha", self.sheet.heads, tail, static=True)
@@ -285,7 +287,7 @@ class Writer:
         return {"where": "key", "rate": self.rate()} if where == "rate" else where
 
     def coefficient(self, prefix: str, numbers: tuple[float, ...], tail: list[Any]) -> Any:
-        """A number, a list with one a head, or a flow that is one number or one a head."""
+        """Return a number, a list with one a head, or a flow that is one number or one a head."""
         sheet = self.sheet
         form = sheet.pick("number", "list", "one", "heads", "answer")
         if form == "number":
@@ -346,7 +348,7 @@ def hope(sheet: Sheet) -> Fields:
 
 
 def srwm(sheet: Sheet) -> Fields:
-    """One matrix that asks, keys and rates itself, token by token."""
+    """Return one matrix that asks, keys and rates itself, token by token."""
     unit = sheet.unit()
     u = sheet.add("u", op="rms_norm", in_="x", then=[{"op": "softmax", "heads": sheet.heads}])
     z = sheet.add("z", read="W", query=u, at="before")
@@ -385,7 +387,7 @@ def attention(sheet: Sheet) -> Fields:
 
 
 def group(sheet: Sheet) -> Fields:
-    """A map that the outer optimizer moves only now and then."""
+    """Return a map that the outer optimizer moves only now and then."""
     u = sheet.normed("x")
     sheet.memories["F"] = {
         "net": sheet.pick(
@@ -401,7 +403,7 @@ def group(sheet: Sheet) -> Fields:
 
 
 def matrix(sheet: Sheet) -> Fields:
-    """A matrix memory with a closed form: linear attention, retention, the delta rules."""
+    """Return a matrix memory with a closed form: linear attention, retention, the delta rules."""
     u = sheet.normed("x")
     key, query = (sheet.add(n, op="linear", in_=u, then=[sheet.unit()]) for n in "kq")
     rule: Fields = {"rate": sheet.pick(0.1, 0.05)}
@@ -428,7 +430,7 @@ def matrix(sheet: Sheet) -> Fields:
 
 
 def mixer(sheet: Sheet) -> Fields:
-    """No memory: a chain of ops, and the ops that join or cut heads."""
+    """Return no memory: a chain of ops, and the ops that join or cut heads."""
     u = sheet.normed("x")
     chain = sheet.draw(st.lists(st.sampled_from(_unary(sheet)), max_size=4))
     wide = sheet.add("a", op="linear", in_=u, bias=sheet.chance(), **_then(chain))

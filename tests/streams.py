@@ -85,13 +85,13 @@ def two_tasks(**settings: object) -> Task:
 
 
 def rows_of(part: int, split: Split, seed: int, rows: int) -> Batch:
-    """Rows (symbol, ask) of a task, one token narrower than the context."""
+    """Return rows (symbol, ask) of a task, one token narrower than the context."""
     source = generator("two-tasks", part, split, seed)
     return coded(torch.randint(SYMBOLS, (rows,), generator=source) + SYMBOLS * part)
 
 
 def both(split: Split, seed: int, rows: int) -> Batch:
-    """Rows of both tasks."""
+    """Return rows of both tasks."""
     source = generator("two-tasks", split, seed)
     return coded(torch.randint(2 * SYMBOLS, (rows,), generator=source))
 

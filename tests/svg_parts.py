@@ -26,7 +26,7 @@ class Extent:
         return (self.right - self.left) * (self.bottom - self.top)
 
     def starts(self, other: Extent) -> bool:
-        """Whether the middle of the left side of another one lies inside."""
+        """Return whether the middle of the left side of another one lies inside."""
         middle = (other.top + other.bottom) / 2
         return self.left <= other.left <= self.right and self.top <= middle <= self.bottom
 
@@ -59,14 +59,14 @@ class Part:
 
 
 def parts(svg: str) -> tuple[Part, ...]:
-    """Everything in a picture, in the order in which it is painted."""
+    """Return everything in a picture, in the order in which it is painted."""
     root = ElementTree.fromstring(svg)
     groups = root.iter(f"{NAMESPACE}g")
     return tuple(_part(group) for group in groups if _classes(group) & {"node", "edge", "cluster"})
 
 
 def with_class(svg: str, *names: str) -> list[Part]:
-    """The parts that have all of some classes."""
+    """Return the parts that have all of some classes."""
     return [part for part in parts(svg) if set(names) <= part.classes]
 
 

@@ -18,7 +18,9 @@ TWICE = {"tasks", "mixer", "attention", "group"}
 
 
 def tasks(sheet: Sheet) -> Fields:
-    """One to three such nets in a chain or side by side; some start as another, and restart."""
+    """Return one to three such nets in a chain or side by side; some start as another, and
+    restart.
+    """
     u = sheet.normed("x")
     count = sheet.draw(st.integers(1, 3))
     clocks = sheet.pick(*NESTED)
@@ -43,7 +45,7 @@ def tasks(sheet: Sheet) -> Fields:
 
 
 def paced(draw: Draw, blocks: Fields, kinds: set[str]) -> Fields:
-    """Draws what blocks must agree on: whole gradients, or a horizon; fields of the model."""
+    """Draw what blocks must agree on: whole gradients, or a horizon; fields of the model."""
     clocks = {clock for family in NESTED for clock in family} | {"never"}
     fast = [
         memory
@@ -83,7 +85,7 @@ def _net(sheet: Sheet) -> Fields:
 
 
 def _rule(sheet: Sheet, source: str) -> Fields:
-    """A rate, and perhaps each of the other coefficients; numbers, lists or flows."""
+    """Return a rate, and perhaps each of the other coefficients; numbers, lists or flows."""
     rule: Fields = {"rate": _coefficient(sheet, source, (0.05, 0.02, 0.0), 0.05)}
     if sheet.chance():
         rule["momentum"] = _coefficient(sheet, source, (0.5, 0.9), 0.9)
@@ -117,7 +119,7 @@ def _coefficient(sheet: Sheet, source: str, numbers: tuple[float, ...], most: fl
 
 
 def _nest(sheet: Sheet, name: str, clocks: tuple[str, ...]) -> None:
-    """Lets it start again at the slower clock, as it began or as another is by then."""
+    """Let it start again at the slower clock, as it began or as another is by then."""
     memory = sheet.memories[name]
     memory["level"], memory["reset"] = clocks[:2]
     if sheet.chance():

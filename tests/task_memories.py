@@ -22,7 +22,7 @@ WAYS = [
 
 
 def outspoken(system: System, seed: int) -> Reference:
-    """A model so sure of its answers that its losses move the memories by much.
+    """Return a model so sure of its answers that its losses move the memories by much.
 
     At 12 times its first weights each memory moves by a norm of 0.08 and more. At 20 times some
     seeds turn chaotic: outer gradients reach 1e12, and rounding spreads to 1e-6 of them.
@@ -35,7 +35,9 @@ def outspoken(system: System, seed: int) -> Reference:
 
 
 def in_pieces(model: Callable[..., Any], tokens: Tensor, piece: int) -> tuple[Tensor, Any]:
-    """Logits of tokens (batch, time), `piece` of them at a time, and the state behind them."""
+    """Return logits of tokens (batch, time), `piece` of them at a time, and the state behind
+    them.
+    """
     state, logits = None, []
     for part in tokens.split(piece, 1):
         answer = model(part, state)

@@ -20,7 +20,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def words(page: str) -> set[str]:
-    """Every word of the page that stands in code."""
+    """Return every word of the page that stands in code."""
     code = re.findall(r"`([^`\n]+)`", (DOCS / page).read_text(encoding="utf-8"))
     return {word for text in code for word in re.findall(r"[a-z][a-z0-9_-]*", text)}
 
@@ -56,7 +56,7 @@ def test_every_kernel_is_in_the_page_of_the_compiler() -> None:
 
 
 def _claims() -> list[list[str]]:
-    """The commands of the page of claims, word by word."""
+    """Return the commands of the page of claims, word by word."""
     page = (DOCS / "claims.md").read_text(encoding="utf-8")
     return [shlex.split(line) for line in re.findall(r"`nestgraph ([^`]+)`", page)]
 

@@ -65,7 +65,7 @@ def module_name(file: Path) -> str:
 
 
 def imports(file: Path, *, when_run: bool = False) -> set[str]:
-    """Modules that a file imports; with `when_run` without those for type checkers only."""
+    """Return modules that a file imports; with `when_run` without those for type checkers only."""
     tree = ast.parse(file.read_text())
     hidden = {
         id(inner)
@@ -153,7 +153,7 @@ def test_the_command_line_imports_its_workers_only_when_a_command_runs() -> None
 
 
 def modules_after(code: str, *, cwd: Path = ROOT) -> set[str]:
-    """Modules that a fresh interpreter holds after running `code`."""
+    """Return modules that a fresh interpreter holds after running `code`."""
     # the last line only, whatever the code printed
     script = f"import sys\n{code}\nprint('\\n' + ' '.join(sorted(sys.modules)))"
     result = subprocess.run(
@@ -188,7 +188,7 @@ def test_a_light_command_answers_within_a_second(
 
 
 def processor_time(code: str) -> float:
-    """Seconds of processor time that a fresh interpreter takes for `code`."""
+    """Return seconds of processor time that a fresh interpreter takes for `code`."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -295,3 +295,15 @@ def test_every_code_of_a_finding_is_explained_in_the_docs() -> None:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| (NG\d{3}) \| (.*) \|$", page, re.MULTILINE)
     assert dict(listed) == dict(CODES)
+
+
+def test_no_docstring_of_a_function_begins_as_a_subordinate_clause() -> None:
+    begun = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in source_files()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (text := ast.get_docstring(node))
+        and text.split()[0].strip(".,:") in {"What", "Whether", "How", "Who", "Where", "As"}
+    ]
+    assert not begun

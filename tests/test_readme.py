@@ -19,19 +19,19 @@ README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language."""
+    """Return the fenced blocks of one language."""
     fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
     return [text for named, text in fenced if named == language]
 
 
 def commands() -> list[str]:
-    """Every line of the shell blocks, in order, without its comment."""
+    """Return every line of the shell blocks, in order, without its comment."""
     lines = "".join(blocks("sh")).splitlines()
     return [line.partition("#")[0].strip() for line in lines if line.strip()]
 
 
 def verbs() -> list[list[str]]:
-    """The arguments of every `nestgraph` command, in order, as they are run here."""
+    """Return the arguments of every `nestgraph` command, in order, as they are run here."""
     parts = [part for line in commands() for part in line.split("&&")]
     return [
         cheap(words[1:]) for part in parts if (words := shlex.split(part))[0].endswith("nestgraph")
@@ -39,7 +39,7 @@ def verbs() -> list[list[str]]:
 
 
 def cheap(words: list[str]) -> list[str]:
-    """The same command with one step, or few tokens."""
+    """Return the same command with one step, or few tokens."""
     if words[0] == "train":
         words = [*without(words, "--max-steps"), "--max-steps", "1", "--set", "vars.depth=1"]
         words += [] if "--data" in words else ["--data", "my_texts"]
@@ -86,7 +86,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def assert_serves(words: list[str]) -> None:
-    """A command that goes on until it is stopped: its page answers."""
+    """Assert that a command goes on until it is stopped: its page answers."""
     command = [sys.executable, "-m", "nestgraph", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
         try:

@@ -144,7 +144,7 @@ EVERY_AXIS = {
 
 
 def axes(block: FlatBlock) -> Iterator[str]:
-    """The axes of the language on which a block takes a place."""
+    """Yield the axes of the language on which a block takes a place."""
     for node in block.nodes.values():
         yield node.at if isinstance(node, Read) else f"{node.op}".replace("linear", "linear op")
         yield "whole" if isinstance(node, Read) and node.query is None else "asked"
@@ -207,7 +207,7 @@ def rich_axes(memory: Memory) -> dict[str, bool]:
 
 
 def loops(block: FlatBlock, memory: Memory) -> Iterator[Read]:
-    """Reads of a memory that its own writes are made from."""
+    """Yield reads of a memory that its own writes are made from."""
     todo, seen = [flow for _, flow in memory_flows(memory)], set[str]()
     while todo:
         node = block.nodes.get(todo.pop())

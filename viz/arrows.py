@@ -21,7 +21,7 @@ class Mark:
 
 
 def mark(head: str, base: Point, tip: Point) -> Mark | None:
-    """The outline of a head that reaches from the end of a line to `tip`."""
+    """Return the outline of a head that reaches from the end of a line to `tip`."""
     length = hypot(tip[0] - base[0], tip[1] - base[1])
     if head == "none" or length == 0:
         return None

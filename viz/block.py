@@ -33,7 +33,7 @@ _LISTED = 3  # fields of an op that are written out
 
 
 def block_outline(graph: nx.MultiDiGraph[str], system: System) -> Outline:
-    """Everything that flows; `graph` was built with `roll=True`."""
+    """Return everything that flows; `graph` was built with `roll=True`."""
     return _Blocks(graph, system).outline()
 
 
@@ -56,7 +56,7 @@ class _Blocks:
         self._share_homes()
 
     def _share_homes(self) -> None:
-        """Gives memories of a block that store the same, by the same rule, one box."""
+        """Give memories of a block that store the same, by the same rule, one box."""
         first: dict[object, str] = {}
         for name in self.names:
             node = self.graph.nodes[name]
@@ -113,7 +113,7 @@ class _Blocks:
         return Part(id=f"{layer}/{prefix}", kind="block", title=title, parts=parts)
 
     def _runs(self, home: str) -> Iterator[Place]:
-        """The frames of layers that repeat as a whole, the outer ones first."""
+        """Yield the frames of layers that repeat as a whole, the outer ones first."""
         rolled = self.rolled.get(self.graph.nodes[home].get("layer", ""))
         for depth, run in enumerate(rolled.runs if rolled is not None else ()):
             name = f"{run.first}/in turn" + "'" * depth
@@ -121,7 +121,7 @@ class _Blocks:
             yield name, ""
 
     def _frames(self, home: str) -> Iterator[Place]:
-        """The frames around a node, the outer ones first."""
+        """Yield the frames around a node, the outer ones first."""
         layer = self.graph.nodes[home].get("layer")
         if layer is None:
             return
@@ -131,7 +131,7 @@ class _Blocks:
         yield from ((layer, prefix) for prefix in sorted(filter(None, around), key=len))
 
     def _home(self, name: str) -> str:
-        """The node whose box holds this one: the end of its chain, or itself."""
+        """Return the node whose box holds this one: the end of its chain, or itself."""
         stem = whole(name)
         return stem if stem in self.graph else name
 
@@ -235,13 +235,13 @@ _WHEN = {"after": "after its write", "before": "before its write", "boundary": "
 
 
 def whole(name: str) -> str:
-    """The name that an author gave a `then` chain: `q` for `q.base` and `q.then0`."""
+    """Return the name that an author gave a `then` chain: `q` for `q.base` and `q.then0`."""
     link = _CHAIN.fullmatch(name)
     return name if link is None else link[1]
 
 
 def op_text(node: Mapping[str, Any]) -> str:
-    """`conv, width 4`."""
+    """Return `conv, width 4`."""
     fields = node.get("fields") or {}
     given = [f"{key} {_value(value)}" for key, value in fields.items() if _is_said(key, value)]
     tie = [f"tied to {local(node['tie'])}"] if node["kind"] == "op" and node["tie"] else []
@@ -261,12 +261,12 @@ def _value(value: object) -> str:
 
 
 def _is_shown(node: Mapping[str, Any]) -> bool:
-    """What trains a model is shown by another view."""
+    """Return what trains a model is shown by another view."""
     return node["kind"] not in ("parameters", "optimizer")
 
 
 def _is_hidden(edge: Mapping[str, Any]) -> bool:
-    """What the levels tell better: who trains whom, and states that stay where they are."""
+    """Return what the levels tell better: who trains whom, and states that stay where they are."""
     trained = edge["kind"] == "task" and edge["role"] == "loss" and "flow" not in edge
     return trained or (edge["kind"] == "carry" and edge["role"] == "state")
 

@@ -32,7 +32,7 @@ def memories(graph: nx.MultiDiGraph[str]) -> dict[str, str]:
 
 
 def inputs(graph: nx.MultiDiGraph[str], write: str) -> tuple[Edge, ...]:
-    """What flows give a memory's write: (flow, edge) for keys, values, rates and a step."""
+    """Return what flows give a memory's write: (flow, edge) for keys, values, rates and a step."""
     return tuple(
         (source, edge)
         for source, _, edge in graph.in_edges(write, data=True)
@@ -41,7 +41,7 @@ def inputs(graph: nx.MultiDiGraph[str], write: str) -> tuple[Edge, ...]:
 
 
 def queries(graph: nx.MultiDiGraph[str]) -> dict[str, tuple[str, ...]]:
-    """The flows that each memory is asked with, by memory id."""
+    """Return the flows that each memory is asked with, by memory id."""
     asked: dict[str, dict[str, None]] = {}
     for _, attributes in graph.nodes(data=True):
         if attributes["kind"] == "read" and attributes["query"] is not None:
@@ -51,7 +51,7 @@ def queries(graph: nx.MultiDiGraph[str]) -> dict[str, tuple[str, ...]]:
 
 
 def memory_box(attributes: Mapping[str, Any], cells: tuple[Cell, ...], framed: bool) -> Box:
-    """The box of a memory, from the attributes of its write."""
+    """Return the box of a memory, from the attributes of its write."""
     name = attributes["memory"]
     return Box(
         id=memory_id(attributes),
@@ -65,7 +65,9 @@ def memory_box(attributes: Mapping[str, Any], cells: tuple[Cell, ...], framed: b
 
 
 def origin(attributes: Mapping[str, Any]) -> str:
-    """The blocks that a memory stands in: `cms_level in hope`; `mamba, in turn` with others."""
+    """Return the blocks that a memory stands in: `cms_level in hope`; `mamba, in turn` with
+    others.
+    """
     inner, outer = attributes["region"], attributes["block"]
     where = outer if inner == outer else f"{inner} in {outer}"
     where += ", in turn" if attributes.get("in_turn") else ""
@@ -83,7 +85,7 @@ def _memory_facts(attributes: Mapping[str, Any]) -> Facts:
 
 
 def strip(edges: Sequence[Edge], asked: Sequence[str], values: str) -> tuple[Cell, ...]:
-    """The inputs of a box: one cell a kind."""
+    """Return the inputs of a box: one cell a kind."""
     kinds = dict.fromkeys(edge["kind"] for _, edge in edges)
     cells = [Cell(key=_CELLS["flow"], kind="flow", lines=(query_text(asked),))] if asked else []
     for kind in kinds:
@@ -95,24 +97,24 @@ def strip(edges: Sequence[Edge], asked: Sequence[str], values: str) -> tuple[Cel
 
 
 def role_of(edge: Mapping[str, Any]) -> str:
-    """The role of an edge without a number: `keys` for `keys 0`."""
+    """Return the role of an edge without a number: `keys` for `keys 0`."""
     role: str = edge["role"]
     return role.split(" ")[0]
 
 
 def cell_of(kind: str) -> str:
-    """The key of the cell where a box takes edges of a kind."""
+    """Return the key of the cell where a box takes edges of a kind."""
     return _CELLS[kind]
 
 
 def query_text(asked: Sequence[str]) -> str:
-    """`query c, q`."""
+    """Return `query c, q`."""
     names = dict.fromkeys(local(flow.rsplit("/", 1)[-1]) for flow in asked)
     return f"query {', '.join(names)}"
 
 
 def given_text(edges: Sequence[Mapping[str, Any]], values: str) -> str:
-    """What edges of one role give: `keys k`, `values self(v)`, `rate eta`, `step u`."""
+    """Return what edges of one role give: `keys k`, `values self(v)`, `rate eta`, `step u`."""
     role = role_of(edges[0])
     if role == "values":
         return f"values {values}"
@@ -121,7 +123,7 @@ def given_text(edges: Sequence[Mapping[str, Any]], values: str) -> str:
 
 
 def training_boxes(graph: nx.MultiDiGraph[str]) -> Iterator[Box]:
-    """What stands in the outermost level of a model beside memories: what trains it."""
+    """Yield what stands in the outermost level of a model beside memories: what trains it."""
     optimizer, head = graph.nodes["optimizer"], graph.nodes["head"]
     wanted = aim(graph.nodes["embed"]["vocab"], head["width"])
     facts: Facts = (("objective", wanted), ("over", f"{head['width']} logits"))
@@ -132,12 +134,12 @@ def training_boxes(graph: nx.MultiDiGraph[str]) -> Iterator[Box]:
 
 
 def schedule_box() -> Box:
-    """What gives an optimizer its learning rate."""
+    """Return what gives an optimizer its learning rate."""
     return Box(id=SCHEDULE, kind=SCHEDULE, title="schedule", facts=(("gives", "lr"),))
 
 
 def _weights(graph: nx.MultiDiGraph[str]) -> Iterator[tuple[str, str]]:
-    """What the optimizer moves: maps and gains by block, first states of memories."""
+    """Yield what the optimizer moves: maps and gains by block, first states of memories."""
     embed, head = graph.nodes["embed"], graph.nodes["head"]
     tie = "shared with the head" if head["tie"] else "and a head"
     yield "embedding", f"{embed['vocab']} x {embed['width']}, {tie}"

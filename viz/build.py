@@ -18,7 +18,7 @@ _MOST_BOXES = 600  # in good places within seconds
 
 
 def build_view(graph: nx.MultiDiGraph[str], *, fed: str = STREAM) -> View:
-    """The view of a graph that was built with `roll=True`.
+    """Return the view of a graph that was built with `roll=True`.
 
     Args:
         graph: of a model or an optimizer.
@@ -53,7 +53,7 @@ def build_view(graph: nx.MultiDiGraph[str], *, fed: str = STREAM) -> View:
 
 
 def _held(graph: nx.MultiDiGraph[str], row: LevelRow, groups: Sequence[Group]) -> Iterator[Group]:
-    """The groups of one level; the outermost also holds what trains the system."""
+    """Yield the groups of one level; the outermost also holds what trains the system."""
     held = frozenset(row.memories)
     if row.trains:
         yield from (group for group in groups if group.id == SCHEDULE)
@@ -75,7 +75,7 @@ def _stream_text(graph: nx.MultiDiGraph[str]) -> str:
 
 
 def _groups(graph: nx.MultiDiGraph[str], writes: Mapping[str, str]) -> Iterator[Group]:
-    """Memories that write alike in one frame, all others alone, in the order of the model."""
+    """Yield memories that write alike in one frame, all others alone, in the order of the model."""
     asked = boxes.queries(graph)
     alike: dict[object, list[str]] = {}
     for memory, write in writes.items():
@@ -136,7 +136,9 @@ def _frame(
 def _main_first(
     graph: nx.MultiDiGraph[str], members: Sequence[Box], writes: Mapping[str, str]
 ) -> list[Box]:
-    """Memories that answer to the model stand before those that only serve the frame."""
+    """Sort memories: those that answer to the model stand before those that only serve the
+    frame.
+    """
     own = {writes[box.id] for box in members}
     return sorted(members, key=lambda box: _serves_only(graph, box.id, own))
 
@@ -154,7 +156,7 @@ def _serves_only(graph: nx.MultiDiGraph[str], memory: str, own: set[str]) -> boo
 
 
 def _downstream(graph: nx.MultiDiGraph[str], start: str) -> set[str]:
-    """All that a flow reaches before it enters a memory, and the writes that take it."""
+    """Return all that a flow reaches before it enters a memory, and the writes that take it."""
     reached: set[str] = set()
     waiting = [start]
     while waiting:

@@ -74,7 +74,7 @@ class Raster:
 
 
 def ticks_within(clock: Clock, first: int, last: int, unit: str, context: int) -> bool:
-    """Whether a clock ticks behind one of the positions first..last, counted from 1.
+    """Return whether a clock ticks behind one of the positions first..last, counted from 1.
 
     A tick on tokens lies behind every position that its period divides. A step ends when
     `context` tokens of a row have been seen; seen from steps, a token clock ticks in each.
@@ -88,7 +88,7 @@ def ticks_within(clock: Clock, first: int, last: int, unit: str, context: int) -
 
 
 def raster(system: System, span: str | None = None) -> Raster:
-    """The clocks of a system.
+    """Return the clocks of a system.
 
     Args:
         span: `64`, `100:164`, each with `tokens` or `steps` behind it if wanted. By default step
@@ -171,7 +171,7 @@ class Placed:
 
 
 def placed(made: Raster) -> tuple[Placed, ...]:
-    """Every panel at its place, below each other."""
+    """Return every panel at its place, below each other."""
     rows = [row for panel in made.panels for row in panel.rows]
     sizes = ((NAME_SIZE, True), (TEXT_SIZE, False))
     label = max(
@@ -198,7 +198,7 @@ def placed(made: Raster) -> tuple[Placed, ...]:
 
 
 def raster_scene(made: Raster) -> Scene:
-    """The raster at its places."""
+    """Return the raster at its places."""
     panels = placed(made)
     wide = panels[0].rows[0].width
     shapes = [heading(made.name, (), max(wide, 300))]
@@ -218,7 +218,7 @@ def raster_scene(made: Raster) -> Scene:
 
 
 def text_id(left: float, top: float) -> str:
-    """The id of a line of text, by its place."""
+    """Return the id of a line of text, by its place."""
     return f"text {left:g} {top:g}"
 
 

@@ -16,7 +16,7 @@ _MOST = 8  # ticks that are listed
 
 
 def clock_outline(raster: Raster) -> Outline:
-    """A frame for each panel, in it a box for each level, the slowest first."""
+    """Return a frame for each panel, in it a box for each level, the slowest first."""
     parts = tuple(
         Part(
             id=f"panel {at}",
@@ -41,7 +41,9 @@ def _part(row: Row, panel: Panel) -> Part:
 
 
 def _told(row: Row, panel: Panel) -> Iterator[str]:
-    """Positions of the first ticks; of a column with several positions, the first and the last."""
+    """Yield positions of the first ticks; of a column with several positions, the first and the
+    last.
+    """
     columns = [at for at, tick in enumerate(row.ticks) if tick]
     for at in columns[:_MOST]:
         first = panel.first + at * panel.each

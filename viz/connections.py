@@ -37,16 +37,18 @@ class Connections:
         self._lock = threading.Lock()
 
     def enter(self) -> bool:
-        """Takes a place, unless all are taken."""
+        """Take a place, unless all are taken."""
         return self._free.acquire(blocking=False)
 
     def leave(self) -> None:
-        """Gives a place back."""
+        """Give a place back."""
         self._free.release()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[bool]:
-        """Whether there is a place for one more page that waits for news, held in the block."""
+        """Provide whether there is a place for one more page that waits for news, held in the
+        block.
+        """
         taken = self._chairs.acquire(blocking=False)
         try:
             yield taken
@@ -60,12 +62,12 @@ class Connections:
             self._due[client] = time.monotonic() + self.patience
 
     def heard(self, client: socket.socket) -> None:
-        """A client has asked, or is gone."""
+        """Note that a client has asked, or is gone."""
         with self._lock:
             self._due.pop(client, None)
 
     def cut_late(self) -> None:
-        """Ends what the late have begun: whoever reads from them finds the end."""
+        """End what the late have begun: whoever reads from them finds the end."""
         now = time.monotonic()
         with self._lock:
             late = [client for client, due in self._due.items() if due < now]
@@ -76,7 +78,7 @@ class Connections:
 
 
 def part_from(client: socket.socket) -> None:
-    """Says that nothing follows, and reads what the client still sends, for a moment.
+    """Say that nothing follows, and read what the client still sends, for a moment.
 
     To close at once would throw away an answer that is on its way.
     """

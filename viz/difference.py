@@ -29,7 +29,9 @@ _MARKS = ("-> ", "+ ", "- ")  # before the lines of a box that differ
 
 
 def difference(old: System, new: System) -> Outline:
-    """The flows of both systems; parts and links say whether they were added, removed, changed."""
+    """Return the flows of both systems; parts and links say whether they were added, removed,
+    changed.
+    """
     return Difference(old, new).outline()
 
 
@@ -74,7 +76,7 @@ class Difference:
         )
 
     def _marked(self, part: Part) -> Part:
-        """A part of the new outline, with what is gone from inside it."""
+        """Return a part of the new outline, with what is gone from inside it."""
         inner = tuple(map(self._marked, part.parts))
         before = self.before.get(part.id)
         if before is None:
@@ -127,7 +129,7 @@ def _plain(link: Link) -> tuple[str, str, str, str]:
 
 
 def _layers(old: System, new: System) -> dict[str, str | None]:
-    """The layer of the new stack that each of the old one became; None if it is gone."""
+    """Return the layer of the new stack that each of the old one became; None if it is gone."""
     found: dict[str, str | None] = dict.fromkeys(path for path, _ in instances(old))
     for pair in pairs(old, new):
         if pair.old is not None and pair.new is not None:
@@ -136,7 +138,7 @@ def _layers(old: System, new: System) -> dict[str, str | None]:
 
 
 def _renamed(name: str, layers: Mapping[str, str | None]) -> str:
-    """The id in the new picture; one that nothing has where the layer is gone."""
+    """Return the id in the new picture; one that nothing has where the layer is gone."""
     ahead = f"{OPTIMIZER}/" if name.startswith(f"{OPTIMIZER}/") else ""
     layer, slash, rest = name.removeprefix(ahead).partition("/")
     layer = ahead + layer
@@ -153,7 +155,9 @@ def _changes(diff: Diff) -> Iterator[tuple[str, tuple[Change, ...]]]:
 
 
 def _settings(diff: Diff) -> Iterator[Part]:
-    """What differs and belongs to no box: clocks, names, and how the outermost level learns."""
+    """Yield what differs and belongs to no box: clocks, names, and how the outermost level
+    learns.
+    """
     listed = (("levels", diff.levels), ("renamed", diff.renamed), ("training", diff.training))
     for name, changes in listed:
         facts = tuple(line for change in changes for line in _lines(change))
@@ -169,7 +173,7 @@ def _lines(change: Change) -> Iterator[tuple[str, str]]:
 
 
 def _counts(parts: tuple[Part, ...]) -> str:
-    """How much differs, in words."""
+    """Return how much differs, in words."""
     every = [one for part in parts for one in part.all()]
     counted = {status: sum(one.status == status for one in every) for status in SIGNS}
     told = ", ".join(f"{count} {status}" for status, count in counted.items() if count)
@@ -186,7 +190,7 @@ def _turned(old: str, new: str) -> str:
 
 
 def _facts(old: Part, new: Part, values: list[Change]) -> Facts:
-    """What a box says, with what it said before, and the values that it has no line for."""
+    """Return what a box says, with what it said before, and the values that it has no line for."""
     said = tuple(_sides(old.facts, new.facts))
     turned = [text for _, text in said if text.startswith(_MARKS)]
     turned += [new.title] * (old.title != new.title) + [new.badge] * (old.badge != new.badge)
@@ -197,7 +201,7 @@ def _facts(old: Part, new: Part, values: list[Change]) -> Facts:
 
 
 def _sides(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
-    """Facts with a key side by side, lines without one below each other."""
+    """Yield facts with a key side by side, lines without one below each other."""
     if any(key for key, _ in (*old, *new)):
         before, after = dict(old), dict(new)
         for key in dict.fromkeys((*after, *before)):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def to_dot(scene: Scene, theme: Theme) -> str:
-    """The DOT source of a scene."""
+    """Return the DOT source of a scene."""
     return _Writer(scene, theme).source()
 
 
@@ -128,7 +128,9 @@ class _Writer:
 
 
 def label(shape: Shape, theme: Theme) -> str:
-    """The texts of a shape as a table as large as the shape, with empty cells between them."""
+    """Return the texts of a shape as a table as large as the shape, with empty cells between
+    them.
+    """
     rows: list[str] = []
     at = 0
     for top, texts in _lines(shape):
@@ -146,7 +148,7 @@ _TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
 
 
 def _lines(shape: Shape) -> list[tuple[int, list[Text]]]:
-    """The texts by how far from the top they stand, each line from the left."""
+    """Return the texts by how far from the top they stand, each line from the left."""
     lines: dict[int, list[Text]] = {}
     for text in sorted(shape.texts, key=lambda text: (text.top, text.left)):
         lines.setdefault(round(text.top - shape.rect.top), []).append(text)
@@ -164,7 +166,7 @@ def _cells(texts: list[Text], rect: Rect, height: int, theme: Theme) -> Iterator
 
 
 def _row(cells: Iterator[str] | list[str]) -> str:
-    """Each row is a table of its own, so that its cells need not stand below others."""
+    """Return each row is a table of its own, so that its cells need not stand below others."""
     return f"<TR><TD>{_TABLE}<TR>{''.join(cells)}</TR></TABLE></TD></TR>"
 
 

@@ -47,12 +47,12 @@ class Job:
 
     @property
     def system(self) -> System:
-        """What to draw."""
+        """Return what to draw."""
         return _system(self.spec)
 
     @property
     def colours(self) -> Theme:
-        """What to draw it in."""
+        """Return what to draw it in."""
         return THEMES[self.theme]
 
     @property
@@ -72,7 +72,7 @@ class Comparison:
 
     @property
     def colours(self) -> Theme:
-        """What to draw it in."""
+        """Return what to draw it in."""
         return THEMES[self.theme]
 
     @property
@@ -95,7 +95,7 @@ def draw(
     span: str | None = None,
     theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws a system.
+    """Draw a system.
 
     Args:
         spec: a spec or a system.
@@ -129,7 +129,7 @@ def draw_diff(
     *,
     theme: str = "light",
 ) -> str | bytes | Path:
-    """Draws what differs between two systems: added, removed and changed boxes and lines.
+    """Draw what differs between two systems: added, removed and changed boxes and lines.
 
     Args:
         old: a spec or a system.
@@ -167,7 +167,7 @@ def _drawn(
     path: str | Path | None,
     format: str | None,
 ) -> str | bytes | Path:
-    """What a writer makes of a job, in a file if one is named."""
+    """Return what a writer makes of a job, in a file if one is named."""
     target = None if path is None else Path(path)
     content = writers[_format(target, format, writers)](job)
     if target is None:
@@ -254,7 +254,7 @@ def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Writes all or nothing: a disk that fills leaves an older picture as it was."""
+    """Write all or nothing: a disk that fills leaves an older picture as it was."""
     try:
         write_whole(target, content)
     except OSError as error:

@@ -35,7 +35,7 @@ class DrawError(RuntimeError):
 
 
 def renderer() -> Path:
-    """The program to paint with.
+    """Return the program to paint with.
 
     Raises:
         DrawError: if there is none.
@@ -94,7 +94,7 @@ def lay_out(source: str) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def _laid_out(program: Path, source: str) -> str:
-    """Sizes and links decide places: what a save leaves as it was isn't laid out anew."""
+    """Return places, laid out anew only where sizes or links, which decide them, changed."""
     left: list[float] = _LEFT.get() or [_PATIENCE]
     if left[0] <= 0:
         raise DrawError(f"other views took the {_PATIENCE} seconds for places; draw this one alone")
@@ -107,7 +107,7 @@ def _laid_out(program: Path, source: str) -> str:
 
 
 def _spent() -> float:
-    """Seconds of processor time of programs that have ended, where the system knows."""
+    """Return seconds of processor time of programs that have ended, where the system knows."""
     if sys.platform != "linux":
         return 0.0
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -139,7 +139,7 @@ def _run(program: Path, source: str, *options: str, patience: int = _SECONDS) ->
 
 
 def _limit(process: int, seconds: int) -> None:
-    """Bounds the processor time of a process, where the system can."""
+    """Bound the processor time of a process, where the system can."""
     if sys.platform == "linux":
         resource.prlimit(process, resource.RLIMIT_CPU, (seconds, seconds + 1))
 

@@ -10,7 +10,9 @@ _TURNS = frozenset(range(0x202A, 0x202F)) | frozenset(range(0x2066, 0x206A))
 
 
 def legal(text: str) -> str:
-    """A text in which question marks stand for what XML can't hold, and what turns lines round."""
+    """Return a text in which question marks stand for what XML can't hold, and what turns lines
+    round.
+    """
     return "".join(letter if _is_legal(ord(letter)) else "?" for letter in text)
 
 
@@ -20,10 +22,10 @@ def _is_legal(code: int) -> bool:
 
 
 def xml(text: str) -> str:
-    """A text inside an element or a quoted attribute of XML or HTML."""
+    """Return a text inside an element or a quoted attribute of XML or HTML."""
     return escape(legal(text), quote=True)
 
 
 def tip(text: str) -> str:
-    """What is told when the mouse rests on something: not a page of it."""
+    """Return what is told when the mouse rests on something: not a page of it."""
     return text if len(text) <= _LONGEST_TIP else f"{text[:_LONGEST_TIP]}..."

@@ -31,7 +31,7 @@ _MOST = 1_500  # boxes and lines; a reader finds nothing in so many, and places 
 
 
 def flow_scene(outline: Outline) -> Scene:
-    """The outline at its places.
+    """Return the outline at its places.
 
     Raises:
         DrawError: if there is too much to draw, no program that finds places, or it fails.
@@ -192,14 +192,14 @@ def _measured(part: Part) -> _Size:
 
 
 def _filled(cells: Sequence[int], width: int) -> Iterator[int]:
-    """The cells made wider, to fill the width exactly."""
+    """Yield the cells made wider, to fill the width exactly."""
     if cells:
         share, rest = divmod(width - sum(cells), len(cells))
         yield from (cell + share + (at < rest) for at, cell in enumerate(cells))
 
 
 def _ports(size: _Size) -> str:
-    """A box with its inputs along the upper side, as the edges need to know them."""
+    """Return a box with its inputs along the upper side, as the edges need to know them."""
     cells = "".join(
         f'<TD PORT="p{at}" FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="{_CELL}"></TD>'
         for at, width in enumerate(size.cells)
@@ -210,7 +210,7 @@ def _ports(size: _Size) -> str:
 
 
 def _signed(part: Part) -> str:
-    """The title, in a picture of differences with a sign that needs no colour."""
+    """Return the title, in a picture of differences with a sign that needs no colour."""
     return f"{STATES[part.status].sign} {part.title}" if part.status else part.title
 
 

@@ -16,7 +16,7 @@ Span = tuple[float, float]
 
 
 def clear(title: Text, width: float, frame: Rect, lines: Iterable[Line]) -> Text:
-    """The title where it stands, or at the first free place to its right.
+    """Return the title where it stands, or at the first free place to its right.
 
     Args:
         title: at the left of its frame's top.
@@ -53,7 +53,7 @@ def _meets(points: Sequence[Point], top: float, bottom: float) -> bool:
 
 
 def _pieces(line: Line) -> Iterator[tuple[Point, ...]]:
-    """The splines of a line by four points each, and its straight ends by two."""
+    """Yield the splines of a line by four points each, and its straight ends by two."""
     path = line.path
     yield line.start, path[0]
     yield from zip(path[::3], path[1::3], path[2::3], path[3::3], strict=False)
@@ -61,7 +61,7 @@ def _pieces(line: Line) -> Iterator[tuple[Point, ...]]:
 
 
 def _corners(piece: tuple[Point, ...]) -> Iterator[Point]:
-    """A piece as the corners of straight ones."""
+    """Yield a piece as the corners of straight ones."""
     if len(piece) == 2:
         yield from piece
         return

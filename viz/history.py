@@ -24,7 +24,7 @@ Row = dict[str, float]
 
 
 def draw_history(path: Path) -> str:
-    """The picture of a metrics.csv as SVG.
+    """Return the picture of a metrics.csv as SVG.
 
     Raises:
         OSError: when the file can't be read.
@@ -78,7 +78,7 @@ def _lane(rows: Sequence[Row], level: str, place: int) -> Iterator[str]:
 
 
 def _moves(rows: Sequence[Row], level: str) -> Iterator[tuple[float, float]]:
-    """(token, size) of every piece in which a level moved."""
+    """Yield (token, size) of every piece in which a level moved."""
     before = 0.0
     for row in rows:
         now = row.get(f"updates/{level}", before)

@@ -12,7 +12,7 @@ _MARGIN = 6
 
 
 def stacked(lanes: Mapping[tuple[int, Net], Lane]) -> dict[tuple[int, Net], int]:
-    """The lane of each net in each street, counted from above."""
+    """Return the lane of each net in each street, counted from above."""
     taken: dict[tuple[int, Net], int] = {}
     for street in sorted({street for street, _ in lanes}):
         here = {net: lane for (at, net), lane in lanes.items() if at == street}
@@ -40,7 +40,7 @@ def _ordered(lanes: Mapping[Net, Lane]) -> list[Net]:
 
 
 def _crossings(above: Lane, below: Lane) -> int:
-    """How often two nets cross if one lies above the other."""
+    """Return how often two nets cross if one lies above the other."""
     down = sum(below.left < x < below.right for x in above.down)
     return down + sum(above.left < x < above.right for x in below.up)
 

@@ -74,7 +74,7 @@ class Picture:
 
 
 def arranged(view: View) -> Picture:
-    """Gives everything in a view its place."""
+    """Give everything in a view its place."""
     for gap in GAPS:
         places = placed(view, gap)
         router = Router(view, places)
@@ -205,7 +205,7 @@ def _height(
 
 
 def _straightened(points: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """The corners without those that lie on the line between their neighbours."""
+    """Return the corners without those that lie on the line between their neighbours."""
     kept: list[tuple[float, float]] = []
     for point in points:
         if kept and kept[-1] == point:
@@ -221,7 +221,9 @@ def _in_line(a: tuple[float, float], b: tuple[float, float], c: tuple[float, flo
 
 
 def _inner(view: View, group: PlacedGroup) -> Iterator[PlacedWire]:
-    """Wires that stay in a frame: from its boxes down to the strip, and back up to each box."""
+    """Yield wires that stay in a frame: from its boxes down to the strip, and back up to each
+    box.
+    """
     if group.strip is None:
         return
     strip = group.strip

@@ -29,7 +29,7 @@ class Legend:
 def legend(
     shown: Collection[str], start: float, top: float, right: float, states: Collection[str] = ()
 ) -> Legend:
-    """The samples of the kinds and states that are shown, row by row between two ends."""
+    """Return the samples of the kinds and states that are shown, row by row between two ends."""
     made = Legend(bottom=top + _ROW)
     left = float(start)
     meanings = {kind: stroke.meaning for kind, stroke in STROKES.items() if kind in shown}
@@ -60,7 +60,7 @@ def _add(made: Legend, kind: str, meaning: str, left: float, top: float, width: 
 
 
 def _swatch(state: str, left: float, top: float) -> Shape:
-    """A small box in the colours of a state."""
+    """Return a small box in the colours of a state."""
     rect = Rect(left=left + _LINE - 26, top=top + 1, width=26, height=14)
     sign = STATES[state].sign
     text = Text(content=sign, left=rect.left + 10, top=rect.top, height=14, size=TEXT_SIZE)

@@ -13,7 +13,7 @@ from nestgraph.viz.view import Band, Box, Group, View
 
 
 def level_outline(view: View) -> Outline:
-    """A frame for each level, and below them the stream."""
+    """Return a frame for each level, and below them the stream."""
     colours = tones([band.row for band in view.bands])
     bands = (
         _band(band, colours[band.row.clock.unit, band.row.clock.period]) for band in view.bands

@@ -20,7 +20,7 @@ from nestgraph.viz.tones import tones
 
 
 def level_scene(picture: Picture) -> Scene:
-    """Everything in a picture of levels as shapes and lines."""
+    """Return everything in a picture of levels as shapes and lines."""
     shown = {wire.wire.kind for wire in picture.wires}
     samples = legend(shown, MARGIN, picture.legend_top, picture.width - MARGIN)
     shapes = [_heading(picture), *_bands(picture), *_stream(picture), *samples.shapes]
@@ -43,7 +43,7 @@ def heading(name: str, doc: tuple[str, ...], width: float) -> Shape:
 
 
 def rows(texts: list[tuple[str, float, bool]], rect: Rect) -> Iterator[Text]:
-    """Lines of text below each other: content, size, and whether it is bold."""
+    """Yield lines of text below each other: content, size, and whether it is bold."""
     top = rect.top
     for content, size, bold in texts:
         height = _row(size)
@@ -52,7 +52,7 @@ def rows(texts: list[tuple[str, float, bool]], rect: Rect) -> Iterator[Text]:
 
 
 def level_id(row: LevelRow) -> str:
-    """The id of the band of a level: by its clock, since ranks count what a view shows."""
+    """Return the id of the band of a level: by its clock, since ranks count what a view shows."""
     return f"level {row.period}"
 
 
@@ -190,7 +190,7 @@ def _facts(box: PlacedBox) -> Iterator[Text]:
 
 
 def _strip(strip: Strip, rect: Rect, owner: str, inside: str) -> Iterator[Shape]:
-    """A row of inputs; each cell in the colour of its edges."""
+    """Yield a row of inputs; each cell in the colour of its edges."""
     left = rect.left
     for cell, width in zip(strip.cells, strip.widths, strict=True):
         place = Rect(left=left, top=rect.top, width=width, height=rect.height)
@@ -209,7 +209,7 @@ def _strip(strip: Strip, rect: Rect, owner: str, inside: str) -> Iterator[Shape]
 
 
 def centred(lines: tuple[str, ...], rect: Rect, ink: str) -> Iterator[Text]:
-    """Lines in the middle of a rectangle."""
+    """Yield lines in the middle of a rectangle."""
     top = rect.top + (rect.height - LINE * len(lines)) / 2
     for line in lines:
         left = rect.left + (rect.width - ceil(text_width(line, TEXT_SIZE))) / 2

@@ -71,7 +71,7 @@ class GroupSize:
 
 
 def measured(group: Group, sources: Mapping[str, Sequence[str]]) -> GroupSize:
-    """The size of a group; `sources` names the boxes that feed each cell of its strip."""
+    """Return the size of a group; `sources` names the boxes that feed each cell of its strip."""
     if group.framed:
         return _frame(group, sources)
     box = _box(group.boxes[0], VALUE_WIDTH)
@@ -88,7 +88,7 @@ def measured(group: Group, sources: Mapping[str, Sequence[str]]) -> GroupSize:
 
 
 def badge(repeat: int) -> str:
-    """`×4` for what stands four times in the stack."""
+    """Return `×4` for what stands four times in the stack."""
     return f"×{repeat:,}" if repeat > 1 else ""
 
 
@@ -135,7 +135,7 @@ def _strip(cells: Sequence[Cell]) -> Strip:
 
 
 def _stretched(strip: Strip, width: int) -> Strip:
-    """The strip with its cells widened to fill a width exactly."""
+    """Return the strip with its cells widened to fill a width exactly."""
     spare = width - sum(strip.widths)
     share, rest = divmod(spare, len(strip.widths))
     widths = tuple(old + share + (index < rest) for index, old in enumerate(strip.widths))
@@ -168,7 +168,9 @@ def _frame(group: Group, sources: Mapping[str, Sequence[str]]) -> GroupSize:
 
 
 def _columns_of(group: Group, sources: Mapping[str, Sequence[str]]) -> list[int]:
-    """The column of each cell: below the box that feeds it, else below one that feeds none."""
+    """Return the column of each cell: below the box that feeds it, else below one that feeds
+    none.
+    """
     place = {box.id: column for column, box in enumerate(group.boxes)}
     chosen = [
         next((place[name] for name in sources.get(cell.key, ()) if name in place), None)
@@ -193,7 +195,9 @@ def _columns(
 def _aligned(
     strip: Strip, owner: Sequence[int], columns: Sequence[tuple[int, int]], inner: int
 ) -> Strip:
-    """The strip with each cell below its column; columns without cells go to the cell before."""
+    """Return the strip with each cell below its column; columns without cells go to the cell
+    before.
+    """
     widths = list(strip.widths)
     used = sorted(set(owner))
     starts = [FRAME_PAD, *(columns[column][0] - COLUMN_GAP // 2 for column in used[1:])]

@@ -29,7 +29,7 @@ _LONGEST = 120  # letters of a line
 
 
 def to_mermaid(outline: Outline, theme: Theme) -> str:
-    """A flowchart; colours of tones and of kinds of links are those of the theme."""
+    """Return a flowchart; colours of tones and of kinds of links are those of the theme."""
     names = {part.id: f"n{index}" for index, part in enumerate(outline.all())}
     direction = "BT" if outline.rising else "TB"
     lines = ["---", f"title: {_quoted(outline.name)}", "---", f"flowchart {direction}"]
@@ -61,7 +61,7 @@ def _part(part: Part, names: dict[str, str], indent: str) -> Iterator[str]:
 
 
 def _said(text: str) -> str:
-    """A line without markup."""
+    """Return a line without markup."""
     return "".join(
         letter if letter.isalnum() or letter in _PLAIN else f"#{ord(letter)};"
         for letter in _cut(text)
@@ -69,7 +69,7 @@ def _said(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A line as a word of YAML, in which neither HTML nor Markdown finds anything."""
+    """Return a line as a word of YAML, in which neither HTML nor Markdown finds anything."""
     quoted = json.dumps(_cut(text), ensure_ascii=False)
     return _MARKUP.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
 

@@ -47,12 +47,12 @@ def _letter(letter: str, table: tuple[int, ...]) -> int:
 
 
 def is_measured(text: str) -> bool:
-    """Whether the width of every letter is known."""
+    """Return whether the width of every letter is known."""
     return all(" " <= letter <= "~" or letter in _NARROW for letter in text)
 
 
 def shorten(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """The text, cut with `...` where it is wider than `width`."""
+    """Return the text, cut with `...` where it is wider than `width`."""
     if text_width(text, size, bold=bold) <= width:
         return text
     # No letter that is drawn is narrower than a fifth of the size: the rest can't fit.
@@ -63,7 +63,7 @@ def shorten(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def wrap(text: str, width: float, size: float, lines: int = 4) -> tuple[str, ...]:
-    """The text in lines of at most `width`, broken at spaces; what is too much is cut."""
+    """Return the text in lines of at most `width`, broken at spaces; what is too much is cut."""
     return _cut(list(_filled(text.split(), width, size)), width, size, lines)
 
 

@@ -26,7 +26,7 @@ _SHARED = {STREAM: LOSS, _FED: STREAM, SCHEDULE: SCHEDULE}
 
 
 def nested_view(system: System) -> View:
-    """The view of a model, with the memories of the optimizer that trains it.
+    """Return the view of a model, with the memories of the optimizer that trains it.
 
     Args:
         system: a model whose optimizer has been read.
@@ -48,7 +48,7 @@ def nested_view(system: System) -> View:
 
 
 def schedule_facts(training: Training) -> Facts:
-    """The learning rate over a training, in two lines."""
+    """Return the learning rate over a training, in two lines."""
     return (
         ("", f"{training.lr:g} to {training.min_lr:g}"),
         ("", f"{training.warmup} steps to warm up"),
@@ -56,7 +56,7 @@ def schedule_facts(training: Training) -> Facts:
 
 
 def _groups(row: LevelRow, *views: View) -> Iterator[Group]:
-    """What both views hold on the clock of a row."""
+    """Yield what both views hold on the clock of a row."""
     for band in (band for view in views for band in view.bands):
         if _ticks(band.row) == _ticks(row):
             yield from (group for group in band.groups if group.id != OPTIMIZER)
@@ -67,7 +67,7 @@ def _ticks(row: LevelRow) -> tuple[str, int]:
 
 
 def _of_model(view: View, moved: set[str]) -> Iterator[Wire]:
-    """The wires of the model, less those that tell in short what the optimizer does."""
+    """Yield the wires of the model, less those that tell in short what the optimizer does."""
     for wire in view.wires:
         short = wire.kind == "task" and wire.source == LOSS and wire.target in moved
         if not short and OPTIMIZER not in (wire.source, wire.target):
@@ -90,7 +90,7 @@ def _moves(system: System, trained: Moving, model: View, trainer: View) -> Itera
 
 
 def _target(parameter: ParameterSpec, on_steps: dict[str, str]) -> str:
-    """The box of a parameter: the memory on steps that it is, or the one for all others."""
+    """Return the box of a parameter: the memory on steps that it is, or the one for all others."""
     owner = parameter.name
     while owner:
         owner = owner.rpartition(".")[0]
@@ -100,7 +100,7 @@ def _target(parameter: ParameterSpec, on_steps: dict[str, str]) -> str:
 
 
 def _renamed(view: View, training: Training) -> View:
-    """The view with ids that no model has, fed by the loss."""
+    """Return the view with ids that no model has, fed by the loss."""
     bands = tuple(
         replace(band, groups=tuple(_renamed_group(group, training) for group in band.groups))
         for band in view.bands

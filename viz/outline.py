@@ -37,11 +37,11 @@ class Part:
     status: str = ""
 
     def told(self, cell: str) -> str:
-        """What an input says: `keys k`; its key where it says nothing."""
+        """Return what an input says: `keys k`; its key where it says nothing."""
         return next((one.lines[0] for one in self.cells if one.key == cell), cell)
 
     def all(self) -> Iterator[Part]:
-        """This part and those in it."""
+        """Yield this part and those in it."""
         yield self
         for part in self.parts:
             yield from part.all()
@@ -80,13 +80,13 @@ class Outline:
     notes: tuple[str, ...] = ()
 
     def all(self) -> Iterator[Part]:
-        """Every part, each before those in it."""
+        """Yield every part, each before those in it."""
         for part in self.parts:
             yield from part.all()
 
 
 def closed(outline: Outline, depth: int) -> Outline:
-    """The outline with frames that lie `depth` deep or deeper shut."""
+    """Return the outline with frames that lie `depth` deep or deeper shut."""
     homes: dict[str, str] = {}
 
     def shut(part: Part, at: int) -> Part:
@@ -128,7 +128,9 @@ def _summary(inside: list[Part]) -> Iterator[tuple[str, str]]:
 
 
 def near(outline: Outline, focus: str) -> Outline:
-    """What is left of an outline around one part: its neighbours, and the frames around them."""
+    """Return what is left of an outline around one part: its neighbours, and the frames around
+    them.
+    """
     whole = next(part for part in outline.all() if part.id == focus)
     own = {part.id for part in whole.all()}
     beside = {link.target for link in outline.links if link.source in own}

@@ -21,16 +21,16 @@ class Claims:
         self._by_net: dict[Net, list[int]] = {}
 
     def add(self, x: int, net: Net) -> None:
-        """A net takes a place."""
+        """Take a place for a net."""
         self._by_stretch.setdefault(x // APART, []).append((x, net))
         self._by_net.setdefault(net, []).append(x)
 
     def of(self, net: Net) -> Sequence[int]:
-        """The places of a net, in the order in which it took them."""
+        """Return the places of a net, in the order in which it took them."""
         return self._by_net.get(net, ())
 
     def free(self, x: int, net: Net) -> bool:
-        """Whether no other net is too near to a place."""
+        """Return whether no other net is too near to a place."""
         stretch = x // APART
         return all(
             other == net or abs(x - taken) >= APART
@@ -58,12 +58,12 @@ class Gaps:
         self._tried = sorted(x for x in tried if self.clear(x))
 
     def clear(self, x: int) -> bool:
-        """Whether no box stands at a place."""
+        """Return whether no box stands at a place."""
         at = bisect_left(self._starts, x) - 1  # the last wall that begins before it
         return x >= self._leftmost and (at < 0 or x >= self._ends[at])
 
     def outward(self, start: int) -> Iterator[int]:
-        """Places to try, the nearest first."""
+        """Yield places to try, the nearest first."""
         tried = self._tried
         right = bisect_left(tried, start)
         left = right - 1

@@ -29,7 +29,7 @@ _ROUND = 0.45  # of a radius: how far a quarter turn's control points stand from
 
 
 def to_pdf(scene: Scene, theme: Theme) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     content = "\n".join(_content(scene, theme)).encode("ascii")
     size = f"[0 0 {number(scene.width)} {number(scene.height)}]"
     fonts = " ".join(f"/{name} {4 + at} 0 R" for at, name in enumerate(_FONTS))
@@ -53,7 +53,7 @@ def _font(family: str) -> bytes:
 
 
 def _file(objects: list[bytes]) -> bytes:
-    """Objects with the table that says where each begins."""
+    """Return objects with the table that says where each begins."""
     parts = [b"%PDF-1.4\n"]
     starts: list[int] = []
     for index, content in enumerate(objects, start=1):
@@ -118,7 +118,7 @@ def _text(text: Text, theme: Theme) -> Iterator[str]:
 
 
 def _runs(text: Text) -> Iterator[tuple[str, bytes]]:
-    """Stretches of one font; what no font has is a question mark."""
+    """Yield stretches of one font; what no font has is a question mark."""
     plain = "F1" if text.bold else "F0"
     font, codes = plain, bytearray()
     for letter in legal(text.content):

@@ -72,12 +72,12 @@ class Places:
     bands: int
 
     def in_band(self, band: int) -> Iterator[Slot]:
-        """The groups of a band, from left to right."""
+        """Return the groups of a band, from left to right."""
         return (slot for slot in self.slots if slot.band == band)
 
 
 def title_lines(band: Band) -> tuple[tuple[str, float, bool], ...]:
-    """The title of a level: text, size, and whether it is bold."""
+    """Return the title of a level: text, size, and whether it is bold."""
     row = band.row
     return (
         (f"Level {row.rank}", RANK_SIZE, True),
@@ -88,7 +88,7 @@ def title_lines(band: Band) -> tuple[tuple[str, float, bool], ...]:
 
 
 def placed(view: View, gap: int) -> Places:
-    """Gives every group of a view its place, some points apart from the next."""
+    """Give every group of a view its place, some points apart from the next."""
     title_width = _title_width(view)
     start = MARGIN + title_width + GUTTER
     feeds = _feeds(view.wires)
@@ -122,7 +122,7 @@ def _beside(
     sizes: Mapping[str, GroupSize],
     gap: int,
 ) -> Iterator[tuple[str, int]]:
-    """How far right a group stands of the groups in slower levels that feed it.
+    """Yield how far right a group stands of the groups in slower levels that feed it.
 
     Right below them it would be in the way of what they are fed with.
     """
@@ -163,7 +163,7 @@ def _title_width(view: View) -> int:
 
 
 def _feeds(wires: Sequence[Wire]) -> dict[str, dict[str, list[str]]]:
-    """Sources by target and cell."""
+    """Return sources by target and cell."""
     feeds: dict[str, dict[str, list[str]]] = {}
     for wire in wires:
         if wire.kind not in ("init", "task"):
@@ -175,7 +175,7 @@ def _feeds(wires: Sequence[Wire]) -> dict[str, dict[str, list[str]]]:
 def _wanted(
     group: str, feeds: Mapping[str, Mapping[str, Sequence[str]]], middles: Mapping[str, int]
 ) -> int | None:
-    """The middle of what feeds a group, as far as that has a place already."""
+    """Return the middle of what feeds a group, as far as that has a place already."""
     near = [
         middles[source]
         for sources in feeds.get(group, {}).values()

@@ -106,7 +106,7 @@ class Router:
         self._groups = {slot.size.group.id: slot for slot in places.slots}
 
     def routes(self) -> tuple[Route, ...]:
-        """Routes of all wires that leave their group; the others stay inside their frame."""
+        """Return routes of all wires that leave their group; the others stay inside their frame."""
         outside = [wire for wire in self._view.wires if not self._inside(wire)]
         outside.sort(key=self._turn)
         return tuple(Route(wire=wire, corners=tuple(self._corners(wire))) for wire in outside)
@@ -155,7 +155,7 @@ class Router:
         yield x, start.height
 
     def _beside(self, wire: Wire) -> bool:
-        """Whether a wire just crosses the gap to the next group."""
+        """Return whether a wire just crosses the gap to the next group."""
         if wire.source == STREAM or wire.cell:
             return False
         source, target = self._home[wire.source][0], self._target(wire)
@@ -219,7 +219,7 @@ class Router:
     def _lane(
         self, net: Net, street: int, first: tuple[int, bool], second: tuple[int, bool]
     ) -> Iterator[Corner]:
-        """A run along a street; each end says whether the wire goes up from there."""
+        """Yield a run along a street; each end says whether the wire goes up from there."""
         places = [first[0], second[0]]
         for x in places:
             self._claimed[street].add(x, net)
@@ -234,7 +234,7 @@ class Router:
         yield second[0], height
 
     def _trunk(self, net: Net, start: _End, end: _End, goal: int) -> int:
-        """Where a wire passes the bands between its two streets."""
+        """Return where a wire passes the bands between its two streets."""
         first, last = sorted((start.street, end.street))
         for x, low, high in self._trunks.get(net, ()):
             if low <= first and last <= high:
@@ -258,7 +258,7 @@ class Router:
         wishes: tuple[int, int],
         cost: Callable[[int], tuple[int, int]],
     ) -> Iterator[int]:
-        """Places where nothing stands between two streets, one of them the cheapest."""
+        """Yield places where nothing stands between two streets, one of them the cheapest."""
         gaps, goal = self._gaps(first, last), wishes[0]
         x = self._places.right + 2 * _CLEAR  # to the right of everything there is always room
         while not self._free(net, x, first, last):
@@ -288,7 +288,9 @@ class Router:
         return self._known_gaps[first, last]
 
     def _pick(self, net: Net, end: _End) -> int:
-        """Where the net meets an end already, else the free place nearest to the end's wish."""
+        """Return where the net meets an end already, else the free place nearest to the end's
+        wish.
+        """
         for x in self._claimed[end.street].of(net):
             if end.holds(x):
                 return x
@@ -303,7 +305,7 @@ class Router:
 
 
 def _below(slot: Slot, low: int, high: int, height: Height, wish: int | None = None) -> _End:
-    """An end at the bottom of a group."""
+    """Return an end at the bottom of a group."""
     middle = (low + high) // 2
     return _End(
         street=slot.band + 1,
@@ -316,7 +318,7 @@ def _below(slot: Slot, low: int, high: int, height: Height, wish: int | None = N
 
 
 def _net(wire: Wire) -> Net:
-    """Wires of one net may lie on each other."""
+    """Return whether wires may lie on each other: those of one net may."""
     if wire.source == STREAM:
         return wire.source, wire.kind, wire.target, wire.cell
     return wire.source, wire.kind

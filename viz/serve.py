@@ -47,11 +47,11 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where a browser finds the page."""
+        """Return where a browser finds the page."""
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def run(self) -> None:
-        """Serves, and looks at the files, until it is interrupted."""
+        """Serve, and look at the files, until it is interrupted."""
         serving = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         try:
@@ -63,13 +63,13 @@ class Server(ThreadingHTTPServer):
             serving.join()
 
     def look(self) -> None:
-        """Reads what has changed, and wakes the pages that wait for it."""
+        """Read what has changed, and wake the pages that wait for it."""
         if any([spec.look() for spec in self.specs]):
             with self.changed:
                 self.changed.notify_all()
 
     def stop(self) -> None:
-        """Lets go of the port and of every page."""
+        """Let go of the port and of every page."""
         self.closing = True
         with self.changed:
             self.changed.notify_all()
@@ -77,15 +77,15 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def versions(self) -> list[int]:
-        """How often each spec has been read."""
+        """Return how often each spec has been read."""
         return [spec.version for spec in self.specs]
 
     def service_actions(self) -> None:
-        """Ends the connections that are late, between two looks at who comes."""
+        """End the connections that are late, between two looks at who comes."""
         self.connections.cut_late()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Gives a connection its thread, or tells it that there are too many."""
+        """Give a connection its thread, or tells it that there are too many."""
         if self.connections.enter():
             super().process_request(request, client_address)
             return
@@ -95,19 +95,19 @@ class Server(ThreadingHTTPServer):
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answers a connection until it ends, and frees its place."""
+        """Answer a connection until it ends, and free its place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self.connections.leave()
 
     def shutdown_request(self, request: Any) -> None:
-        """Ends a connection so that its last answer arrives."""
+        """End a connection so that its last answer arrives."""
         part_from(request)
         self.close_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that goes away in the middle of an answer is no error."""
+        """Ignore a browser that goes away in the middle of an answer."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -121,12 +121,12 @@ class _Handler(BaseHTTPRequestHandler):
     error_message_format = "%(message)s\n"
 
     def setup(self) -> None:
-        """A client that reads nothing is given up, too."""
+        """Give up a client that reads nothing, too."""
         super().setup()
         self.connection.settimeout(self.server.connections.patience)
 
     def handle_one_request(self) -> None:
-        """One request, which has to be whole in time; a client that goes away ends it."""
+        """Answer one request, which has to be whole in time; a client that goes away ends it."""
         self.server.connections.expect(self.connection)
         try:
             super().handle_one_request()
@@ -136,11 +136,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.connections.heard(self.connection)
 
     def do_HEAD(self) -> None:
-        """Answers as to `GET`, without the content."""
+        """Answer as to `GET`, without the content."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Answers with the page, with one spec, or with news."""
+        """Answer with the page, with one spec, or with news."""
         self.server.connections.heard(self.connection)
         if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # what follows is no request
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
 
     def _news(self) -> None:
-        """A line for each spec that changes, for as long as the browser listens."""
+        """Send a line for each spec that changes, for as long as the browser listens."""
         self.close_connection = True
         self._head(HTTPStatus.OK, "text/event-stream")
         self.end_headers()
@@ -213,11 +213,11 @@ class _Handler(BaseHTTPRequestHandler):
                     self.server.changed.wait(_QUIET)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: the terminal belongs to the author of the spec."""
+        """Say nothing: the terminal belongs to the author of the spec."""
 
 
 def _refusal() -> bytes:
-    """The answer to a connection that there is no place for."""
+    """Return the answer to a connection that there is no place for."""
     told = f"{_FULL}\n".encode()
     head = (
         f"HTTP/1.1 {HTTPStatus.SERVICE_UNAVAILABLE} Service Unavailable",

@@ -26,7 +26,7 @@ Sources = Mapping[str, tuple[str, ...]]
 
 
 def memory_id(attributes: Mapping[str, object]) -> str:
-    """The id of the memory that a write or read belongs to."""
+    """Return the id of the memory that a write or read belongs to."""
     return f"{attributes['layer']}/{attributes['memory']}"
 
 
@@ -62,7 +62,9 @@ def sources(graph: nx.MultiDiGraph[str], fed: str = STREAM) -> Sources:
 
 
 def _root(attributes: Mapping[str, Any], fed: str) -> tuple[str, ...]:
-    """Where a flow begins that no other makes; a constant that isn't trained begins nowhere."""
+    """Return where a flow begins that no other makes; a constant that isn't trained begins
+    nowhere.
+    """
     if attributes["kind"] == "op" and attributes["op"] == "constant":
         return (PARAMETERS,) if attributes["fields"]["trained"] else ()
     if attributes["kind"] == "input":
@@ -71,7 +73,7 @@ def _root(attributes: Mapping[str, Any], fed: str) -> tuple[str, ...]:
 
 
 def nearest(names: Iterable[str], before: Mapping[str, set[str]]) -> tuple[str, ...]:
-    """The sources that none of the others hears of; those that hear each other all stay."""
+    """Return the sources that none of the others hears of; those that hear each other all stay."""
     listed = list(dict.fromkeys(names))
     return tuple(
         name

@@ -22,7 +22,9 @@ class Curve:
 
 
 def curve(points: Sequence[Point], head: float = _ARROW, tail: float = 0.0) -> Curve:
-    """A line through corners; `head` and `tail` are the lengths of the arrow heads at its ends."""
+    """Return a line through corners; `head` and `tail` are the lengths of the arrow heads at its
+    ends.
+    """
     first, last = points[0], points[-1]
     inner = list(points)
     if head:
@@ -33,7 +35,7 @@ def curve(points: Sequence[Point], head: float = _ARROW, tail: float = 0.0) -> C
 
 
 def number(value: float) -> str:
-    """A length to a hundredth of a point, without trailing zeros."""
+    """Return a length to a hundredth of a point, without trailing zeros."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 

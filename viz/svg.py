@@ -21,13 +21,13 @@ Key = Callable[[str], str]
 
 
 def to_svg(scene: Scene, theme: Theme) -> str:
-    """A file of its own."""
+    """Return a file of its own."""
     body = "\n".join(_body(scene, theme.colour, str))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{_open(scene)}\n{body}\n</svg>\n'
 
 
 def inline_svg(scene: Scene, key: Key) -> str:
-    """An element of a page, whose style sheet holds a variable for each paint.
+    """Return an element of a page, whose style sheet holds a variable for each paint.
 
     Args:
         scene: what to paint.
@@ -94,7 +94,7 @@ def _text(text: Text, paint: Paint) -> str:
 
 
 def baseline(text: Text) -> float:
-    """Where letters stand: capitals of Helvetica are 0.72 of their size high."""
+    """Return where letters stand: capitals of Helvetica are 0.72 of their size high."""
     return text.top + text.height / 2 + 0.36 * text.size
 
 

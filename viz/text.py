@@ -14,7 +14,7 @@ _ARROWS = {"flow": "<-", "write": "<=", "rate": "<~", "init": "<o", "task": "<<"
 
 
 def outline_text(outline: Outline) -> str:
-    """A tree of parts; below each part, what it is fed with."""
+    """Return a tree of parts; below each part, what it is fed with."""
     titles = {part.id: part.title for part in outline.all()}
     given: dict[str, list[Link]] = {}
     for link in outline.links:
@@ -61,13 +61,13 @@ def _tree(
 
 
 def _fed(link: Link, part: Part, titles: Mapping[str, str]) -> str:
-    """`<= keys k from M_k`."""
+    """Return `<= keys k from M_k`."""
     cell, source = part.told(link.cell), titles[link.source]
     return " ".join(filter(None, (_ARROWS[link.kind], cell, "from" if cell else "", source)))
 
 
 def raster_text(raster: Raster) -> str:
-    """A row a level, a mark where it ticks."""
+    """Return a row a level, a mark where it ticks."""
     label = max(columns_of(inert(row.title)) for panel in raster.panels for row in panel.rows)
     lines = [raster.name]
     for panel in raster.panels:

@@ -88,7 +88,7 @@ class Theme:
     fast: tuple[str, str]
 
     def colour(self, paint: str) -> str:
-        """The colour of a paint, as `#RRGGBB`."""
+        """Return the colour of a paint, as `#RRGGBB`."""
         level = _TOKEN.fullmatch(paint)
         if level is None:
             return self.paints[paint]
@@ -101,7 +101,7 @@ _TOKEN = re.compile(r"token-(?P<position>\d+)-(?P<last>\d+)-(?P<side>fill|line)"
 
 
 def token_tone(position: int, count: int) -> str:
-    """The tone of a level that counts tokens: from slow (position 0) to fast."""
+    """Return the tone of a level that counts tokens: from slow (position 0) to fast."""
     return f"token-{position}-{count - 1}"
 
 

@@ -12,7 +12,7 @@ Ticks = tuple[str, int]
 
 
 def tones(rows: Sequence[LevelRow]) -> Mapping[Ticks, str]:
-    """The paint of each level, by its clock."""
+    """Return the paint of each level, by its clock."""
     clocks = [(str(row.clock.unit), row.clock.period) for row in rows]
     moving = [clock for clock in clocks if clock[0] == "tokens" and clock[1] > 0]
     found = {clock: token_tone(at, len(moving)) for at, clock in enumerate(moving)}

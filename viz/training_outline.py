@@ -48,7 +48,7 @@ def training_outline(system: System) -> Outline:
 
 
 def together(model: Outline, training: Outline) -> Outline:
-    """A model and what trains it; they meet at the loss, of which training tells more."""
+    """Return a model and what trains it; they meet at the loss, of which training tells more."""
     known = {part.id for part in model.all()}
     loss = {part.id: part for part in training.parts if part.id in known}
     more = tuple(part for part in training.parts if part.id not in known)
@@ -63,7 +63,7 @@ def _loss_facts(system: System) -> Facts:
 
 
 def _named(part: Part, training: Training) -> Part:
-    """A part of the optimizer's own outline under a name that no model has."""
+    """Return a part of the optimizer's own outline under a name that no model has."""
     parts = tuple(_named(inner, training) for inner in part.parts)
     facts = part.facts
     if part.kind == "input" and part.title == "lr":
@@ -76,7 +76,9 @@ def _fed(link: Link) -> Link:
 
 
 def trained_name(part: str) -> str:
-    """The id of a part of an optimizer where a model stands beside it; the loss is of both."""
+    """Return the id of a part of an optimizer where a model stands beside it; the loss is of
+    both.
+    """
     return part if part == LOSS else f"{OPTIMIZER}/{part}"
 
 
@@ -89,7 +91,9 @@ def _moved(system: System) -> Moved:
 
 
 def moved_parts(system: System) -> Mapping[int, tuple[str, ...]]:
-    """The boxes of parameters in a model's optimizer view, by the steps between their moves."""
+    """Return the boxes of parameters in a model's optimizer view, by the steps between their
+    moves.
+    """
     if trainer_of(system) is None:
         return {}
     found: dict[int, tuple[str, ...]] = {}
@@ -135,6 +139,6 @@ def _moves(system: System, trainer: System, frame: Part, moved: Moved) -> Iterat
 
 
 def _learns(part: Part, group: str) -> bool:
-    """Whether a part is what learns from the task in a group: the parameter itself."""
+    """Return whether a part is what learns from the task in a group: the parameter itself."""
     task = any(key == "objective" and text.startswith("task") for key, text in part.facts)
     return part.kind == "write" and task and part.id.startswith(f"{group}/")

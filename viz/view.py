@@ -55,7 +55,7 @@ class Group:
 
     @property
     def framed(self) -> bool:
-        """Whether the boxes share a frame."""
+        """Return whether the boxes share a frame."""
         return bool(self.title)
 
 

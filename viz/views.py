@@ -55,7 +55,7 @@ class Wish:
 
 
 def scene_of(system: System, wish: Wish) -> Scene:
-    """A view with everything at its place."""
+    """Return a view with everything at its place."""
     if wish.view == "clock":
         return raster_scene(raster(system, wish.span))
     if wish.view in _LEVELS:
@@ -64,14 +64,14 @@ def scene_of(system: System, wish: Wish) -> Scene:
 
 
 def written_of(system: System, wish: Wish) -> Outline | Raster:
-    """A view for writers of text, that need no places."""
+    """Return a view for writers of text, that need no places."""
     if wish.view == "clock":
         return raster(system, wish.span)
     return outline_of(system, wish)
 
 
 def outline_of(system: System, wish: Wish) -> Outline:
-    """A view of boxes and links without places."""
+    """Return a view of boxes and links without places."""
     if wish.view in _LEVELS:
         return level_outline(_levels(system, wish))
     outline = _outline(system, wish.view)
@@ -96,7 +96,7 @@ def _levels(system: System, wish: Wish) -> View:
 
 
 def level_view(system: System) -> View:
-    """The levels of a model, or of an optimizer with those that it names."""
+    """Return the levels of a model, or of an optimizer with those that it names."""
     return build_view(build_graph(opened(system), roll=True))
 
 
@@ -110,7 +110,7 @@ def _nested(system: System) -> View:
 
 
 def around(view: View, focus: str) -> View:
-    """What is left of the levels around a memory, a frame or what trains them."""
+    """Return what is left of the levels around a memory, a frame or what trains them."""
     own = {focus}
     for group in view.groups:
         if focus == group.id or focus in {box.id for box in group.boxes}:
@@ -132,7 +132,7 @@ def around(view: View, focus: str) -> View:
 
 
 def found(outline: Outline, address: str) -> str:
-    """The id of the part that an address names, whole (`0.hope.a.q`) or by its end (`q`).
+    """Return the id of the part that an address names, whole (`0.hope.a.q`) or by its end (`q`).
 
     Raises:
         DrawError: if there is none.

@@ -40,7 +40,7 @@ class Watched:
         self.look()
 
     def look(self) -> bool:
-        """Reads the spec if a file of it is not what it was; answers whether it did."""
+        """Read the spec if a file of it is not what it was; return whether it did."""
         stamp = self._now()
         if self.version and (stamp == self._stamp or self._is_being_saved(stamp)):
             return False
@@ -53,7 +53,9 @@ class Watched:
         return True
 
     def _is_being_saved(self, stamp: Stamp) -> bool:
-        """Whether a file has just become empty, or is gone: most likely for a moment only."""
+        """Return whether a file has just become empty, or is gone: most likely for a moment
+        only.
+        """
         sizes = {file: size for file, _, size in self._stamp}
         if self._waited == _PATIENCE or all(size or not sizes.get(file) for file, _, size in stamp):
             return False
@@ -70,7 +72,7 @@ class Watched:
         return spec_data(spec.system, spec.sources, spec.path, spec.warnings)
 
     def _remember(self, files: tuple[str, ...]) -> None:
-        """All files that were ever part of it: a broken spec may not name them all."""
+        """Remember all files that were ever part of it: a broken spec may not name them all."""
         self._files = tuple(dict.fromkeys((*self._files, *files)))
 
     def _now(self) -> Stamp:

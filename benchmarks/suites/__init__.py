@@ -50,7 +50,7 @@ class Suite(Protocol):
     """A module of this package."""
 
     def comparisons(self) -> list[Comparison]:
-        """What the suite compares."""
+        """Return what the suite compares."""
 
 
 _MODULES: Mapping[str, str] = {
@@ -67,5 +67,5 @@ _MODULES: Mapping[str, str] = {
 
 
 def suite(name: str) -> Suite:
-    """The suite of that name."""
+    """Return the suite of that name."""
     return cast(Suite, import_module(f"{__name__}.{_MODULES[name]}"))

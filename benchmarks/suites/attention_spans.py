@@ -24,7 +24,7 @@ SPANS = {"window": 64, "period": 64}
 
 
 def comparisons(sizes: tuple[Size, ...] = (SHORT, LONG)) -> list[Comparison]:
-    """Windows, then periods, at each size."""
+    """Return windows, then periods, at each size."""
     return [compare(size, kind) for size in sizes for kind in SPANS]
 
 
@@ -48,7 +48,7 @@ def compare(size: Size, kind: str) -> Comparison:
 
 
 def step(size: Size, kind: str, span: int, way: Callable[..., Tensor]) -> Step:
-    """A mixer around one way to attend."""
+    """Return a mixer around one way to attend."""
 
     def kernel(flows: Mapping[str, Tensor]) -> Tensor:
         q, k, v = (split(flows[name], size.heads) for name in "qkv")
@@ -58,7 +58,7 @@ def step(size: Size, kind: str, span: int, way: Callable[..., Tensor]) -> Step:
 
 
 def spans(q: Tensor, k: Tensor, v: Tensor, kind: str, span: int) -> Tensor:
-    """The kernel, from an empty cache."""
+    """Return the kernel, from an empty cache."""
     window, period = (span, None) if kind == "window" else (None, span)
     past = k.detach()[:, :, :0]
     answer, *_ = ops.attend(q, k, v, past, past, window=window, period=period)
@@ -66,7 +66,7 @@ def spans(q: Tensor, k: Tensor, v: Tensor, kind: str, span: int) -> Tensor:
 
 
 def masked(q: Tensor, k: Tensor, v: Tensor, kind: str, span: int) -> Tensor:
-    """PyTorch's attention under a mask."""
+    """Return PyTorch's attention under a mask."""
     now = torch.arange(q.shape[2])
     query, event = now.unsqueeze(1), now
     near = event > query - span if kind == "window" else event >= query // span * span
@@ -74,7 +74,7 @@ def masked(q: Tensor, k: Tensor, v: Tensor, kind: str, span: int) -> Tensor:
 
 
 def count(size: Size, kind: str, span: int) -> flops.Count:
-    """The pairs of queries and events that they see."""
+    """Return the pairs of queries and events that they see."""
     seen = span - span * (span - 1) / (2 * size.time) if kind == "window" else (span + 1) / 2
     projections = flops.attention_mixer(size).parts[0]
     pairs = flops.Part(

@@ -49,7 +49,7 @@ class Rule:
         return int(not self.delta)
 
     def parts(self, size: Size) -> dict[str, int]:
-        """Flows of the mixer."""
+        """Return flows of the mixer."""
         names = ["q", "k", "v", "alpha", *(["e", "rho"] if self.erases else [])]
         rate = {"rate": size.heads} if self.delta else {}
         return dict.fromkeys(names, size.width) | rate
@@ -63,7 +63,7 @@ RULES = (
 
 
 def comparisons(size: Size | None = None) -> list[Comparison]:
-    """One comparison a memory."""
+    """Return one comparison a memory."""
     return [compare(size or Size(), rule) for rule in RULES]
 
 
@@ -86,7 +86,7 @@ def compare(size: Size, rule: Rule) -> Comparison:
 
 
 def step(size: Size, rule: Rule, way: Callable[..., Tensor]) -> Step:
-    """A mixer around one way to compute the memory."""
+    """Return a mixer around one way to compute the memory."""
 
     def kernel(flows: Mapping[str, Tensor]) -> Tensor:
         return merge(way(rule, prepared(size, rule, flows)))
@@ -95,7 +95,7 @@ def step(size: Size, rule: Rule, way: Callable[..., Tensor]) -> Step:
 
 
 def prepared(size: Size, rule: Rule, flows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Heads apart; keys of length 1, retention and rates between 0 and 1."""
+    """Return heads apart; keys of length 1, retention and rates between 0 and 1."""
     wide = {name: split(flows[name], size.heads) for name in rule.parts(size)}
     for name in {"k", "e"} & wide.keys():
         wide[name] = F.normalize(wide[name], dim=-1)
@@ -108,7 +108,7 @@ def prepared(size: Size, rule: Rule, flows: Mapping[str, Tensor]) -> dict[str, T
 
 
 def chunked(rule: Rule, f: Mapping[str, Tensor]) -> Tensor:
-    """The kernel."""
+    """Return the kernel."""
     first = f["v"].new_zeros(*f["v"].shape[:2], f["v"].shape[-1], f["k"].shape[-1])
     answers, _ = ops.diagonal_delta(
         f["k"],
@@ -127,7 +127,7 @@ def chunked(rule: Rule, f: Mapping[str, Tensor]) -> Tensor:
 
 
 def token_by_token(rule: Rule, f: Mapping[str, Tensor]) -> Tensor:
-    """The recurrence in plain PyTorch."""
+    """Return the recurrence in plain PyTorch."""
     state = f["v"].new_zeros(*f["v"].shape[:2], f["v"].shape[-1], f["k"].shape[-1])
     answers = []
     for now in zip(*(f[name].unbind(2) for name in f), strict=True):
@@ -143,7 +143,7 @@ def token_by_token(rule: Rule, f: Mapping[str, Tensor]) -> Tensor:
 
 
 def count(size: Size, rule: Rule) -> flops.Count:
-    """The products of the kernel's mixer, from its docstrings."""
+    """Return the products of the kernel's mixer, from its docstrings."""
     width, head = size.width, size.width // size.heads
     pulls, writes, chunk = rule.pulls, rule.writes, min(CHUNK, size.time)
     flows = sum(rule.parts(size).values()) + 2 * width

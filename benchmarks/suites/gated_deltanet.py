@@ -24,12 +24,12 @@ GOALS = {SHORT: 0.7, LONG: 1.4}
 
 
 def comparisons(sizes: tuple[Size, ...] = (SHORT, LONG)) -> list[Comparison]:
-    """Mixers, then kernels, at each size."""
+    """Return mixers, then kernels, at each size."""
     return [compare(size) for size in sizes for compare in (mixers, kernels)]
 
 
 def mixers(size: Size) -> Comparison:
-    """The whole layers."""
+    """Return the whole layers."""
     return Comparison(
         title="gated-deltanet mixer against attention mixer",
         size=size,
@@ -41,7 +41,7 @@ def mixers(size: Size) -> Comparison:
 
 
 def kernels(size: Size) -> Comparison:
-    """What is inside them."""
+    """Return what is inside them."""
     return Comparison(
         title="the kernels alone: gated delta rule against scaled_dot_product_attention",
         size=size,
@@ -53,14 +53,14 @@ def kernels(size: Size) -> Comparison:
 
 
 def attention_step(size: Size) -> Step:
-    """The hand-written mixer."""
+    """Return the hand-written mixer."""
     torch.manual_seed(0)
     mixer, x = plain.AttentionMixer(size.width, size.heads), flow(size)
     return Step(lambda: mixer(x), [x, *mixer.parameters()])
 
 
 def delta_step(size: Size) -> Step:
-    """The compiled mixer."""
+    """Return the compiled mixer."""
     settings = {"width": size.width, "heads": size.heads, "depth": 1, "value_width": size.width}
     layer, x = CompiledLayer(system_of("gated-deltanet", settings)), flow(size)
     return Step(lambda: layer(x), [x, *layer.parameters.values()])
@@ -73,7 +73,7 @@ def attention_kernel(size: Size) -> Step:
 
 
 def delta_kernel(size: Size) -> Step:
-    """The gated delta rule on ready tensors, from an empty memory."""
+    """Return the gated delta rule on ready tensors, from an empty memory."""
     q, k, v = _heads(size)
     with torch.no_grad():
         k /= k.norm(dim=-1, keepdim=True)

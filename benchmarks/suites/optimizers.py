@@ -66,7 +66,7 @@ def comparisons(shapes: Shapes | None = None) -> list[Comparison]:
 
 
 def transformer_shapes() -> Shapes:
-    """100 tensors of 9.9 million numbers, those of a transformer with gated MLPs."""
+    """Return 100 tensors of 9.9 million numbers, those of a transformer with gated MLPs."""
     layer = {
         **dict.fromkeys("qkvo", (WIDTH, WIDTH)),
         **dict.fromkeys(("up", "gate"), (HIDDEN, WIDTH)),
@@ -78,14 +78,14 @@ def transformer_shapes() -> Shapes:
 
 
 def torch_adamw(shapes: Shapes) -> Move:
-    """PyTorch's AdamW."""
+    """Return PyTorch's AdamW."""
     tensors = parameters(shapes)
     optimizer = torch.optim.AdamW(tensors.values(), lr=LR, foreach=True)
     return Move(optimizer.step, tensors)
 
 
 def torch_muon(shapes: Shapes) -> Move:
-    """PyTorch's Muon for the matrices of the layers, its AdamW for the rest."""
+    """Return PyTorch's Muon for the matrices of the layers, its AdamW for the rest."""
     tensors = parameters(shapes)
     inside = [x for name, x in tensors.items() if x.ndim == 2 and name != "embed"]
     rest = [x for name, x in tensors.items() if x.ndim != 2 or name == "embed"]
@@ -104,7 +104,7 @@ def torch_muon(shapes: Shapes) -> Move:
 
 
 def compiled_step(shapes: Shapes, name: str, settings: dict[str, Any] | None = None) -> Move:
-    """An optimizer of the zoo."""
+    """Return an optimizer of the zoo."""
     tensors = parameters(shapes)
     kind = compile_optimizer(load(name, settings or {}).system)
     groups = [
@@ -115,7 +115,7 @@ def compiled_step(shapes: Shapes, name: str, settings: dict[str, Any] | None = N
 
 
 def gathered(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One group for each kind."""
+    """Return one group for each kind."""
     found: dict[str | None, dict[str, Any]] = {}
     for group in groups:
         known = found.setdefault(group["kind"], {**group, "params": []})
@@ -124,7 +124,7 @@ def gathered(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def parameters(shapes: Shapes) -> dict[str, Tensor]:
-    """The same random parameters and gradients for every side."""
+    """Return the same random parameters and gradients for every side."""
     source = torch.Generator().manual_seed(0)
     tensors = {}
     for name, shape in shapes.items():
@@ -134,7 +134,7 @@ def parameters(shapes: Shapes) -> dict[str, Tensor]:
 
 
 def check(shapes: Shapes, name: str, theirs: Callable[[Shapes], Move], steps: int = 3) -> str:
-    """Holds some steps of the compiled optimizer against PyTorch's.
+    """Hold some steps of the compiled optimizer against PyTorch's.
 
     Raises:
         AssertionError: when they move the parameters elsewhere.

@@ -21,7 +21,7 @@ SHORT, LONG = Size(), Size(batch=1, time=8192)
 
 
 def comparisons(sizes: tuple[Size, ...] = (SHORT, LONG)) -> list[Comparison]:
-    """One comparison a size."""
+    """Return one comparison a size."""
     return [compare(size) for size in sizes]
 
 
@@ -46,7 +46,9 @@ def compare(size: Size) -> Comparison:
 
 
 def step(size: Size, way: Callable[..., Tensor]) -> Step:
-    """A mixer around one way to compute the memory; its log rates are 1 .. STATES as in Mamba."""
+    """Return a mixer around one way to compute the memory; its log rates are 1 .. STATES as in
+    Mamba.
+    """
     inner = WIDER * size.width
     rates = torch.arange(1.0, STATES + 1).expand(inner, -1).contiguous()
 
@@ -58,7 +60,7 @@ def step(size: Size, way: Callable[..., Tensor]) -> Step:
 
 
 def scan(k_BTD: Tensor, v_BTE: Tensor, q_BTD: Tensor, steps: Tensor, rates: Tensor) -> Tensor:
-    """The kernel, with one head."""
+    """Return the kernel, with one head."""
     k, v, q, steps = (x.unsqueeze(1) for x in (k_BTD, v_BTE, q_BTD, steps))
     first = v.new_zeros(len(v), 1, *rates.shape)
     retain = ops.Fading(steps, rates.unsqueeze(0))
@@ -69,7 +71,7 @@ def scan(k_BTD: Tensor, v_BTE: Tensor, q_BTD: Tensor, steps: Tensor, rates: Tens
 def token_by_token(
     k_BTD: Tensor, v_BTE: Tensor, q_BTD: Tensor, steps: Tensor, rates: Tensor
 ) -> Tensor:
-    """The recurrence in plain PyTorch, with retention worked out beforehand."""
+    """Return the recurrence in plain PyTorch, with retention worked out beforehand."""
     alpha = torch.exp(-steps.unsqueeze(-1) * rates)
     written = (steps * v_BTE).unsqueeze(-1) * k_BTD.unsqueeze(-2)
     state, answers = torch.zeros_like(written[:, 0]), []
@@ -80,7 +82,9 @@ def token_by_token(
 
 
 def count(size: Size) -> flops.Count:
-    """Products of the mixer; those of the recurrence are of single numbers, never of matrices."""
+    """Return products of the mixer; those of the recurrence are of single numbers, never of
+    matrices.
+    """
     inner = WIDER * size.width
     flows = 2 * inner + 2 * STATES + inner
     parts = (

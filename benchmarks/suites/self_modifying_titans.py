@@ -23,12 +23,12 @@ GOALS = {16: 0.2, 32: 0.2}
 def comparisons(
     size: Size | None = None, chunks: tuple[int, ...] = tuple(GOALS)
 ) -> list[Comparison]:
-    """One comparison a chunk length."""
+    """Return one comparison a chunk length."""
     return [compare(size or Size(), chunk) for chunk in chunks]
 
 
 def compare(size: Size, chunk: int) -> Comparison:
-    """Memories that commit every `chunk` tokens against attention."""
+    """Return memories that commit every `chunk` tokens against attention."""
     attention = flops.attention_mixer(size)
     memories = flops.self_modifying_titans(size, *shape_of(system_at(size, chunk)))
     return Comparison(
@@ -49,20 +49,20 @@ def compare(size: Size, chunk: int) -> Comparison:
 
 
 def titans_step(size: Size, chunk: int) -> Step:
-    """The compiled mixer."""
+    """Return the compiled mixer."""
     layer, x = CompiledLayer(system_at(size, chunk)), flow(size)
     return Step(lambda: layer(x), [x, *layer.parameters.values()])
 
 
 def system_at(size: Size, chunk: int) -> System:
-    """The spec at this size."""
+    """Return the spec at this size."""
     return system_of(
         str(SPEC), {"width": size.width, "heads": size.heads, "depth": 1, "chunk": chunk}
     )
 
 
 def shape_of(system: System) -> tuple[int, flops.MemoryShape]:
-    """How many memories there are, and what each is like."""
+    """Return how many memories there are, and what each is like."""
     assert system.model is not None
     memories = list(system.model.layers[0].block.memories.values())
     return len(memories), _shape(memories[0])

@@ -33,7 +33,7 @@ EXPANSION, MAX_RATE = 4, 0.1
 def comparisons(
     size: Size | None = None, cases: tuple[tuple[int, int], ...] = tuple(GOALS)
 ) -> list[Comparison]:
-    """One comparison for each number of heads and chunk length.
+    """Return one comparison for each number of heads and chunk length.
 
     Raises:
         BenchmarkError: when the package isn't there.
@@ -51,7 +51,7 @@ def comparisons(
 
 
 def compare(size: Size, chunk: int) -> Comparison:
-    """The package, the kernel of nestgraph, and the package in its default way."""
+    """Return the package, the kernel of nestgraph, and the package in its default way."""
     theirs, mine = partial(their_step, size, chunk), partial(our_step, size, chunk)
     return Comparison(
         title=f"Titans' memory, {size.heads} heads, chunk {chunk}, against titans-pytorch",
@@ -67,7 +67,9 @@ def compare(size: Size, chunk: int) -> Comparison:
 
 
 def their_memory(size: Size, chunk: int, *, renews: bool = True) -> nn.Module:
-    """The package's module; without its output norm, so that both sides have the same net."""
+    """Return the package's module; without its output norm, so that both sides have the same
+    net.
+    """
     torch.manual_seed(0)
     found: nn.Module = import_module(PACKAGE).NeuralMemory(
         size.width,
@@ -83,32 +85,34 @@ def their_memory(size: Size, chunk: int, *, renews: bool = True) -> nn.Module:
 
 
 def their_step(size: Size, chunk: int, *, renews: bool = True) -> Step:
-    """The package as it is called."""
+    """Return the package as it is called."""
     memory, x = their_memory(size, chunk, renews=renews), flow(size)
     return Step(lambda: memory(x)[0], [x, *_learned(memory)])
 
 
 def our_step(size: Size, chunk: int) -> Step:
-    """The package's parameters around the kernel of nestgraph."""
+    """Return the package's parameters around the kernel of nestgraph."""
     memory, x = their_memory(size, chunk), flow(size)
     return Step(lambda: our_answer(memory, x, chunk), [x, *_learned(memory)])
 
 
 def _learned(memory: nn.Module) -> list[nn.Parameter]:
-    """Its parameters but those of the net's template, which nothing reads."""
+    """Return its parameters but those of the net's template, which nothing reads."""
     named = memory.named_parameters()
     return [part for name, part in named if not name.startswith("memory_model.")]
 
 
 def form_of(width: int) -> ops.Form:
-    """The memory: its loss is a mean over channels, which ours is half a sum of."""
+    """Return the memory: its loss is a mean over channels, which ours is half a sum of."""
     return ops.Form(
         layers=2, activation="gelu", scale=2 / width, momentum=True, stepped=True, signed=True
     )
 
 
 def our_answer(m: Any, x_BTW: Tensor, chunk: int) -> Tensor:
-    """What `NeuralMemory` answers, (batch, time, width); time must be a multiple of the chunk."""
+    """Return what `NeuralMemory` answers, (batch, time, width); time must be a multiple of the
+    chunk.
+    """
     heads = m.heads
     asking, storing = m.retrieve_norm(x_BTW), m.store_norm(x_BTW)
     q, k, v = (
@@ -123,7 +127,9 @@ def our_answer(m: Any, x_BTW: Tensor, chunk: int) -> Tensor:
 
 
 def _rates(m: Any, storing_BTW: Tensor, chunk: int) -> ops.Rates:
-    """A rate a token; momentum, decay and step once a chunk: they are 1 at its other tokens."""
+    """Return a rate a token; momentum, decay and step once a chunk: they are 1 at its other
+    tokens.
+    """
     batch, heads = len(storing_BTW), m.heads
     pooled = storing_BTW.unflatten(1, (-1, chunk)).mean(2)
     rate = m.adaptive_step_transform(m.to_adaptive_step(storing_BTW))

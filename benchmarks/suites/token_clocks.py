@@ -112,7 +112,7 @@ class Reading(Step):
         super().__init__(self._read, ())
 
     def __call__(self) -> None:
-        """Reads on."""
+        """Read on."""
         self._read()
 
     def _read(self) -> Tensor:
@@ -141,7 +141,7 @@ def _periods(periods: tuple[int, int, int]) -> dict[str, str]:
 
 
 def _still(size: Size, depth: int) -> dict[str, str]:
-    """The same MLPs on step clocks: in a forward pass they are plain nets."""
+    """Return the same MLPs on step clocks: in a forward pass they are plain nets."""
     steps = {f"levels.{name}": f"{n} steps" for name, n in (("fast", 1), ("mid", 2), ("slow", 4))}
     return {
         **_sized(size, depth),

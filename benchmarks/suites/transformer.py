@@ -25,7 +25,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 
 def comparisons(size: Size | None = None, depth: int = DEPTH) -> list[Comparison]:
-    """One comparison: the whole model, from tokens to scores."""
+    """Return one comparison: the whole model, from tokens to scores."""
     size = size or Size()
     by_hand, compiled = partial(hand_step, size, depth), partial(compiled_step, size, depth)
     return [
@@ -43,7 +43,7 @@ def comparisons(size: Size | None = None, depth: int = DEPTH) -> list[Comparison
 
 
 def hand_step(size: Size, depth: int) -> Step:
-    """The hand-written side."""
+    """Return the hand-written side."""
     system = system_at(size, depth)
     hand = plain_copy(compile_model(system, seed=0), system, size)
     tokens = tokens_of(system, size)
@@ -51,14 +51,14 @@ def hand_step(size: Size, depth: int) -> Step:
 
 
 def compiled_step(size: Size, depth: int) -> Step:
-    """The compiled side."""
+    """Return the compiled side."""
     system = system_at(size, depth)
     model, tokens = compile_model(system, seed=0), tokens_of(system, size)
     return Step(lambda: model(tokens).logits, model.parameters())
 
 
 def check(size: Size, depth: int, dtype: torch.dtype = torch.float32) -> str:
-    """Holds outputs and gradients of the two sides against each other.
+    """Hold outputs and gradients of the two sides against each other.
 
     Raises:
         AssertionError: when they are not the same network.
@@ -80,12 +80,12 @@ def check(size: Size, depth: int, dtype: torch.dtype = torch.float32) -> str:
 
 
 def system_at(size: Size, depth: int) -> System:
-    """The spec at this size."""
+    """Return the spec at this size."""
     return system_of("transformer", {"width": size.width, "heads": size.heads, "depth": depth})
 
 
 def plain_copy(model: CompiledModel, system: System, size: Size) -> plain.Transformer:
-    """The hand-written network with the numbers of a compiled one."""
+    """Return the hand-written network with the numbers of a compiled one."""
     assert system.model is not None
     weights = model.weights.named()
     hand = plain.Transformer(
@@ -114,7 +114,7 @@ def tokens_of(system: System, size: Size) -> Tensor:
 
 
 def gradients_of(hand: plain.Transformer) -> Iterator[tuple[str, Tensor]]:
-    """Gradients of the hand-written network under the names of the spec."""
+    """Yield gradients of the hand-written network under the names of the spec."""
     for name, parameter, rows in hand.parts():
         assert parameter.grad is not None
         yield name, parameter.grad[rows]

@@ -40,7 +40,7 @@ def append(writer: FunctionWriter, write: Op) -> None:
 
 
 def forget_lines(writer: FunctionWriter, write: Op) -> list[str]:
-    """What ends a position: a tick of the reset level forgets all events."""
+    """Return what ends a position: a tick of the reset level forgets all events."""
     memory = memory_of(writer, write)
     if "reset" not in memory.attrs:
         return []
@@ -60,7 +60,7 @@ def recall(writer: FunctionWriter, op: Op, memory: Op) -> None:
 
 
 def _kept(writer: FunctionWriter, memory: Op) -> str:
-    """The keys and values that attention keeps, and which were written; none at first."""
+    """Return the keys and values that attention keeps, and which were written; none at first."""
     heads = heads_of(memory)
     widths = (memory.integer("key_width"), memory.integer("value_width"))
     first = [f"x.new_zeros(x.shape[0], {heads}, 0, {width // heads})" for width in widths]

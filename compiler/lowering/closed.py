@@ -51,7 +51,7 @@ def closed_call(
 
 
 def _until(writer: FunctionWriter, memory: Op) -> str:
-    """How far the first state is seen: to the first commit, where commits are constants."""
+    """Return how far the first state is seen: to the first commit, where commits are constants."""
     period = memory.integer("period")
     if memory.text("gradient") == "first_order" or not period:
         return "None"
@@ -102,7 +102,7 @@ def _diagonal_delta(writer: FunctionWriter, memory: Op, write: Op, past: str, re
 
 
 def _by_channel(writer: FunctionWriter, memory: Op, write: Op, role: str) -> str:
-    """A rate by head (B, H, T), by value (B, H, T, E) or by key (B, H, T, 1, D)."""
+    """Return a rate by head (B, H, T), by value (B, H, T, E) or by key (B, H, T, 1, D)."""
     given = _rate(writer, memory, write, role)
     return f"{given}.unsqueeze(3)" if kind(memory, role) == "key" else given
 
@@ -124,7 +124,7 @@ _KERNELS = {
 
 
 def _retention(writer: FunctionWriter, memory: Op, write: Op) -> str:
-    """A tensor, or the steps and rates that it would be made of."""
+    """Return a tensor, or the steps and rates that it would be made of."""
     heads, (columns, rows) = heads_of(memory), head_widths(memory)
     if "steps" in write.texts("roles"):
         steps = writer.heads(write.inputs[write.texts("roles").index("steps")], heads)
@@ -138,7 +138,7 @@ def _retention(writer: FunctionWriter, memory: Op, write: Op) -> str:
 
 
 def _facts(writer: FunctionWriter, memory: Op, write: Op) -> tuple[str, str]:
-    """Keys and values: (B, H, T, d), or (B, H, T, n, d) for several events a position."""
+    """Return keys and values: (B, H, T, d), or (B, H, T, n, d) for several events a position."""
     heads, count = heads_of(memory), memory.integer("events", 1)
     found = []
     for names in (write.inputs[1 : 1 + count], write.inputs[1 + count : 1 + 2 * count]):
@@ -152,19 +152,19 @@ def _facts(writer: FunctionWriter, memory: Op, write: Op) -> tuple[str, str]:
 
 
 def _home(writer: FunctionWriter, memory: Op) -> str | None:
-    """What the kernel counts a matrix from: where it started, if retention pulls there."""
+    """Return what the kernel counts a matrix from: where it started, if retention pulls there."""
     return _held(memory, _matrix(writer, memory)) if "towards" in memory.attrs else None
 
 
 def _answered(memory: Op) -> float:
-    """How much of the old answer a write takes away, over what it writes of a value."""
+    """Return how much of the old answer a write takes away, over what it writes of a value."""
     error = 1.0 if memory.text("objective") == "l2" else 0.0
     erased = 0.0 if memory.text("erase") == "none" else 1 / memory.number("scale")
     return error + erased
 
 
 def _held(memory: Op, expression: str) -> str:
-    """A constant for whatever learns more slowly, if that doesn't see the writes."""
+    """Return a constant for whatever learns more slowly, if that doesn't see the writes."""
     return expression if "gradient" not in memory.attrs else f"{expression}.detach()"
 
 
@@ -182,7 +182,7 @@ def _rate(writer: FunctionWriter, memory: Op, write: Op, role: str) -> str:
 
 
 def _matrix(writer: FunctionWriter, memory: Op) -> str:
-    """The first state of a linear memory, (H, E, D), over parameters."""
+    """Return the first state of a linear memory, (H, E, D), over parameters."""
     heads, (columns, rows) = heads_of(memory), head_widths(memory)
     if memory.text("init") == "zero":
         return f"x.new_zeros({heads}, {rows}, {columns})"

@@ -14,7 +14,7 @@ from nestgraph.compiler.passes.select import TASK
 
 
 def declare(writer: FunctionWriter, memory: Op) -> str:
-    """The variable of a fast memory's state, whether anything reads it or not."""
+    """Return the variable of a fast memory's state, whether anything reads it or not."""
     origin = memory
     while "source" in origin.attrs:
         origin = writer.ops[origin.text("source")]
@@ -70,7 +70,7 @@ def rates(writer: FunctionWriter, op: Op) -> None:
 
 
 def is_fast(memory: Op) -> bool:
-    """Whether a memory is moved by the segment executor."""
+    """Return whether a memory is moved by the segment executor."""
     return memory.attrs.get("kernel") == TASK
 
 

@@ -40,7 +40,7 @@ class Held:
     def keep(
         self, reading: Reading, state: Mapping[str, Any], parameters: Iterable[Tensor]
     ) -> None:
-        """Keeps what stands where `state` does; in place of what was kept before."""
+        """Keep what stands where `state` does; in place of what was kept before."""
         me = weakref.ref(self)
 
         def gone(position: weakref.ref[Tensor]) -> None:
@@ -53,7 +53,7 @@ class Held:
             self._place = _Place(reading, seen, weakref.ref(state["position"], gone))
 
     def take(self, state: Mapping[str, Any], parameters: Iterable[Tensor]) -> Reading | None:
-        """The reading that goes on from a state, if it is here; it is handed out once."""
+        """Return the reading that goes on from a state, if it is here; it is handed out once."""
         place, self._place = self._place, None
         if place is None or place.position() is not state["position"]:
             return None
@@ -68,7 +68,9 @@ class Held:
 
 
 def _seen(state: Mapping[str, Any], parameters: Iterable[Tensor]) -> list[Seen] | None:
-    """What a reading depends on; None if some of it does not count how often it is written to."""
+    """Return what a reading depends on; None if some of it does not count how often it is written
+    to.
+    """
     rest = {name: x for name, x in state.items() if name != "position"}
     seen = [*tensors(rest), *parameters]
     if any(x.is_inference() for x in seen):

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def load_source(source: str) -> dict[str, Any]:
-    """The names that `source` defines.
+    """Return the names that `source` defines.
 
     The source is made by the emitter from checked IR alone: names of a spec enter it only as
     sanitised identifiers and quoted strings.

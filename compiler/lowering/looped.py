@@ -74,13 +74,13 @@ def looped_read(writer: FunctionWriter, op: Op, memory: Op) -> None:
 
 
 def _is_whole(writer: FunctionWriter) -> bool:
-    """Whether the loop takes several periods at once."""
+    """Return whether the loop takes several periods at once."""
     loop = writer.region.loop
     return loop is not None and loop.flag("whole")
 
 
 def advance_lines(writer: FunctionWriter, write: Op, periods: tuple[object, ...]) -> list[str]:
-    """What ends a segment: a stack moves past it, and commits when due."""
+    """Return what ends a segment: a stack moves past it, and commits when due."""
     memory = memory_of(writer, write)
     period = memory.attrs["period"]
     commit = f"due[{periods.index(period)}]" if period in periods else "False"
@@ -89,7 +89,7 @@ def advance_lines(writer: FunctionWriter, write: Op, periods: tuple[object, ...]
 
 
 def reset_lines(writer: FunctionWriter, write: Op, periods: tuple[object, ...]) -> list[str]:
-    """What follows all commits: a stack starts again when its reset is due."""
+    """Return what follows all commits: a stack starts again when its reset is due."""
     memory = memory_of(writer, write)
     if "reset" not in memory.attrs:
         return []
@@ -113,7 +113,7 @@ def _restart(writer: FunctionWriter, memory: Op) -> str:
 
 
 def _whole_read(writer: FunctionWriter, op: Op, memory: Op, chosen: tuple[object, ...]) -> None:
-    """The matrix itself."""
+    """Emit the matrix itself."""
     write = writer.ops[write_name(memory.name)]
     some = _chosen_answers(chosen, len(memory.texts("members")))
     if op.text("at") == "boundary" or op.flag("carried"):
@@ -127,7 +127,7 @@ def _whole_read(writer: FunctionWriter, op: Op, memory: Op, chosen: tuple[object
 
 
 def _standing(memory: Op, form: str, state: str, at: str) -> str:
-    """Weights that no event of the segment has moved yet."""
+    """Return weights that no event of the segment has moved yet."""
     plain = _is_plain(memory)
     if at == "boundary":
         return f"{state}.anchor" if plain else f"ops.weights_at_boundary({form}, {state})"
@@ -135,12 +135,12 @@ def _standing(memory: Op, form: str, state: str, at: str) -> str:
 
 
 def _is_plain(memory: Op) -> bool:
-    """Whether reads ask the very weights that the state holds."""
+    """Return whether reads ask the very weights that the state holds."""
     return not any(axis in memory.attrs for axis in ("mirror", "reduce", "gradient"))
 
 
 def form_of(writer: FunctionWriter, memory: Op, write: Op) -> str:
-    """The constant that says what a stack of memories is."""
+    """Return the constant that says what a stack of memories is."""
     linear = memory.text("net") == "linear"
     fields: dict[str, object] = {
         "layers": 1 if linear else memory.integer("layers"),
@@ -174,7 +174,7 @@ def form_of(writer: FunctionWriter, memory: Op, write: Op) -> str:
 
 
 def layer_shapes(memory: Op) -> list[tuple[int, int]]:
-    """(out, in) of every matrix of a memory's net, for one head, input side first."""
+    """Return (out, in) of every matrix of a memory's net, for one head, input side first."""
     key, value = head_widths(memory)
     if memory.text("net") == "linear":
         return [(value, key)]
@@ -185,7 +185,7 @@ def layer_shapes(memory: Op) -> list[tuple[int, int]]:
 
 
 def stack_state(writer: FunctionWriter, memory: Op) -> str:
-    """The variable of a stack's state."""
+    """Return the variable of a stack's state."""
     write = writer.ops[write_name(memory.name)]
     parts = _first_weights(writer, memory)
     form = form_of(writer, memory, write)
@@ -195,7 +195,7 @@ def stack_state(writer: FunctionWriter, memory: Op) -> str:
 
 
 def _first_weights(writer: FunctionWriter, memory: Op) -> list[str]:
-    """The variables of what a stack starts from: its matrices, then its biases."""
+    """Return the variables of what a stack starts from: its matrices, then its biases."""
     shapes = layer_shapes(memory)
     parts = [_stacked(writer, memory, f"W{i}", shape) for i, shape in enumerate(shapes)]
     if memory.flag("bias"):
@@ -216,7 +216,7 @@ def _state_options(writer: FunctionWriter, memory: Op) -> str:
 
 
 def _numbers(memory: Op, role: str) -> int:
-    """How many numbers a head's coefficient has; 0 for one alone."""
+    """Return how many numbers a head's coefficient has; 0 for one alone."""
     columns, rows = head_widths(memory)
     return {"head": 0, "value": rows, "key": columns, "cell": rows * columns}[kind(memory, role)]
 
@@ -256,7 +256,7 @@ def slow_of(writer: FunctionWriter, memory: Op) -> str:
 
 
 def _rates(writer: FunctionWriter, memory: Op, write: Op) -> list[str]:
-    """The coefficients that are not at their defaults."""
+    """Return the coefficients that are not at their defaults."""
     like = writer.heads(write.inputs[1], heads_of(memory))
     given = []
     for role, default in RATES.items():
@@ -278,7 +278,7 @@ def _share(writer: FunctionWriter, memory: Op, write: Op, like: str) -> str:
 
 
 def _queries(writer: FunctionWriter, op: Op, heads: int) -> str:
-    """One query for all members (B, H, T, D), or one for each (B, H, M, T, D)."""
+    """Return one query for all members (B, H, T, D), or one for each (B, H, M, T, D)."""
     order = op.attrs.get("query")
     if not isinstance(order, tuple):
         return writer.heads(op.inputs[1], heads)
@@ -308,6 +308,6 @@ def _is_run(chosen: tuple[object, ...]) -> bool:
 
 
 def _run(chosen: tuple[object, ...]) -> tuple[int, int]:
-    """The first member, and the one behind the last if none between is left out."""
+    """Return the first member, and the one behind the last if none between is left out."""
     first = int(str(chosen[0]))
     return first, first + len(chosen)

@@ -13,7 +13,7 @@ from nestgraph.compiler.passes.stack import stack_of
 
 @emits("memory", "write")
 def deferred(writer: FunctionWriter, op: Op) -> None:
-    """Memories make no code of their own; only writes in loops do."""
+    """Emit nothing: memories make no code of their own; only writes in loops do."""
     if op.kind == "memory":
         if fast.is_fast(op):
             fast.declare(writer, op)
@@ -45,7 +45,7 @@ def read(writer: FunctionWriter, op: Op) -> None:
 
 
 def unread(writer: FunctionWriter) -> list[Op]:
-    """Writes of closed kernels that no read carries out; the state must still move."""
+    """Emit writes of closed kernels that no read carries out; the state must still move."""
     asked = {op.inputs[0] for op in writer.function.of_kind("read")}
     return [
         op
@@ -65,7 +65,7 @@ def finish_unread(writer: FunctionWriter, write: Op) -> None:
 
 
 def advance_lines(writer: FunctionWriter, loop: Op) -> list[str]:
-    """What ends every segment of a loop: all stacks move and commit, then those due restart.
+    """Return what ends every segment of a loop: all stacks move and commit, then those due restart.
 
     A stack restarts behind the one that it starts as, whose own restart may be due there too.
     """
@@ -87,7 +87,9 @@ def advance_lines(writer: FunctionWriter, loop: Op) -> list[str]:
 
 
 def _sources_first(writer: FunctionWriter, writes: list[Op]) -> list[Op]:
-    """The writes of a loop, each behind that of the stack which its memory starts again as."""
+    """Return the writes of a loop, each behind that of the stack which its memory starts again
+    as.
+    """
     by_memory = {write.inputs[0]: write for write in writes}
     placed: dict[str, Op] = {}
     for memory in by_memory:

@@ -8,23 +8,23 @@ from nestgraph.compiler.passes.select import kind
 
 
 def memory_of(writer: FunctionWriter, op: Op) -> Op:
-    """The memory that an op declares, writes or reads."""
+    """Return the memory that an op declares, writes or reads."""
     return op if op.kind == "memory" else writer.ops[op.inputs[0]]
 
 
 def heads_of(memory: Op) -> int:
-    """How many memories lie side by side."""
+    """Return how many memories lie side by side."""
     return memory.integer("heads")
 
 
 def head_widths(memory: Op) -> tuple[int, int]:
-    """Widths of one head's keys and values."""
+    """Return widths of one head's keys and values."""
     heads = heads_of(memory)
     return memory.integer("key_width") // heads, memory.integer("value_width") // heads
 
 
 def before_piece(writer: FunctionWriter, memory: Op, state: str) -> str:
-    """The state that a read starts from: with several reads, the one before this piece."""
+    """Return the state that a read starts from: with several reads, the one before this piece."""
     reads = [op for op in writer.function.of_kind("read") if op.inputs[0] == memory.name]
     if len(reads) < 2:
         return state
@@ -36,7 +36,7 @@ def before_piece(writer: FunctionWriter, memory: Op, state: str) -> str:
 
 
 def rate(writer: FunctionWriter, memory: Op, write: Op, role: str, like: str) -> str:
-    """A coefficient (B, H, T), or (B, H, T, n) within a matrix: from a flow, or constant."""
+    """Return a coefficient (B, H, T), or (B, H, T, n) within a matrix: from a flow, or constant."""
     roles = write.texts("roles")
     if role in roles:
         flow = write.inputs[roles.index(role)]
@@ -50,5 +50,5 @@ def rate(writer: FunctionWriter, memory: Op, write: Op, role: str, like: str) ->
 
 
 def is_given(write: Op, role: str, default: float) -> bool:
-    """Whether a coefficient is anything but its default."""
+    """Return whether a coefficient is anything but its default."""
     return role in write.texts("roles") or write.attrs.get(role, default) != default

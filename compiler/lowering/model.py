@@ -58,16 +58,16 @@ class CompiledModel(nn.Module):
         self._segments = Segments(self) if any(fast_ops(program)) else None
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the loaded code, whose functions nobody can import by name."""
+        """Return all but the loaded code, whose functions nobody can import by name."""
         return {name: value for name, value in self.__dict__.items() if name != "_layers"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Loads the code again from its source."""
+        """Load the code again from its source."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no type for it
         self._layers = _layer_code(self.program, load_source(self.source))
 
     def initial_state(self, batch: int) -> dict[str, Any]:
-        """The state before the first token: a tree of tensors, float32 or wider."""
+        """Return the state before the first token: a tree of tensors, float32 or wider."""
         layers = self._first(self.prepared(), batch)
         state = {"position": torch.zeros((), dtype=torch.long), "layers": layers}
         if self._segments is not None:
@@ -76,7 +76,7 @@ class CompiledModel(nn.Module):
 
     @property
     def learns(self) -> bool:
-        """Whether it has memories that take gradients of their own while it reads."""
+        """Return whether it has memories that take gradients of their own while it reads."""
         return self._segments is not None
 
     @without_transforms
@@ -90,7 +90,7 @@ class CompiledModel(nn.Module):
         hidden: bool = False,
         scored: bool = False,
     ) -> Output | HiddenOutput | tuple[Tensor, dict[str, Any]]:
-        """Scores of the next token at every position.
+        """Return scores of the next token at every position.
 
         Args:
             tokens: (batch, time) whole numbers below the vocabulary's size. A row that ends
@@ -184,7 +184,9 @@ class CompiledModel(nn.Module):
         return rows
 
     def _nothing(self, tokens: Tensor, before: Mapping[str, Any]) -> HiddenOutput:
-        """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
+        """Return the answer to no rows, or to no tokens: nothing is read, so that only time
+        passes.
+        """
         params = dict(self.weights.named())
         x_BTW = self._norm(F.embedding(tokens.clamp(min=0), params["embed.weight"]), params)
         position = torch.tensor(int(before["position"]) + tokens.shape[1])
@@ -192,13 +194,15 @@ class CompiledModel(nn.Module):
         return HiddenOutput(logits, {**before, "position": position}, x_BTW)
 
     def moves(self, state: Mapping[str, Any]) -> dict[str, Moves]:
-        """What the levels that the task moves have done, by name; nothing if there are none."""
+        """Return what the levels that the task moves have done, by name; nothing if there are
+        none.
+        """
         if self._segments is None:
             return {}
         return self._segments.moves(state)
 
     def prepared(self, *, constant: bool = False) -> Prepared:
-        """The parameters, as constants if wished, and the work of layers on them alone."""
+        """Return the parameters, as constants if wished, and the work of layers on them alone."""
         params: dict[str, Tensor] = dict(self.weights.named())
         if constant:
             params = {name: parameter.detach() for name, parameter in params.items()}
@@ -214,7 +218,7 @@ class CompiledModel(nn.Module):
         start: int,
         written: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        """What the head is given at some positions, and the layers' states behind them.
+        """Return what the head is given at some positions, and the layers' states behind them.
 
         The first of them is at absolute index `start`.
         `written` (batch, time) says which of them are; None: all.
@@ -227,12 +231,14 @@ class CompiledModel(nn.Module):
         return self._norm(x_BTW, params), after
 
     def scores(self, prepared: Prepared, x_BTW: Tensor) -> Tensor:
-        """What the head answers."""
+        """Return what the head answers."""
         params, _ = prepared
         return F.linear(x_BTW, params["embed.weight" if self.program.tie_head else "head.weight"])
 
     def first_layers(self, prepared: Prepared, like: Mapping[str, Any]) -> dict[str, Any]:
-        """The layers' states before the first token, for as many rows as a later state has."""
+        """Return the layers' states before the first token, for as many rows as a later state
+        has.
+        """
         return self._first(prepared, _rows(like))
 
     def _first(self, prepared: Prepared, batch: int) -> dict[str, Any]:
@@ -241,7 +247,9 @@ class CompiledModel(nn.Module):
         return {path: first(weights[path], x) for path, (_, first, _) in self._layers.items()}
 
     def flat_state(self, state: Mapping[str, Any]) -> dict[str, Tensor]:
-        """A state as tensors by name: `0.hope.a.M.A0` running, `.anchor0`, `.S0`, `.tail`, `.k`."""
+        """Return a state as tensors by name: `0.hope.a.M.A0` running, `.anchor0`, `.S0`, `.tail`,
+        `.k`.
+        """
         return flatten_state(self.program, state)
 
     def _norm(self, x_BTW: Tensor, params: Mapping[str, Tensor]) -> Tensor:
@@ -265,6 +273,6 @@ def _layer_code(program: Program, names: Mapping[str, Any]) -> dict[str, LayerCo
 
 
 def _local(params: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
-    """A layer's parameters by their names within the layer."""
+    """Return a layer's parameters by their names within the layer."""
     prefix = f"{path}."
     return {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}

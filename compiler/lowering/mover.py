@@ -38,7 +38,9 @@ class _Mover:
     source: Address | None
 
     def scale(self) -> float | None:
-        """What its gradient is multiplied by in a move that is nothing but that; else None."""
+        """Return what its gradient is multiplied by in a move that is nothing but that; else
+        None.
+        """
         op = self.op
         if op.texts("roles") or op.flag("has_momentum") or "direction" in op.attrs:
             return None
@@ -48,7 +50,7 @@ class _Mover:
         return ops.FastRates(*numbers).plain  # type: ignore[arg-type]
 
     def rates(self, state: ops.Fast) -> ops.FastRates:
-        """Its coefficients at a tick."""
+        """Return its coefficients at a tick."""
         like, roles = state.weights[0], self.op.texts("roles")
         noted = dict(zip(roles, state.rates, strict=True))
 
@@ -81,11 +83,11 @@ class Mover:
         self._plain = {a for a in self.moving if a not in waits and self._scales[a] is not None}
 
     def on_level(self, period: int) -> list[Address]:
-        """The memories that move every `period` tokens."""
+        """Return the memories that move every `period` tokens."""
         return [a for a in self.moving if self._memories[a].pace.period == period]
 
     def is_due(self, address: Address, at: int) -> bool:
-        """Whether a memory moves behind position `at`; one on the level `never` stays."""
+        """Return whether a memory moves behind position `at`; one on the level `never` stays."""
         period = self._memories[address].pace.period
         return period != 0 and at % period == 0
 
@@ -98,7 +100,8 @@ class Mover:
         retain: bool,
         pasts: Pasts | None = None,
     ) -> dict[Address, Slopes]:
-        """The gradient of a loss by the weights of some memories; 0 where it needs none of them.
+        """Return the gradient of a loss by the weights of some memories; 0 where it needs none of
+        them.
 
         Args:
             layers: the state that the loss was computed from.
@@ -127,7 +130,7 @@ class Mover:
     def moved(
         self, layers: Layers, slopes: Mapping[Address, Slopes], *, outer: bool = True
     ) -> Layers:
-        """The state with memories moved along their slopes.
+        """Return the state with memories moved along their slopes.
 
         Args:
             layers: the state that the slopes were taken at.
@@ -145,7 +148,7 @@ class Mover:
         return _with(layers, states)
 
     def moves(self, layers: Layers, read: int) -> dict[str, Moves]:
-        """What the levels have done when `read` tokens were read, by the level's name."""
+        """Return what the levels have done when `read` tokens were read, by the level's name."""
         found: dict[str, Moves] = {}
         for period in self._ticks.levels:
             own = self.on_level(period)
@@ -176,7 +179,9 @@ class Mover:
         return old._replace(weights=_nodes(weights), momentum=momentum, grams=grams)
 
     def cut(self, layers: Layers) -> Layers:
-        """All carried states as constants, but for fast memories: their `gradient` decides."""
+        """Return all carried states as constants, but for fast memories: their `gradient`
+        decides.
+        """
         return {
             path: {
                 name: x if (path, name) in self._memories else detached(x)
@@ -186,7 +191,7 @@ class Mover:
         }
 
     def restarted(self, layers: Layers, at: int, first: Callable[[], Layers]) -> Layers:
-        """The state behind the resets that are due.
+        """Return the state behind the resets that are due.
 
         Args:
             layers: the state behind all moves.
@@ -207,7 +212,8 @@ class Mover:
         return layers
 
     def linked(self, layers: Layers, at: int) -> Layers:
-        """The state at a tick as the start of a graph: nodes to differentiate by, starts tied.
+        """Return the state at a tick as the start of a graph: nodes to differentiate by, starts
+        tied.
 
         A memory that has moved since it started, and still has its graph, keeps it.
         """
@@ -221,16 +227,16 @@ class Mover:
         return layers
 
     def leaves(self, layers: Layers) -> Layers:
-        """The state with the weights of fast memories as starts of a graph of their own."""
+        """Return the state with the weights of fast memories as starts of a graph of their own."""
         states = {address: _state(layers, address) for address in self._memories}
         return _with(layers, {a: s._replace(weights=_leaves(s.weights)) for a, s in states.items()})
 
     def nodes(self, layers: Layers) -> dict[Address, Parts]:
-        """The weights of all fast memories."""
+        """Return the weights of all fast memories."""
         return {address: _state(layers, address).weights for address in self._memories}
 
     def roots(self, *, attached: bool) -> Roots:
-        """The parameters that an outer gradient at fast memories goes to, before any moves.
+        """Return the parameters that an outer gradient at fast memories goes to, before any moves.
 
         Args:
             attached: whether they stand at their starts; carried states hang on nothing.
@@ -242,7 +248,7 @@ class Mover:
         return roots
 
     def moved_roots(self, roots: Roots, at: int) -> Roots:
-        """Those behind the moves and restarts of a tick."""
+        """Return those behind the moves and restarts of a tick."""
         after = dict(roots)
         for address, one in self._memories.items():
             if one.pace.gradient == "none" and self.is_due(address, at):
@@ -259,7 +265,7 @@ class Mover:
         }
 
     def parameter_names(self, address: Address, root: str) -> list[str]:
-        """Names of the parameters that a memory's parts started as."""
+        """Return names of the parameters that a memory's parts started as."""
         parts = fast.part_names(self._memories[address].op)
         return [f"{address[0]}.{root}.{part}" for part in parts]
 
@@ -268,7 +274,9 @@ class Mover:
         return one.source is not None and one.pace.follows(self._memories[one.source].pace, at)
 
     def all_sums(self, layers: Layers, sums: Sums) -> Sums:
-        """Gradients of past windows as a state holds them: 0 where a period has just begun."""
+        """Return gradients of past windows as a state holds them: 0 where a period has just
+        begun.
+        """
         return {
             ".".join(a): sums.get(".".join(a))
             or tuple(torch.zeros_like(w, requires_grad=False) for w in _state(layers, a).weights)
@@ -276,7 +284,7 @@ class Mover:
         }
 
     def pasts(self, layers: Layers, sums: Sums, *, ours: bool) -> Pasts:
-        """What the next gradients of memories are added to, where products can do so.
+        """Return what the next gradients of memories are added to, where products can do so.
 
         A memory that started as another hands its gradient on to that one, without a past.
 
@@ -292,13 +300,13 @@ class Mover:
         return {a: ops.Gathered(p, ours=ours, apart=a in self._plain) for a, p in known.items()}
 
     def adding(self, layers: Layers, pasts: Mapping[Address, ops.Gathered | None]) -> Layers:
-        """The state from which a graph is built whose gradients are added to `pasts`."""
+        """Return the state from which a graph is built whose gradients are added to `pasts`."""
         return _with(layers, {a: _state(layers, a)._replace(past=p) for a, p in pasts.items()})
 
     def gathered(
         self, sums: Sums, slopes: Mapping[Address, Slopes], pasts: Pasts | None = None
     ) -> dict[Address, Slopes]:
-        """The gradients of a window, with those of the windows before it in open periods.
+        """Return the gradients of a window, with those of the windows before it in open periods.
 
         Those of matrices are added up in their own memory: each is a product of its own, unless
         a memory started as another, whose gradient is then the same tensor.
@@ -326,12 +334,12 @@ class Mover:
         return taken.add_(before) if self._apart and taken.ndim > 3 else before + taken
 
     def left(self, gathered: Mapping[Address, Slopes], due: Mapping[Address, Slopes]) -> Sums:
-        """What stays for later windows, once those that are due have taken theirs."""
+        """Return what stays for later windows, once those that are due have taken theirs."""
         return {".".join(a): _tensors(gathered[a]) for a in self._gathering if a not in due}
 
 
 def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
-    """Each memory behind the one that it starts as."""
+    """Return each memory behind the one that it starts as."""
     ops_by_address = {(path, op.name): op for path, op in fast.fast_ops(program)}
     placed: dict[Address, _Mover] = {}
     for address in ops_by_address:
@@ -360,7 +368,7 @@ def _with(layers: Layers, states: Mapping[Address, ops.Fast]) -> Layers:
 
 
 def _tensors(slopes: Slopes) -> Parts:
-    """The gradients of a memory that gathers them, whose products were taken."""
+    """Return the gradients of a memory that gathers them, whose products were taken."""
     taken = tuple(slope for slope in slopes if isinstance(slope, Tensor))
     assert len(taken) == len(slopes), "products are left to a move at every window alone"
     return taken
@@ -379,12 +387,12 @@ def _slope(weight: Tensor, products: ops.Products | None, slope: Tensor | None) 
 
 
 def _following(value: Tensor, origin: Tensor) -> Tensor:
-    """`value`, exactly, whose gradient goes to `origin` as it is."""
+    """Return `value`, exactly, whose gradient goes to `origin` as it is."""
     return value.detach() + (origin - origin.detach())
 
 
 def _nodes(weights: Parts) -> Parts:
-    """Weights that a gradient can be asked for."""
+    """Return weights that a gradient can be asked for."""
     return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
 
 

@@ -30,7 +30,7 @@ class LastMove(NamedTuple):
 
     @classmethod
     def of(cls, old: Parts, new: Parts, slopes: tuple[ops.Slope, ...], scale: float | None) -> Self:
-        """A move; keeps no more of it than it must."""
+        """Return a move; keeps no more of it than it must."""
         slopes = tuple(s.detach() if isinstance(s, Tensor) else s for s in slopes)
         if scale is not None:
             return cls(slopes, scale)
@@ -66,7 +66,7 @@ class Moves(NamedTuple):
 
 
 def moves_of_level(weights: Sequence[Parts], last: Sequence[LastMove], updates: int) -> Moves:
-    """What a level has done, from its memories' weights and their last moves."""
+    """Return what a level has done, from its memories' weights and their last moves."""
     count = len(weights) * len(weights[0][0])
     return Moves(
         updates=updates,
@@ -81,7 +81,7 @@ def _constants(parts: Parts) -> Parts:
 
 
 def _square(parts: Iterable[ops.Slope]) -> Tensor:
-    """The sum of all squares, without a copy of them."""
+    """Return the sum of all squares, without a copy of them."""
     squares = [
         torch.linalg.vector_norm(part.detach()).square()
         if isinstance(part, Tensor)

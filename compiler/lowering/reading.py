@@ -81,11 +81,11 @@ class Reading:
 
     @property
     def goes_on(self) -> bool:
-        """Whether more tokens can be read from here."""
+        """Return whether more tokens can be read from here."""
         return self._waiting is not None
 
     def on(self, tokens: Tensor, labels: Tensor, written: Tensor | None = None) -> HiddenOutput:
-        """Scores behind each token, and the state behind the last.
+        """Return scores behind each token, and the state behind the last.
 
         Args:
             tokens: (batch, time).
@@ -110,7 +110,7 @@ class Reading:
         )
 
     def _state(self, position: int) -> dict[str, Any]:
-        """What an answer carries; forgets the tokens that no gradient needs again."""
+        """Return what an answer carries; forgets the tokens that no gradient needs again."""
         since = self._keep - self._base
         self._base, self._tokens = self._keep, self._tokens[:, since:].clone()
         self._labels = self._labels[:, since:].clone()
@@ -121,7 +121,7 @@ class Reading:
         return {"position": torch.tensor(position), "layers": self._layers, "open": kept}
 
     def _segment(self, start: int, end: int, *, ends: bool) -> tuple[Tensor, Tensor]:
-        """Runs the positions between two ticks, or up to the last token if that comes first.
+        """Run the positions between two ticks, or up to the last token if that comes first.
 
         Answers with what the head was given, and its scores.
         """
@@ -140,7 +140,7 @@ class Reading:
         return hidden, scores
 
     def _settle(self) -> None:
-        """Fires the tick that has waited for the token behind it."""
+        """Fire the tick that has waited for the token behind it."""
         if self._waiting is None:
             return
         start, at, scores = self._waiting
@@ -152,14 +152,14 @@ class Reading:
             self._opening = Opening(self._layers, self._sums)
 
     def _note(self, at: int, scores: Tensor, labels: Tensor) -> None:
-        """The loss of a segment: nats, summed over its positions."""
+        """Add the loss of a segment: nats, summed over its positions."""
         loss = nats(scores, labels)
         oldest = at - max(self._ticks.levels, default=0)
         self._losses = [(end, one) for end, one in self._losses if end > oldest]
         self._losses.append((at, loss))
 
     def _tick(self, at: int) -> None:
-        """Gradients of all that is due, then all moves, the horizon's cut, then resets."""
+        """Take gradients of all that is due, then all moves, the horizon's cut, then resets."""
         if cut := self._ticks.horizon:
             slopes = self._window(at)
         else:
@@ -186,7 +186,7 @@ class Reading:
         self._layers = moved
 
     def _window(self, at: int) -> dict[Address, Slopes]:
-        """One backward for all levels; those that aren't due keep their share for later."""
+        """Return one backward for all levels; those that aren't due keep their share for later."""
         cut = self._ticks.horizon
         if at % cut:
             return {}

@@ -52,7 +52,7 @@ class Segments:
         self._held = Held()
 
     def initial(self, layers: Layers, batch: int) -> dict[str, Any]:
-        """What a first state holds for coming gradients, given its layers."""
+        """Return what a first state holds for coming gradients, given its layers."""
         tokens = torch.zeros(batch, 0, dtype=torch.long, device=next(tensors(layers)).device)
         kept = {"tokens": tokens, "labels": tokens.clone(), "written": tokens.bool()}
         return {**kept, "layers": layers, "sums": self._mover.all_sums(layers, {})}
@@ -60,7 +60,7 @@ class Segments:
     def run(
         self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State
     ) -> HiddenOutput:
-        """Scores behind each token, and the state behind the last.
+        """Return scores behind each token, and the state behind the last.
 
         Args:
             tokens: (batch, time).
@@ -92,11 +92,13 @@ class Segments:
     def loss(
         self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State
     ) -> tuple[Tensor, dict[str, Any]]:
-        """The mean loss of a model with a horizon, and the state; at the memory of one window."""
+        """Return the mean loss of a model with a horizon, and the state; at the memory of one
+        window.
+        """
         return Windows(self._model, self._mover, self.ticks).loss(tokens, labels, written, state)
 
     def moves(self, state: State) -> dict[str, Moves]:
-        """What each level has done so far."""
+        """Return what each level has done so far."""
         return self._mover.moves(state["layers"], int(state["position"]))
 
     def _on(
@@ -119,7 +121,7 @@ class Segments:
         *,
         outer: bool,
     ) -> HiddenOutput:
-        """Positions within a segment: nothing moves, and its gradient waits for the tick."""
+        """Return positions within a segment: nothing moves, and its gradient waits for the tick."""
         before, prepared = int(state["position"]), self._model.prepared(constant=not outer)
         read = tokens.clamp(min=0)
         hidden, layers = self._model.piece(prepared, read, state["layers"], before, written)

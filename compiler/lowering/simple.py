@@ -37,20 +37,20 @@ def emits(*kinds: str) -> Callable[[Emitter], Emitter]:
 
 
 def parameter(writer: FunctionWriter, op: Op, name: str) -> str:
-    """The variable of one of the op's own parameters."""
+    """Return the variable of one of the op's own parameters."""
     key = f"{op.text('owner')}.{name}"
     return writer.weight(f"p[{key!r}]", key)
 
 
 @emits(*UNARY)
 def unary(writer: FunctionWriter, op: Op) -> None:
-    """Elementwise functions."""
+    """Emit elementwise functions."""
     writer.assign(op, UNARY[op.kind].format(writer.flow(op.inputs[0])))
 
 
 @emits("linear")
 def linear(writer: FunctionWriter, op: Op) -> None:
-    """One matrix product."""
+    """Emit one matrix product."""
     arguments = [writer.flow(op.inputs[0]), parameter(writer, op, "weight")]
     if op.flag("bias"):
         arguments.append(parameter(writer, op, "bias"))
@@ -59,7 +59,7 @@ def linear(writer: FunctionWriter, op: Op) -> None:
 
 @emits("linears")
 def linears(writer: FunctionWriter, op: Op) -> None:
-    """Several maps of one flow in one product; their weights are joined once a forward."""
+    """Emit several maps of one flow in one product; their weights are joined once a forward."""
     arguments = [writer.flow(op.inputs[0])]
     for name in ("weight", *(("bias",) if op.flag("bias") else ())):
         parts = ", ".join(f"p[{f'{owner}.{name}'!r}]" for owner in op.texts("owners"))
@@ -69,7 +69,7 @@ def linears(writer: FunctionWriter, op: Op) -> None:
 
 @emits("part")
 def part(writer: FunctionWriter, op: Op) -> None:
-    """A run of channels; the first of its parts cuts the whole value.
+    """Emit a run of channels; the first of its parts cuts the whole value.
 
     The gradient of a slice is as wide as the whole value, filled with zeros and added up part by
     part, where that of a split is joined once.
@@ -86,7 +86,7 @@ def part(writer: FunctionWriter, op: Op) -> None:
 
 @emits("conv")
 def conv(writer: FunctionWriter, op: Op) -> None:
-    """Causal depthwise convolution, and what it took on; remembers its last inputs."""
+    """Emit causal depthwise convolution, and what it took on; remembers its last inputs."""
     flow, weight = writer.flow(op.inputs[0]), parameter(writer, op, "weight")
     taps = op.integer("width") - 1
     first = f"x.new_zeros(x.shape[0], {taps}, {op.width})"
@@ -99,7 +99,7 @@ def conv(writer: FunctionWriter, op: Op) -> None:
 
 @emits("rms_norm")
 def rms_norm(writer: FunctionWriter, op: Op) -> None:
-    """Root-mean-square norm within each head's run, and the gate that it took on."""
+    """Emit root-mean-square norm within each head's run, and the gate that it took on."""
     gain, heads = parameter(writer, op, "gain"), op.integer("heads", 1)
     flow, *gate = (writer.flow(name) for name in op.inputs)
     name = "gated_norm" if gate else "rms_norm"
@@ -108,7 +108,7 @@ def rms_norm(writer: FunctionWriter, op: Op) -> None:
 
 @emits("layer_norm")
 def layer_norm(writer: FunctionWriter, op: Op) -> None:
-    """Layer norm within each head's run."""
+    """Emit layer norm within each head's run."""
     gain, shift = parameter(writer, op, "gain"), parameter(writer, op, "shift")
     heads = op.integer("heads", 1)
     writer.assign(op, f"ops.layer_norm({writer.flow(op.inputs[0])}, {gain}, {shift}, {heads})")
@@ -116,14 +116,14 @@ def layer_norm(writer: FunctionWriter, op: Op) -> None:
 
 @emits("l2_norm", "softmax")
 def within_heads(writer: FunctionWriter, op: Op) -> None:
-    """Norms without parameters."""
+    """Emit norms without parameters."""
     heads = op.integer("heads", 1)
     writer.assign(op, f"ops.{op.kind}({writer.flow(op.inputs[0])}, {heads})")
 
 
 @emits("affine")
 def affine(writer: FunctionWriter, op: Op) -> None:
-    """Constants: scale and shift."""
+    """Emit constants: scale and shift."""
     scale, shift = op.number("scale"), op.number("shift")
     text = writer.flow(op.inputs[0])
     text = text if scale == 1 else f"{text} * {scale!r}"
@@ -132,13 +132,13 @@ def affine(writer: FunctionWriter, op: Op) -> None:
 
 @emits("bias")
 def bias(writer: FunctionWriter, op: Op) -> None:
-    """A learned shift a channel."""
+    """Emit a learned shift a channel."""
     writer.assign(op, f"{writer.flow(op.inputs[0])} + {parameter(writer, op, 'bias')}")
 
 
 @emits("gain")
 def gain(writer: FunctionWriter, op: Op) -> None:
-    """A learned factor a channel, or a head."""
+    """Emit a learned factor a channel, or a head."""
     heads, width = op.attrs.get("heads"), op.width or 0
     if heads is None:
         factor = parameter(writer, op, "gain")
@@ -151,7 +151,7 @@ def gain(writer: FunctionWriter, op: Op) -> None:
 
 @emits("power")
 def power(writer: FunctionWriter, op: Op) -> None:
-    """Elementwise power."""
+    """Emit elementwise power."""
     flow, exponent = writer.flow(op.inputs[0]), op.number("exponent")
     known = {2.0: f"{flow} * {flow}", 0.5: f"torch.sqrt({flow})", -1.0: f"1.0 / {flow}"}
     writer.assign(op, known.get(exponent, f"{flow} ** {exponent!r}"))
@@ -159,7 +159,7 @@ def power(writer: FunctionWriter, op: Op) -> None:
 
 @emits("sum")
 def sum_(writer: FunctionWriter, op: Op) -> None:
-    """A sum, plain or weighted by numbers or learned."""
+    """Emit a sum, plain or weighted by numbers or learned."""
     flows = [writer.flow(name) for name in op.inputs]
     weights = op.attrs.get("weights")
     if weights == "learned":
@@ -171,7 +171,7 @@ def sum_(writer: FunctionWriter, op: Op) -> None:
 
 
 def _weighted(weight: Attr, flow: str) -> str:
-    """A factor of one is no pass over the flow."""
+    """Return a flow times a number, as text; a factor of one is no pass over the flow."""
     if weight in (1, -1):
         return flow if weight == 1 else f"-{flow}"
     return f"{weight!r} * {flow}"
@@ -179,19 +179,19 @@ def _weighted(weight: Attr, flow: str) -> str:
 
 @emits("product")
 def product(writer: FunctionWriter, op: Op) -> None:
-    """A product of flows."""
+    """Emit a product of flows."""
     writer.assign(op, " * ".join(writer.flow(name) for name in op.inputs))
 
 
 @emits("divide")
 def divide(writer: FunctionWriter, op: Op) -> None:
-    """The first flow over the second."""
+    """Emit the first flow over the second."""
     writer.assign(op, " / ".join(writer.flow(name) for name in op.inputs))
 
 
 @emits("max")
 def largest(writer: FunctionWriter, op: Op) -> None:
-    """The larger of flows, channel by channel; equal ones share the gradient."""
+    """Emit the larger of flows, channel by channel; equal ones share the gradient."""
     first, *others = map(writer.flow, op.inputs)
     text = functools.reduce(lambda one, other: f"torch.maximum({one}, {other})", others, first)
     writer.assign(op, text)
@@ -199,27 +199,27 @@ def largest(writer: FunctionWriter, op: Op) -> None:
 
 @emits("mean", "total")
 def over_heads(writer: FunctionWriter, op: Op) -> None:
-    """One number a head."""
+    """Emit one number a head."""
     heads = op.integer("heads", 1)
     writer.assign(op, f"ops.{op.kind}({writer.flow(op.inputs[0])}, {heads})")
 
 
 @emits("tile")
 def tile(writer: FunctionWriter, op: Op) -> None:
-    """The whole vector, several times."""
+    """Emit the whole vector, several times."""
     writer.assign(op, f"ops.tile({writer.flow(op.inputs[0])}, {op.integer('times')})")
 
 
 @emits("repeat")
 def repeat(writer: FunctionWriter, op: Op) -> None:
-    """Each channel, several times."""
+    """Emit each channel, several times."""
     times, heads = op.attrs["times"], op.integer("heads", 1)
     writer.assign(op, f"ops.repeat_channels({writer.flow(op.inputs[0])}, {times!r}, {heads})")
 
 
 @emits("slice")
 def slice_(writer: FunctionWriter, op: Op) -> None:
-    """A run of each head."""
+    """Emit a run of each head."""
     start, size, heads = op.integer("start"), op.integer("size"), op.integer("heads", 1)
     flow = writer.flow(op.inputs[0])
     writer.assign(op, f"ops.slice_heads({flow}, {heads}, {start}, {size})")
@@ -227,7 +227,7 @@ def slice_(writer: FunctionWriter, op: Op) -> None:
 
 @emits("decay")
 def decay(writer: FunctionWriter, op: Op) -> None:
-    """exp(-exp(a) · in), a learned."""
+    """Emit exp(-exp(a) · in), a learned."""
     states = op.attrs.get("states") or 0
     arguments = f"{writer.flow(op.inputs[0])}, {parameter(writer, op, 'a')}, {states}"
     writer.assign(op, f"ops.decay({arguments})")
@@ -235,42 +235,42 @@ def decay(writer: FunctionWriter, op: Op) -> None:
 
 @emits("rope")
 def rope(writer: FunctionWriter, op: Op) -> None:
-    """Rotary positions."""
+    """Emit rotary positions."""
     options = f"{op.integer('heads', 1)}, {op.number('base')!r}, {_since(writer, op)}"
     writer.assign(op, f"ops.rope({writer.flow(op.inputs[0])}, {writer.now()}, {options})")
 
 
 @emits("position")
 def position(writer: FunctionWriter, op: Op) -> None:
-    """1, 2, 3, ...; its input, when it has one, only says how many."""
+    """Emit 1, 2, 3, ...; its input, when it has one, only says how many."""
     flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
     writer.assign(op, f"ops.position({flow}, {writer.now()}, {_since(writer, op)})")
 
 
 @emits("lookup")
 def lookup(writer: FunctionWriter, op: Op) -> None:
-    """A learned table at a position."""
+    """Emit a learned table at a position."""
     table = parameter(writer, op, "table")
     writer.assign(op, f"ops.lookup({writer.flow(op.inputs[0])}, {table})")
 
 
 @emits("polynomial")
 def polynomial(writer: FunctionWriter, op: Op) -> None:
-    """Learned coefficients of a power series, channel by channel."""
+    """Emit learned coefficients of a power series, channel by channel."""
     coefficients = parameter(writer, op, "coefficients")
     writer.assign(op, f"ops.polynomial({writer.flow(op.inputs[0])}, {coefficients})")
 
 
 @emits("ones")
 def ones(writer: FunctionWriter, op: Op) -> None:
-    """The key of a vector."""
+    """Emit the key of a vector."""
     flow = writer.flow(writer.function.input)
     writer.assign(op, f"{flow}.new_ones(*{flow}.shape[:2], {op.width})")
 
 
 @emits("constant")
 def constant(writer: FunctionWriter, op: Op) -> None:
-    """One vector at every position."""
+    """Emit one vector at every position."""
     flow = writer.flow(op.inputs[0] if op.inputs else writer.function.input)
     writer.assign(op, f"{parameter(writer, op, 'value')}.expand(*{flow}.shape[:2], -1)")
 

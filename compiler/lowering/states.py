@@ -12,7 +12,7 @@ from nestgraph.compiler.lowering.fast import is_fast
 
 
 def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every tensor of a state by name; stacked memories are taken apart."""
+    """Return every tensor of a state by name; stacked memories are taken apart."""
     flat: dict[str, Tensor] = {"position": state["position"]}
     flat |= _layers(program, state["layers"])
     if "open" not in state:

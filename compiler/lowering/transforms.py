@@ -20,7 +20,7 @@ from nestgraph.errors import InputError
 class _Model(Protocol):
     @property
     def learns(self) -> bool:
-        """Whether memories take gradients of their own while the model reads."""
+        """Return whether memories take gradients of their own while the model reads."""
 
 
 P = ParamSpec("P")
@@ -30,7 +30,7 @@ _THEIRS = re.compile(r"functorch transforms|forward (mode )?AD|vmap")  # what Py
 
 
 def without_transforms(run: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """A method of a model that says so when a transform reaches a kernel."""
+    """Return a method of a model that says so when a transform reaches a kernel."""
 
     @functools.wraps(run)
     def told(model: M, /, *args: P.args, **kwargs: P.kwargs) -> R:

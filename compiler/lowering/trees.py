@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def mapped(f: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """The tree with f(x) for every tensor x.
+    """Return the tree with f(x) for every tensor x.
 
     A state is walked at every tick: torch's own walk over trees takes ten times as long.
     """
@@ -25,12 +25,12 @@ def mapped(f: Callable[[Tensor], Tensor], tree: Any) -> Any:
 
 
 def detached(tree: Any) -> Any:
-    """The tree with constants for tensors that hang on a graph."""
+    """Return the tree with constants for tensors that hang on a graph."""
     return mapped(_constant, tree)
 
 
 def tensors(tree: Any) -> Iterator[Tensor]:
-    """All tensors of a tree, in its order."""
+    """Yield all tensors of a tree, in its order."""
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, Mapping):

@@ -58,7 +58,7 @@ class Windows:
     def loss(
         self, tokens: Tensor, targets: Tensor, written: Tensor | None, state: Mapping[str, Any]
     ) -> Learnt:
-        """The mean loss of some positions, and the state behind them.
+        """Return the mean loss of some positions, and the state behind them.
 
         Args:
             tokens: (batch, time); negative ones are padding.
@@ -108,7 +108,7 @@ class _Walk:
     def over(
         self, tokens: Tensor, targets: Tensor, written: Tensor | None, state: Mapping[str, Any]
     ) -> None:
-        """Runs all windows; leaves the loss, the gradients and the state."""
+        """Run all windows; leave the loss, the gradients and the state."""
         replayed = state["open"]["tokens"]
         everything = torch.cat((replayed, tokens), 1)
         taught = torch.cat((state["open"]["labels"], unwritten(targets, written)), 1)
@@ -160,7 +160,7 @@ class _Walk:
         targets: Tensor,
         roots: Roots,
     ) -> dict[Address, Parts]:
-        """Adds up the outer gradient of a window; answers with the inner one, for a tick."""
+        """Add up the outer gradient of a window; answers with the inner one, for a tick."""
         same = labels is not None and targets.shape == labels.shape and torch.equal(targets, labels)
         nodes = self._mover.nodes(layers)
         flat = [weight for weights in nodes.values() for weight in weights]

@@ -25,7 +25,7 @@ _RESERVED = frozenset(
 
 
 def as_tuple(names: Iterable[str]) -> str:
-    """Names as a tuple of Python, whatever their number."""
+    """Return names as a tuple of Python, whatever their number."""
     listed = list(names)
     return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
 
@@ -56,7 +56,7 @@ class FunctionWriter:
         self.region = self.outer
 
     def fresh(self, hint: str) -> str:
-        """A variable name like `hint` that nothing else uses."""
+        """Return a variable name like `hint` that nothing else uses."""
         base = re.sub(r"\W", "_", hint)
         if not base or base[0].isdigit() or keyword.iskeyword(base) or not base.isascii():
             base = f"v_{re.sub(r'[^0-9A-Za-z_]', '_', base)}"
@@ -72,13 +72,13 @@ class FunctionWriter:
         self.region.lines.append(text)
 
     def weight(self, expression: str, hint: str) -> str:
-        """The variable of a value made from parameters alone, computed once a forward."""
+        """Return the variable of a value made from parameters alone, computed once a forward."""
         if expression not in self.weights:
             self.weights[expression] = self.fresh(hint)
         return self.weights[expression]
 
     def state(self, name: str, first: str) -> str:
-        """The variable of a state; `first` is its value before the first position."""
+        """Return the variable of a state; `first` is its value before the first position."""
         if name not in self.states:
             self.states[name] = (self.fresh(name), first)
         return self.states[name][0]
@@ -95,7 +95,7 @@ class FunctionWriter:
         self.region.values[op.name] = variable
 
     def parts(self, op: Op) -> list[Op]:
-        """All parts of the value that `op` is a part of, which cover it in this order."""
+        """Return all parts of the value that `op` is a part of, which cover it in this order."""
         found = [
             one
             for one in self.function.of_kind("part")
@@ -108,15 +108,15 @@ class FunctionWriter:
         return found
 
     def flow(self, name: str) -> str:
-        """The variable of a flow in the region under way: (B, T, width)."""
+        """Return the variable of a flow in the region under way: (B, T, width)."""
         return self._here(name, lambda: self.outer.values[name], 1)
 
     def heads(self, name: str, heads: int) -> str:
-        """The variable of a flow split into heads: (B, H, T, d)."""
+        """Return the variable of a flow split into heads: (B, H, T, d)."""
         return self._derived(name, f"heads{heads}", f"ops.split_heads({{}}, {heads})")
 
     def stacked_heads(self, names: list[str], heads: int) -> str:
-        """The variable of several flows split into heads and stacked: (B, H, M, T, d)."""
+        """Return the variable of several flows split into heads and stacked: (B, H, M, T, d)."""
         key = f"{'+'.join(names)}:stack{heads}"
         if self._inside and not any(name in self.region.values for name in names):
             return self._here(key, lambda: self._stacked_outside(key, names, heads), 3)
@@ -126,7 +126,7 @@ class FunctionWriter:
         return variable
 
     def events(self, names: list[str], heads: int) -> str:
-        """The variable of several flows as events of one position: (B, H, T·n, d)."""
+        """Return the variable of several flows as events of one position: (B, H, T·n, d)."""
         if len(names) == 1:
             return self.heads(names[0], heads)
         key = f"{'+'.join(names)}:events{heads}"
@@ -138,15 +138,15 @@ class FunctionWriter:
         return self.region.values[key]
 
     def now(self) -> str:
-        """The absolute position at which the region under way begins."""
+        """Return the absolute position at which the region under way begins."""
         return "start + begin" if self._inside else "start"
 
     def written(self) -> str:
-        """The variable that says which positions are written, (B, T); None where all are."""
+        """Return the variable that says which positions are written, (B, T); None where all are."""
         return self._here("written:", lambda: "written", 1)
 
     def coefficient(self, name: str, heads: int) -> str:
-        """The variable of a flow as a rate: (B, H, T)."""
+        """Return the variable of a flow as a rate: (B, H, T)."""
         return self._derived(name, f"rate{heads}", f"ops.coefficient({{}}, {heads})")
 
     @property
@@ -154,13 +154,13 @@ class FunctionWriter:
         return self.region is not self.outer
 
     def _derived(self, name: str, key: str, template: str) -> str:
-        """A flow's other form; of flows from outside a loop it is made outside, then cut."""
+        """Return a flow's other form; of flows from outside a loop it is made outside, then cut."""
         if self._inside and name in self.region.values:
             return self._made(self.region, name, key, template)
         return self._here(f"{name}:{key}", lambda: self._made(self.outer, name, key, template), 2)
 
     def _made(self, region: Region, name: str, key: str, template: str) -> str:
-        """A derived value, computed once in `region`, which holds the flow."""
+        """Return a derived value, computed once in `region`, which holds the flow."""
         full = f"{name}:{key}"
         if full not in region.values:
             variable = self.fresh(f"{region.values[name]}_{key.rstrip('0123456789')}")
@@ -176,7 +176,9 @@ class FunctionWriter:
         return self.outer.values[key]
 
     def _here(self, name: str, outside: Callable[[], str], axis: int) -> str:
-        """The variable of a value; one from outside the loop is cut along its axis of time."""
+        """Return the variable of a value; one from outside the loop is cut along its axis of
+        time.
+        """
         if name in self.region.values:
             return self.region.values[name]
         variable = outside()

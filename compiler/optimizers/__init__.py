@@ -18,7 +18,7 @@ __all__ = ["NestedOptimizer", "compile_optimizer"]
 
 
 def compile_optimizer(system: System) -> type[NestedOptimizer]:
-    """A class of optimizers that move parameters as a spec says.
+    """Return a class of optimizers that move parameters as a spec says.
 
     Args:
         system: of an optimizer (`Spec.system`), checked.

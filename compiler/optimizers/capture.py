@@ -38,7 +38,7 @@ class Capture:
         self._modes: list[Any] = []  # their methods have no types
 
     def watch(self, module: nn.Module, weights: Iterable[Tensor]) -> None:
-        """Notes what these weights are fed whenever the module runs with gradients.
+        """Note what these weights are fed whenever the module runs with gradients.
 
         A module within a module that is watched is not watched twice.
         """
@@ -59,7 +59,7 @@ class Capture:
         self._modes.pop().__exit__(None, None, None)
 
     def note(self, weight: Tensor, x: Tensor) -> None:
-        """Adds the rows of one input."""
+        """Add the rows of one input."""
         if id(weight) not in self.wanted or not torch.is_grad_enabled():
             return
         width = x.shape[-1]
@@ -70,22 +70,24 @@ class Capture:
         _add(self.fresh, id(weight), (gram, len(rows)))
 
     def settle(self) -> None:
-        """Counts what has been noted since the last step: this one is taken."""
+        """Count what has been noted since the last step: this one is taken."""
         for key, found in self.fresh.items():
             _add(self.sums, key, found)
         self.fresh.clear()
 
     def drop(self) -> None:
-        """Forgets what has been noted since the last step: this one is not taken."""
+        """Forget what has been noted since the last step: this one is not taken."""
         self.fresh.clear()
 
     def forget(self, weights: Iterable[Tensor]) -> None:
-        """Drops what is left of these: inputs without a gradient belong to no later step."""
+        """Drop what is left of these: inputs without a gradient belong to no later step."""
         for weight in weights:
             self.sums.pop(id(weight), None)
 
     def take(self, weight: Tensor) -> Tensor | None:
-        """The mean Gram matrix since it was last taken, over all processes; None if unfed."""
+        """Return the mean Gram matrix since it was last taken, over all processes; None if
+        unfed.
+        """
         found = self.sums.pop(id(weight), None)
         if found is None:
             return None

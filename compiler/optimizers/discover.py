@@ -22,7 +22,7 @@ EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
 def discover(module: nn.Module) -> list[dict[str, Any]]:
-    """Groups of (name, parameter), one for each kind and clock that the module tells apart.
+    """Return groups of (name, parameter), one for each kind and clock that the module tells apart.
 
     Raises:
         InputError: something has taken the place of a parameter of a model of nestgraph.
@@ -34,7 +34,7 @@ def discover(module: nn.Module) -> list[dict[str, Any]]:
 
 
 def model_groups(parameters: Iterable[tuple[ParameterSpec, Tensor]]) -> list[dict[str, Any]]:
-    """The trained parameters of a model of nestgraph, a group for each clock and kind."""
+    """Return the trained parameters of a model of nestgraph, a group for each clock and kind."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
     for spec, parameter in parameters:
         if not parameter.requires_grad:
@@ -53,7 +53,7 @@ def model_groups(parameters: Iterable[tuple[ParameterSpec, Tensor]]) -> list[dic
 
 
 def hosts(module: nn.Module) -> list[nn.Module]:
-    """The module, and the models of nestgraph in it, which may run without it."""
+    """Return the module, and the models of nestgraph in it, which may run without it."""
     inner = [
         part
         for part in module.modules()
@@ -76,7 +76,7 @@ def _told(weights: Weights) -> Iterator[tuple[ParameterSpec, Tensor]]:
 
 
 def _layer_groups(module: nn.Module, known: set[int]) -> list[dict[str, Any]]:
-    """What is left, as the layers of PyTorch tell it apart."""
+    """Return what is left, as the layers of PyTorch tell it apart."""
     layers = dict(module.named_modules())
     embeddings = {id(w) for _, w in _weights(layers, EMBEDDINGS)}
     linears: dict[int, list[str]] = {}

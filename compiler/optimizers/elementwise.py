@@ -32,13 +32,13 @@ Take = Sequence[Value]
 
 
 def number(node: Node, field: str, default: float) -> float:
-    """A number field; the default where it is left out."""
+    """Return a number field; the default where it is left out."""
     value = node.fields.get(field)
     return float(value) if isinstance(value, int | float) else default
 
 
 def affine(node: Node, x: Value) -> Value:
-    """scale·x + shift; a factor alone costs nothing."""
+    """Return scale·x + shift; a factor alone costs nothing."""
     scale, shift = number(node, "scale", 1.0), number(node, "shift", 0.0)
     if isinstance(x, float):
         return scale * x + shift
@@ -46,7 +46,7 @@ def affine(node: Node, x: Value) -> Value:
 
 
 def scaled(x: Value, factor: float) -> Value:
-    """factor·x."""
+    """Return factor·x."""
     match x:
         case float():
             return factor * x
@@ -66,7 +66,7 @@ def scaled(x: Value, factor: float) -> Value:
 
 
 def shifted(x: Value, shift: float) -> Value:
-    """x + shift."""
+    """Return x + shift."""
     if shift == 0.0 or isinstance(x, float):
         return x + shift if isinstance(x, float) else x
     y = cells(x)
@@ -80,7 +80,7 @@ def shifted(x: Value, shift: float) -> Value:
 
 
 def power(node: Node, x: Value) -> Value:
-    """x^exponent; a square waits for what it is for."""
+    """Return x^exponent; a square waits for what it is for."""
     exponent = number(node, "exponent", 1.0)
     if isinstance(x, float):
         return _of_number(lambda one: one**exponent, x)
@@ -132,7 +132,7 @@ def add(node: Node, *flows: Value) -> Value:
 
 
 def _may_wait(first: Value, second: Value) -> bool:
-    """Whether two terms had better wait: neither is there to be overwritten."""
+    """Return whether two terms had better wait: neither is there to be overwritten."""
     if not isinstance(first, Cells) or not isinstance(second, Cells):
         return False
     return not first.owned and not second.owned and first.scale != 0.0
@@ -154,7 +154,7 @@ def _begun(first: Value, term: tuple[float, Value]) -> Cells:
 
 
 def product(node: Node, *flows: Value) -> Value:
-    """Numbers are factors; matrices multiply cell by cell."""
+    """Multiply: numbers are factors; matrices multiply cell by cell."""
     factor = math.prod(flow for flow in flows if isinstance(flow, float))
     matrices = [flow for flow in flows if not isinstance(flow, float)]
     if not matrices:
@@ -172,7 +172,7 @@ def product(node: Node, *flows: Value) -> Value:
 
 
 def divide(node: Node, above: Value, below: Value) -> Value:
-    """The first over the second, as late as possible."""
+    """Return the first over the second, as late as possible."""
     if isinstance(below, float):
         inverse = _of_number(torch.reciprocal, below)
         return above * inverse if isinstance(above, float) else scaled(above, inverse)
@@ -187,7 +187,7 @@ def divide(node: Node, above: Value, below: Value) -> Value:
 
 
 def largest(node: Node, *flows: Value) -> Value:
-    """The larger of several flows, cell by cell."""
+    """Return the larger of several flows, cell by cell."""
     if all(isinstance(flow, float) for flow in flows):
         return max(value for value in flows if isinstance(value, float))
     matrices = [cells(flow) for flow in flows if not isinstance(flow, float)]
@@ -204,7 +204,7 @@ def largest(node: Node, *flows: Value) -> Value:
 
 
 def sign(node: Node, x: Value) -> Value:
-    """−1, 0 or 1."""
+    """Return −1, 0 or 1."""
     if isinstance(x, float):
         return float((x > 0) - (x < 0))
     y = cells(x)
@@ -216,7 +216,7 @@ def sign(node: Node, x: Value) -> Value:
 
 
 def l2_norm(node: Node, x: Value) -> Value:
-    """Each row, or each matrix with `over: all`, over its norm (or root mean square)."""
+    """Return each row, or each matrix with `over: all`, over its norm (or root mean square)."""
     y = plain(x)
     if node.fields.get("over") != "all":
         return Cells(stacked(_unit_rows, y.tensors), owned=True)
@@ -232,7 +232,7 @@ def l2_norm(node: Node, x: Value) -> Value:
 
 
 def clip(node: Node, x: Value) -> Value:
-    """Each matrix scaled down to a norm."""
+    """Return each matrix scaled down to a norm."""
     y = plain(x)
     limit = number(node, "norm", 1.0)
     norms = norms_of(y.tensors)
@@ -244,14 +244,16 @@ def clip(node: Node, x: Value) -> Value:
 
 
 def norms_of(tensors: Tensors) -> Tensors:
-    """The norm of each matrix; of a stack (heads, rows, channels) one for each of them."""
+    """Return the norm of each matrix; of a stack (heads, rows, channels) one for each of them."""
     if all(x.ndim <= 2 for x in tensors):
         return list(torch._foreach_norm(tensors))
     return [torch.linalg.matrix_norm(x, keepdim=True) if x.ndim > 2 else x.norm() for x in tensors]
 
 
 def _of_number(function: Callable[[Tensor], Tensor], x: float) -> float:
-    """A function of a number as it is of a cell: infinite or no number where Python raises."""
+    """Return a function of a number as it is of a cell: infinite or no number where Python
+    raises.
+    """
     return float(function(torch.tensor(x, dtype=torch.float64)))
 
 
@@ -262,7 +264,7 @@ def _unit_rows(x: Tensor) -> Tensor:
 
 
 def _flat(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
-    """An elementwise function without a `_foreach` form: once over all cells."""
+    """Return an elementwise function without a `_foreach` form: once over all cells."""
 
     def run(node: Node, x: Value) -> Value:
         if isinstance(x, float):

@@ -83,7 +83,7 @@ class Frame:
         self.collected: set[str] = set()
 
     def run(self) -> None:
-        """Everything that is due at this step."""
+        """Run everything that is due at this step."""
         program, step = self.program, self.given.step
         self._look_back()
         self._forget()
@@ -98,7 +98,7 @@ class Frame:
                 self._commit(plan)
 
     def _forget(self) -> None:
-        """Lets go of kept flows that tick now, though perhaps nobody asks for them at this step."""
+        """Let go of kept flows that tick now, though perhaps nobody asks for them at this step."""
         for name in self.program.held:
             if self.program.ticks[name].fresh(self.given.step):
                 for held in self.given.held:
@@ -107,7 +107,7 @@ class Frame:
     # Flows.
 
     def take(self, name: str) -> Value:
-        """A flow for one of those that ask for it; the last may overwrite its tensors."""
+        """Return a flow for one of those that ask for it; the last may overwrite its tensors."""
         value = self._flow(name)
         left = self.left[name] = self.left.get(name, 1) - 1
         if isinstance(value, Cells | Quotient) and left > 0:
@@ -131,7 +131,7 @@ class Frame:
         return self._hold(name, value) if held else value
 
     def _hold(self, name: str, value: Value) -> Value:
-        """Keeps the value of a flow until its next tick, in the short type that it may have."""
+        """Keep the value of a flow until its next tick, in the short type that it may have."""
         if isinstance(value, Rounded) and value.scale == 1.0:
             own = value.tensors
         else:
@@ -160,7 +160,7 @@ class Frame:
     # Pools.
 
     def _collect(self, node: Node) -> None:
-        """Adds what came at this step; the first of a period takes the place of the last sum."""
+        """Add what came at this step; the first of a period takes the place of the last sum."""
         if node.name in self.collected:
             return
         self.collected.add(node.name)
@@ -197,7 +197,7 @@ class Frame:
     # Reads.
 
     def _look_back(self) -> None:
-        """Notes the states before this step, for reads that ask for them without a query."""
+        """Note the states before this step, for reads that ask for them without a query."""
         for name, node in self.program.block.nodes.items():
             if isinstance(node, Read) and node.query is None and node.at != "after":
                 plan = self.program.memories[node.memory]
@@ -262,7 +262,7 @@ class Frame:
         return self.take(memory.values[0]), keys[0] if keys else None
 
     def _keep_readers(self, plan: MemoryPlan, layers: list[Buffers]) -> None:
-        """Gives flows that wait, made of a state that moves now, tensors of their own."""
+        """Give flows that wait, made of a state that moves now, tensors of their own."""
         name = plan.memory.name
         for flow, value in self.flows.items():
             if self.left.get(flow, 0) > 0 and depends_on(value, name):
@@ -280,7 +280,7 @@ class Frame:
             self.before[name] = [[x.clone() for x in layer.running] for layer in layers]
 
     def _descend(self, memory: Memory, at: Buffers, gradients: Tensors, rates: Rates) -> None:
-        """The parameter as a `linear` memory of what its layer is fed."""
+        """Move the parameter as a `linear` memory of what its layer is fed."""
         grams = self.given.grams
         for places in by_shape(at.running, gradients):
             momentum = at.momentum
@@ -345,7 +345,7 @@ class Frame:
     # States.
 
     def _layers(self, plan: MemoryPlan) -> list[Buffers]:
-        """The state of a memory; made as `init` says where there is none yet."""
+        """Return the state of a memory; made as `init` says where there is none yet."""
         memory, given = plan.memory, self.given
         if memory.name != self.program.param:
             self._start(plan)

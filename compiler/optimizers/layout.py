@@ -19,7 +19,7 @@ TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check(name: str, x: Tensor, stacked: bool) -> None:
-    """Refuses a parameter that no program can move.
+    """Refuse a parameter that no program can move.
 
     Args:
         name: of the parameter, for the message.
@@ -54,17 +54,20 @@ def _fault(x: Tensor, stacked: bool) -> tuple[str, str]:
 
 
 def told(kind: torch.dtype | torch.layout) -> str:
-    """A type or a layout without the name of its module."""
+    """Return a type or a layout without the name of its module."""
     return str(kind).removeprefix("torch.")
 
 
 def working(kind: torch.dtype) -> torch.dtype:
-    """The type in which parameters of a type are moved, and in which their states are kept."""
+    """Return the type in which parameters of a type are moved, and in which their states are
+    kept.
+    """
     return torch.float32 if kind.itemsize < 4 else kind
 
 
 def seen(x: Tensor, *, rows: bool, stacked: bool) -> Tensor:
-    """A parameter or its gradient as a program sees it: a view where one will do, else a copy.
+    """Return a parameter or its gradient as a program sees it: a view where one will do, else a
+    copy.
 
     Args:
         x: at least one number.
@@ -81,7 +84,7 @@ def seen(x: Tensor, *, rows: bool, stacked: bool) -> Tensor:
 
 
 def put_back(parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-    """Writes what was moved as a copy to the parameter that it is one of."""
+    """Write what was moved as a copy to the parameter that it is one of."""
     for parameter, one in zip(parameters, moved, strict=True):
         if one.data_ptr() != parameter.data_ptr():
             parameter.copy_(one.view(parameter.shape))

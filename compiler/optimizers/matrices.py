@@ -46,7 +46,7 @@ def orthogonal(flow: Cells | Sum, steps: int, kind: torch.dtype) -> Rounded:
 
 
 def _unit(matrices: list[Tensor], scale: float, kind: torch.dtype) -> Tensor:
-    """scale·x over its norm for matrices of one shape, stacked."""
+    """Return scale·x over its norm for matrices of one shape, stacked."""
     norms = torch.stack(norms_of(matrices)).mul_(abs(scale)).clamp_(min=FLOOR)
     x = matrices[0].new_empty((len(matrices), *matrices[0].shape), dtype=kind)
     torch._foreach_copy_(list(x.unbind(0)), matrices)
@@ -55,7 +55,7 @@ def _unit(matrices: list[Tensor], scale: float, kind: torch.dtype) -> Tensor:
 
 
 def newton_schulz(node: Node, x: Value) -> Value:
-    """Orthogonalises, and lets a tall matrix move by √(rows/columns) as much."""
+    """Orthogonalise, and let a tall matrix move by √(rows/columns) as much."""
     kind = TYPES[str(node.fields.get("precision", "float32"))]
     y = x if isinstance(x, Sum) else cells(x)
     answer = orthogonal(y, int(number(node, "steps", 5)), kind)
@@ -71,7 +71,7 @@ def newton_schulz(node: Node, x: Value) -> Value:
 
 
 def identity(node: Node, x: Value) -> Value:
-    """The unit matrix of each one's rows."""
+    """Return the unit matrix of each one's rows."""
 
     def unit(stack: Tensor) -> Tensor:
         rows = stack.shape[-2]
@@ -82,19 +82,19 @@ def identity(node: Node, x: Value) -> Value:
 
 
 def transpose(node: Node, x: Value) -> Value:
-    """Rows become columns; no numbers move."""
+    """Return rows become columns; no numbers move."""
     y = cells(x)
     return Cells([tensor.mT for tensor in y.tensors], y.scale, source=y.source)
 
 
 def matmul(node: Node, left: Value, right: Value) -> Value:
-    """The product of two matrices, for each parameter."""
+    """Return the product of two matrices, for each parameter."""
     a, b = cells(left), cells(right)
     return Cells(stacked(torch.matmul, a.tensors, b.tensors), a.scale * b.scale, owned=True)
 
 
 def matrix_power(node: Node, x: Value) -> Value:
-    """A power of symmetric matrices: 26n³ FLOPs or so for the eigenvectors of an n×n one."""
+    """Return a power of symmetric matrices: 26n³ FLOPs or so for the eigenvectors of an n×n one."""
     exponent, floor = number(node, "exponent", 1.0), number(node, "floor", 1e-12)
 
     def run(stack: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ Layers = Sequence[Tensor]
 
 
 def answer(memory: Memory, layers: Layers, query: Tensor) -> Tensor:
-    """What a net answers to each row: x + W_L σ(… σ(W_1 x))."""
+    """Return what a net answers to each row: x + W_L σ(… σ(W_1 x))."""
     return _forward(memory, layers, query)[0]
 
 
@@ -34,7 +34,7 @@ def write(
     values: Tensor,
     rates: Rates,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The running matrices and momenta after one write; `momentum` may be empty."""
+    """Return the running matrices and momenta after one write; `momentum` may be empty."""
     gradients = _gradients(memory, anchor, keys, values)
     new, pushes = [], []
     for layer, (a, gradient) in enumerate(zip(running, gradients, strict=True)):
@@ -91,7 +91,9 @@ def descend_on_inputs(
 def _forward(
     memory: Memory, layers: Layers, keys: Tensor
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """The answer, the input of each layer, and what each hidden layer's activation was given."""
+    """Return the answer, the input of each layer, and what each hidden layer's activation was
+    given.
+    """
     inputs, before = [keys], []
     for weight in layers[:-1]:
         before.append(inputs[-1] @ weight.mT)
@@ -113,7 +115,7 @@ def _gradients(memory: Memory, layers: Layers, keys: Tensor, values: Tensor) -> 
 
 
 def _slope(objective: Objective, answers: Tensor, values: Tensor) -> Tensor:
-    """The derivative of the objective by the answers."""
+    """Return the derivative of the objective by the answers."""
     if objective.kind == "dot":
         return -objective.scale * values
     error = answers - values

@@ -79,7 +79,7 @@ class NestedOptimizer(Optimizer):
         foreach: bool = True,
         seed: int = 0,
     ) -> None:
-        """Takes parameters.
+        """Take parameters.
 
         Args:
             params: tensors, (name, tensor) pairs, or groups of either. A group may say what its
@@ -112,7 +112,7 @@ class NestedOptimizer(Optimizer):
     def for_module(
         cls, module: nn.Module, lr: float = 1e-3, *, watch: bool = True, **options: Any
     ) -> NestedOptimizer:
-        """An optimizer of all parameters of a module that need gradients.
+        """Return an optimizer of all parameters of a module that need gradients.
 
         Weights of `nn.Embedding` are embeddings, those of `nn.Linear` linear maps; one that is
         called `head` or `lm_head` is the head; one that shares an embedding is an embedding.
@@ -126,11 +126,13 @@ class NestedOptimizer(Optimizer):
 
     @property
     def needs_inputs(self) -> bool:
-        """Whether some group asks what its layers are fed, so that a module must be watched."""
+        """Return whether some group asks what its layers are fed, so that a module must be
+        watched.
+        """
         return any(self.programs[group[RULE]].reads_input for group in self.param_groups)
 
     def watch(self, module: nn.Module) -> None:
-        """Notes what the linear maps of a module are fed whenever it runs with gradients."""
+        """Note what the linear maps of a module are fed whenever it runs with gradients."""
         weights = [
             parameter
             for group in self.param_groups
@@ -141,7 +143,7 @@ class NestedOptimizer(Optimizer):
             self.capture.watch(host, weights)
 
     def add_param_group(self, param_group: Group) -> None:
-        """Adds parameters, in as many groups as the spec tells apart; their clocks start now."""
+        """Add parameters, in as many groups as the spec tells apart; their clocks start now."""
         if RULE in param_group:
             super().add_param_group(param_group)
             return
@@ -185,7 +187,7 @@ class NestedOptimizer(Optimizer):
             }
 
     def _check(self, given: Sequence[tuple[str, Tensor, Traits]]) -> None:
-        """Refuses parameters that can't be moved, or that would be moved twice a step."""
+        """Refuse parameters that can't be moved, or that would be moved twice a step."""
         known = {
             id(one): i
             for group in self.param_groups
@@ -227,7 +229,7 @@ class NestedOptimizer(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step of every group that is due.
+        """Return one step of every group that is due.
 
         A parameter without a gradient stays as it is, and so does the count of its steps.
 
@@ -258,7 +260,7 @@ class NestedOptimizer(Optimizer):
         return loss
 
     def call_off(self) -> None:
-        """Makes the step that is under way, or else the next one, do nothing at all.
+        """Make the step that is under way, or else the next one, do nothing at all.
 
         No parameter, memory or clock moves: what is called off has not happened.
         """
@@ -266,15 +268,15 @@ class NestedOptimizer(Optimizer):
         self.capture.drop()
 
     def call_on(self) -> None:
-        """Takes back a `call_off` whose step never came, as when a `GradScaler` leaves it out."""
+        """Take back a `call_off` whose step never came, as when a `GradScaler` leaves it out."""
         self._off = False
 
     def updates(self) -> dict[str, int]:
-        """How often each level has moved."""
+        """Return how often each level has moved."""
         return {group[LEVEL]: group[UPDATES] for group in self.param_groups}
 
     def describe(self) -> str:
-        """What runs for which parameters, at which steps."""
+        """Return what runs for which parameters, at which steps."""
         lines = []
         for group in self.param_groups:
             rule = self.rules[group[RULE]]
@@ -284,7 +286,7 @@ class NestedOptimizer(Optimizer):
         return "\n".join(lines)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes up a state as `state_dict` gave it.
+        """Take up a state as `state_dict` gave it.
 
         Raises:
             InputError: when it is another optimizer's.
@@ -302,7 +304,7 @@ class NestedOptimizer(Optimizer):
         self._widen(given)
 
     def _widen(self, given: Mapping[str, Any]) -> None:
-        """Puts back what PyTorch rounds to the type of the parameter when it reads a state."""
+        """Put back what PyTorch rounds to the type of the parameter when it reads a state."""
         places = [place for group in given["param_groups"] for place in group["params"]]
         parameters = [one for group in self.param_groups for one in group["params"]]
         for place, parameter in zip(places, parameters, strict=True):
@@ -320,7 +322,7 @@ class NestedOptimizer(Optimizer):
         return type(self).blank, (self.system,), self.__getstate__()
 
     def _collect(self, group: Group) -> None:
-        """Pools the gradients of a group that waits."""
+        """Pool the gradients of a group that waits."""
         for place, parameter in enumerate(group["params"]):
             gradient = _gradient(group, place)
             if gradient is None:
@@ -390,7 +392,7 @@ class NestedOptimizer(Optimizer):
             state["step"] = step
 
     def _view(self, group: Group, place: int, x: Tensor) -> Tensor:
-        """A parameter of a group, or its gradient, as the group's program sees it."""
+        """Return a parameter of a group, or its gradient, as the group's program sees it."""
         stacked = group[TRAITS]["stacked"][place]
         return layout.seen(x, rows=self.programs[group[RULE]].rows, stacked=stacked)
 
@@ -409,7 +411,7 @@ class NestedOptimizer(Optimizer):
 
 
 def in_cache(members: list[Member]) -> Iterator[list[Member]]:
-    """Members in turns whose states stay in a processor's cache from one pass to the next.
+    """Yield members in turns whose states stay in a processor's cache from one pass to the next.
 
     A step takes a dozen passes over the same numbers, and each iteration of Newton–Schulz three
     more over its matrices in bfloat16: on one core M3 took 1.1 times as long as Muon in turns, and
@@ -431,7 +433,7 @@ def in_cache(members: list[Member]) -> Iterator[list[Member]]:
 
 
 def _gradient(group: Group, place: int) -> Tensor | None:
-    """The gradient of a parameter of a group; None where it has none."""
+    """Return the gradient of a parameter of a group; None where it has none."""
     gradient: Tensor | None = group["params"][place].grad
     if gradient is not None and gradient.layout != torch.strided:
         kind = layout.told(gradient.layout)

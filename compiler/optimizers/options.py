@@ -17,7 +17,7 @@ RATES = ("lr", "initial_lr")
 
 
 def check_options(group: Mapping[str, Any]) -> None:
-    """Refuses what a group says in vain; None of a kind is what the parameter's axes tell.
+    """Refuse what a group says in vain; None of a kind is what the parameter's axes tell.
 
     Raises:
         InputError: a rate is no number or out of range, a switch is neither True nor False, a
@@ -43,7 +43,7 @@ def check_options(group: Mapping[str, Any]) -> None:
 
 
 def check_rate(key: str, rate: object) -> None:
-    """Refuses what is no learning rate; a tensor of one number is one.
+    """Refuse what is no learning rate; a tensor of one number is one.
 
     Raises:
         InputError: it is no number, or out of range.

@@ -73,7 +73,7 @@ class Program:
 
 
 def build_program(block: FlatBlock, clocks: Mapping[str, Clock]) -> Program:
-    """The program of a block that the checks have passed."""
+    """Return the program of a block that the checks have passed."""
     (param,) = (m.name for m in block.memories.values() if m.init.kind == "given")
     timing = _Timing(block, clocks)
     steady = frozenset(_steady(block, timing.flows))
@@ -99,7 +99,7 @@ def build_program(block: FlatBlock, clocks: Mapping[str, Clock]) -> Program:
 
 
 def describe(program: Program) -> tuple[str, ...]:
-    """The program as lines of text: what runs at which steps."""
+    """Return the program as lines of text: what runs at which steps."""
     lines = []
     for plan in program.memories.values():
         what: str = "the parameter" if plan.memory.name == program.param else plan.memory.net.kind
@@ -143,7 +143,7 @@ class _Timing:
             pass
 
     def _grow(self) -> bool:
-        """One round; whether it found more ticks."""
+        """Return one round; whether it found more ticks."""
         before = {**self.flows}, {**self.writes}
         for name, node in self.block.nodes.items():
             self.flows[name] = self._read(node) if isinstance(node, Read) else self._op(node)
@@ -178,7 +178,9 @@ class _Timing:
         return found
 
     def _hears_itself(self, memory: Memory) -> bool:
-        """Whether each write makes the next step's events fresh, so that it never rests again."""
+        """Return whether each write makes the next step's events fresh, so that it never rests
+        again.
+        """
         if _waits(memory):
             return False
         waiting, seen = list(_events(memory)), set[str]()
@@ -200,12 +202,12 @@ class _Timing:
 
 
 def _waits(memory: Memory) -> bool:
-    """Whether it is written at ticks of its level alone: the parameter on a slow clock."""
+    """Return whether it is written at ticks of its level alone: the parameter on a slow clock."""
     return memory.objective.kind == "task" and memory.level.period > 1
 
 
 def _events(memory: Memory) -> tuple[str, ...]:
-    """The flows whose ticks let a memory learn."""
+    """Return the flows whose ticks let a memory learn."""
     if memory.objective.kind == "task":
         return (memory.objective.through or "grad",)
     return (*memory.keys, *memory.values)
@@ -224,7 +226,7 @@ def _plan(memory: Memory, timing: _Timing) -> MemoryPlan:
 
 
 def _steady(block: FlatBlock, ticks: Mapping[str, Ticks]) -> Iterator[str]:
-    """Flows that no number of the step (a rate) enters and that don't tick at each step."""
+    """Yield flows that no number of the step (a rate) enters and that don't tick at each step."""
     varying = {"lr"}
     grew = True
     while grew:
@@ -254,7 +256,7 @@ def _held(
 
 
 def _costs(block: FlatBlock, name: str) -> bool:
-    """Whether a flow is worth keeping: a state and a pooled sum are kept anyway."""
+    """Return whether a flow is worth keeping: a state and a pooled sum are kept anyway."""
     node = block.nodes[name]
     return node.query is not None if isinstance(node, Read) else node.op != "pool"
 

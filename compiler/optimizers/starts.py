@@ -16,14 +16,14 @@ from nestgraph.weights import draw
 
 
 def zeros(shape: Shape, like: Tensor) -> Tensor:
-    """Zeros of a shape in symbols, for a parameter like `like`."""
+    """Return zeros of a shape in symbols, for a parameter like `like`."""
     if shape == CELLS:
         return torch.zeros_like(like, memory_format=torch.preserve_format)
     return like.new_zeros(sized(shape, like))
 
 
 def sized(shape: Shape, like: Tensor) -> tuple[int, ...]:
-    """A shape in numbers, behind the heads that a parameter may have."""
+    """Return a shape in numbers, behind the heads that a parameter may have."""
     size = {"rows": like.shape[-2], "channels": like.shape[-1]}
     return (*like.shape[:-2], *(size[symbol] for symbol in shape))
 
@@ -31,7 +31,7 @@ def sized(shape: Shape, like: Tensor) -> tuple[int, ...]:
 def first_layers(
     program: Program, memory: Memory, like: Tensor, name: str, seed: int
 ) -> list[Tensor]:
-    """The first state of a memory, one tensor a layer.
+    """Return the first state of a memory, one tensor a layer.
 
     Args:
         program: which knows the shapes of keys and values.

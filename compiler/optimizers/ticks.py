@@ -22,16 +22,16 @@ class Ticks:
         return Ticks(_fewest(self.clocks | other.clocks))
 
     def later(self, steps: int = 1) -> Ticks:
-        """The same ticks, so many steps later."""
+        """Return the same ticks, so many steps later."""
         return Ticks(frozenset((period, delay + steps) for period, delay in self.clocks))
 
     def onwards(self) -> Ticks:
-        """Each step from the first tick on."""
+        """Return each step from the first tick on."""
         first = min((period + delay for period, delay in self.clocks), default=0)
         return Ticks(frozenset({(1, first - 1)})) if self.clocks else self
 
     def at_ends_of(self, period: int) -> Ticks:
-        """Those of the ticks that fall on the end of a period of so many steps."""
+        """Return those of the ticks that fall on the end of a period of so many steps."""
         found = NONE
         for own, delay in self.clocks:
             cycle = math.lcm(own, period)
@@ -43,11 +43,11 @@ class Ticks:
         return found
 
     def fresh(self, step: int) -> bool:
-        """Whether there is a tick at a step, counted from 1."""
+        """Return whether there is a tick at a step, counted from 1."""
         return any(_fresh(period, delay, step) for period, delay in self.clocks)
 
     def count(self, step: int) -> int:
-        """Ticks up to and with a step."""
+        """Return ticks up to and with a step."""
         if len(self.clocks) == 1:
             ((period, delay),) = self.clocks
             return max(0, (step - delay) // period)
@@ -62,11 +62,11 @@ class Ticks:
 
     @property
     def every_step(self) -> bool:
-        """Whether it ticks at each step (but perhaps the first few)."""
+        """Return whether it ticks at each step (but perhaps the first few)."""
         return any(period == 1 for period, _ in self.clocks)
 
     def within(self, period: int) -> bool:
-        """Whether each tick falls on the end of a period of so many steps."""
+        """Return whether each tick falls on the end of a period of so many steps."""
         return all(delay % period == 0 and own % period == 0 for own, delay in self.clocks)
 
 
@@ -75,7 +75,7 @@ def _fresh(period: int, delay: int, step: int) -> bool:
 
 
 def _fewest(clocks: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:
-    """The clocks without those that only tick when another one does."""
+    """Return the clocks without those that only tick when another one does."""
     first: dict[tuple[int, int], int] = {}  # the shortest delay, by period and what is left of it
     for period, delay in clocks:
         key = (period, delay % period)
@@ -98,5 +98,5 @@ STEPS = Ticks(frozenset({(1, 0)}))
 
 
 def ends_of(period: int) -> Ticks:
-    """The ends of all periods of so many steps."""
+    """Return the ends of all periods of so many steps."""
     return Ticks(frozenset({(period, 0)}))

@@ -74,14 +74,14 @@ class Sum:
     sources: frozenset[str | None] = field(default_factory=frozenset)
 
     def of(self, places: list[int]) -> Tensors:
-        """first + alpha · second for some of the parameters."""
+        """Return first + alpha · second for some of the parameters."""
         first = [self.first[place] for place in places]
         second = [self.second[place] for place in places]
         return list(torch._foreach_add(first, second, alpha=bounded(self.alpha, first)))
 
 
 def bounded(factor: float, like: Tensors) -> float:
-    """A factor as the type of some tensors holds it: infinite beyond its range.
+    """Return a factor as the type of some tensors holds it: infinite beyond its range.
 
     PyTorch raises where a factor is too large for a type, though a product of two numbers that
     fit may be.
@@ -95,7 +95,7 @@ Value = float | Cells | Square | Quotient | Rounded | Sum
 
 
 def cells(value: Value) -> Cells:
-    """A flow as scaled tensors; what waited is done."""
+    """Return a flow as scaled tensors; what waited is done."""
     if isinstance(value, Square):
         return Cells(list(torch._foreach_mul(value.base, value.base)), value.scale, owned=True)
     if isinstance(value, Quotient):
@@ -117,7 +117,7 @@ def cells(value: Value) -> Cells:
 
 
 def plain(value: Value) -> Cells:
-    """A flow as tensors with factor 1."""
+    """Return a flow as tensors with factor 1."""
     x = cells(value)
     if x.scale == 1.0:
         return x
@@ -129,28 +129,28 @@ def plain(value: Value) -> Cells:
 
 
 def shared(value: Value) -> Cells:
-    """A flow whose tensors another value will hold on to: nobody may overwrite them now."""
+    """Return a flow whose tensors another value will hold on to: nobody may overwrite them now."""
     x = cells(value)
     x.owned = False
     return x
 
 
 def depends_on(value: Value, memory: str) -> bool:
-    """Whether a flow is (made lazily of) the running state of a memory."""
+    """Return whether a flow is (made lazily of) the running state of a memory."""
     if isinstance(value, Quotient | Sum):
         return memory in value.sources
     return isinstance(value, Cells | Square) and value.source == memory
 
 
 def kept(value: Value) -> Value:
-    """The same flow in tensors of its own."""
+    """Return the same flow in tensors of its own."""
     if isinstance(value, Cells):
         return Cells([tensor.clone() for tensor in value.tensors], value.scale, owned=True)
     return value if isinstance(value, float) else cells(value)
 
 
 def add_(target: Tensors, value: Value, factor: float = 1.0) -> None:
-    """target += factor · value, in one pass."""
+    """Compute target += factor · value, in one pass."""
     if factor == 0.0:
         return
     factor = bounded(factor * (1.0 if isinstance(value, float) else value.scale), target)
@@ -168,7 +168,7 @@ def add_(target: Tensors, value: Value, factor: float = 1.0) -> None:
 
 
 def by_shape(*flows: Sequence[Tensor]) -> list[list[int]]:
-    """Places at which the tensors of every flow can be stacked.
+    """Return places at which the tensors of every flow can be stacked.
 
     A flow's own shape is not enough: products of rows are alike for matrices of one height, and
     what they are multiplied with is not.
@@ -181,7 +181,7 @@ def by_shape(*flows: Sequence[Tensor]) -> list[list[int]]:
 
 
 def stacked(function: Callable[..., Tensor], *flows: Tensors) -> Tensors:
-    """A function of (k, …, rows, channels) on lists of matrices, once for each shape."""
+    """Return a function of (k, …, rows, channels) on lists of matrices, once for each shape."""
     answers: Tensors = list(flows[0])
     for places in by_shape(*flows):
         stacks = (torch.stack([flow[place] for place in places]) for flow in flows)

@@ -51,7 +51,7 @@ class Buffers:
 
 
 def write_vector(memory: Memory, at: Buffers, value: Value, rates: Rates) -> None:
-    """One write of a `vector` memory.
+    """Carry out one write of a `vector` memory.
 
     Args:
         memory: what is written.
@@ -83,7 +83,7 @@ def write_vector(memory: Memory, at: Buffers, value: Value, rates: Rates) -> Non
 
 
 def _average(running: Tensors, value: Value, retain: float, weight: float) -> None:
-    """A ← (α − w) A + w v."""
+    """Compute A ← (α − w) A + w v."""
     if retain == 1.0 and isinstance(value, Cells) and value.scale == 1.0:
         torch._foreach_lerp_(running, value.tensors, bounded(weight, running))
         return
@@ -99,7 +99,7 @@ def _times_(tensors: Tensors, factor: float) -> None:
 
 
 def _push(memory: Memory, at: Buffers, value: Value, rate: float) -> Cells:
-    """−η G, where the anchor is its own answer."""
+    """Return −η G, where the anchor is its own answer."""
     objective = memory.objective
     if objective.kind == "task":
         x = cells(value)

@@ -24,7 +24,7 @@ class Clocks:
     name: ClassVar[str] = "clocks"
 
     def apply(self, program: Program) -> Program:
-        """The program with every read's moment decided."""
+        """Return the program with every read's moment decided."""
         return program.map(_decide)
 
 

@@ -23,7 +23,7 @@ class FoldDecay:
     name: ClassVar[str] = "fold-decay"
 
     def apply(self, program: Program) -> Program:
-        """The program with decays folded into scans."""
+        """Return the program with decays folded into scans."""
         return program.map(_fold)
 
 
@@ -47,7 +47,9 @@ def _fold(function: Function) -> Function:
 
 
 def _decay_of(write: Op, by_name: dict[str, Op], function: Function) -> Op | None:
-    """The decay behind the retention, if it has a state for each column and no other reader."""
+    """Return the decay behind the retention, if it has a state for each column and no other
+    reader.
+    """
     roles = write.texts("roles")
     if "retain" not in roles:
         return None

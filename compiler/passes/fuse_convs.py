@@ -26,7 +26,7 @@ class FuseConvs:
     name: ClassVar[str] = "fuse-convs"
 
     def apply(self, program: Program) -> Program:
-        """The program with what follows convolutions folded into them."""
+        """Return the program with what follows convolutions folded into them."""
         return program.map(_fuse)
 
 
@@ -49,7 +49,7 @@ def _fuse(function: Function) -> Function:
 
 
 def _chain(conv: Op, readers: Mapping[str, Op]) -> list[Op]:
-    """The convolution and what it can take on, in this order."""
+    """Return the convolution and what it can take on, in this order."""
     chain = [conv]
     for kind in ("silu", "l2_norm"):
         after = readers.get(chain[-1].name)

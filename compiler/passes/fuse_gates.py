@@ -25,7 +25,7 @@ class FuseGates:
     name: ClassVar[str] = "fuse-gates"
 
     def apply(self, program: Program) -> Program:
-        """The program with gates folded into the norms that they multiply."""
+        """Return the program with gates folded into the norms that they multiply."""
         return program.map(_fuse)
 
 

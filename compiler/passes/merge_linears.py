@@ -23,7 +23,7 @@ class MergeLinears:
     name: ClassVar[str] = "merge-linears"
 
     def apply(self, program: Program) -> Program:
-        """The program with shared-input products joined."""
+        """Return the program with shared-input products joined."""
         return program.map(_merge)
 
 

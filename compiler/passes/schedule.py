@@ -37,7 +37,7 @@ class Schedule:
     name: ClassVar[str] = "schedule"
 
     def apply(self, program: Program) -> Program:
-        """The program with loops, in the order in which it runs."""
+        """Return the program with loops, in the order in which it runs."""
         return program.map(_schedule)
 
 
@@ -87,7 +87,7 @@ def _first_loops(function: Function, uses: Uses, order: Graph) -> list[_Loop]:
 
 
 def _uses(function: Function) -> Iterator[frozenset[str]]:
-    """The ops of each memory that is written."""
+    """Yield the ops of each memory that is written."""
     asked: dict[str, set[str]] = {}
     memory_of: dict[str, str] = {}
     for op in function.of_kind("read"):
@@ -101,7 +101,9 @@ def _uses(function: Function) -> Iterator[frozenset[str]]:
 
 
 def _closed(body: frozenset[str], uses: Uses, order: Graph) -> frozenset[str]:
-    """A body with all that lies within, and with all of each memory that it has a part of."""
+    """Return a body with all that lies within, and with all of each memory that it has a part
+    of.
+    """
     while True:
         whole = frozenset(between(order, body))
         whole = whole.union(*(used for used in uses if not used.isdisjoint(whole)))
@@ -113,7 +115,7 @@ def _closed(body: frozenset[str], uses: Uses, order: Graph) -> frozenset[str]:
 def _restarts_joined(
     loops: list[_Loop], function: Function, uses: Uses, order: Graph
 ) -> list[_Loop]:
-    """A memory that starts again as another one is runs in the other's loop.
+    """Return a memory that starts again as another one is runs in the other's loop.
 
     A restart comes behind all commits of its position, so that neither write waits for the other.
     """
@@ -141,7 +143,7 @@ def _overlapping_joined(loops: list[_Loop], uses: Uses, order: Graph) -> list[_L
 
 
 def _untangled(loops: list[_Loop], uses: Uses, order: Graph) -> list[_Loop]:
-    """Loops that wait for each other, or overlap, joined until none do."""
+    """Return loops that wait for each other, or overlap, joined until none do."""
     while True:
         condensed = _condensed(loops, order)
         tangled = [c for c in nx.strongly_connected_components(condensed) if len(c) > 1]
@@ -157,7 +159,7 @@ def _untangled(loops: list[_Loop], uses: Uses, order: Graph) -> list[_Loop]:
 
 
 def _same_clock(loops: list[_Loop], function: Function, uses: Uses, order: Graph) -> list[_Loop]:
-    """Loops on one clock joined, where only plain ops lie between them."""
+    """Return loops on one clock joined, where only plain ops lie between them."""
     memory_ops = {op.name for op in function.of_kind("read", "write")}
     result: list[_Loop] = []
     for loop in loops:
@@ -182,7 +184,7 @@ def _group(index: int) -> str:
 
 
 def _condensed(loops: list[_Loop], order: Graph) -> Graph:
-    """The graph with every loop as one node."""
+    """Return the graph with every loop as one node."""
     group = {name: _group(i) for i, loop in enumerate(loops) for name in loop.body}
     result: Graph = nx.DiGraph()
     result.add_nodes_from(group.get(name, name) for name in order)

@@ -41,7 +41,7 @@ class Select:
     name: ClassVar[str] = "select"
 
     def apply(self, program: Program) -> Program:
-        """The program with a kernel on every memory."""
+        """Return the program with a kernel on every memory."""
         return program.map(_choose)
 
 
@@ -64,7 +64,7 @@ def _choose(function: Function) -> Function:
 
 
 def _with_needs(function: Function) -> Function:
-    """What others want of a memory, said on it: its whole matrix, or to start like it."""
+    """Return what others want of a memory, said on it: its whole matrix, or to start like it."""
     whole = {op.inputs[0] for op in function.of_kind("read") if op.flag("whole")}
     again = {str(op.attrs.get("restart")) for op in function.of_kind("memory")}
 
@@ -114,7 +114,7 @@ def _why_attention(memory: Op) -> str:
 
 
 def _gradient_moves(memory: Op) -> bool:
-    """Whether the place where gradients are taken is another at every token."""
+    """Return whether the place where gradients are taken is another at every token."""
     within = (
         "mirror" in memory.attrs or "window" in memory.attrs or kind(memory, "retain") != "head"
     )
@@ -122,7 +122,7 @@ def _gradient_moves(memory: Op) -> bool:
 
 
 def is_written_out(memory: Op) -> bool:
-    """Whether its kernel writes out the state at every token of a segment."""
+    """Return whether its kernel writes out the state at every token of a segment."""
     rows = {"rate:value"} if memory.text("erase") == "none" else set()
     within = set(memory.texts("per")) - rows
     return bool(within) or any(
@@ -131,7 +131,7 @@ def is_written_out(memory: Op) -> bool:
 
 
 def is_summed(memory: Op) -> bool:
-    """Whether its state is what it started from and its events, added up as they are.
+    """Return whether its state is what it started from and its events, added up as they are.
 
     Then what happened since a tick is known without the matrices of that tick.
     """
@@ -143,7 +143,9 @@ def is_summed(memory: Op) -> bool:
 
 
 def kind(memory: Op, role: str) -> str:
-    """How many numbers one of a memory's coefficients has: one a head, value, key or cell."""
+    """Return how many numbers one of a memory's coefficients has: one a head, value, key or
+    cell.
+    """
     return dict(text.split(":", 1) for text in memory.texts("per")).get(role, "head")
 
 
@@ -151,7 +153,7 @@ _LOOPED_AXES = ("window", "direction_steps", "mirror", "reduce", "reset", "whole
 
 
 def _closed(memory: Op, write: Op, reads: list[Op]) -> bool:
-    """Whether a linear memory has a closed chunked form."""
+    """Return whether a linear memory has a closed chunked form."""
     if memory.text("net") != "linear" or memory.flag("self_values") or has_momentum(write):
         return False
     if memory.text("objective") not in ("dot", "l2") or stepped(write):
@@ -170,26 +172,28 @@ def _closed(memory: Op, write: Op, reads: list[Op]) -> bool:
 
 
 def _erases_apart(memory: Op, write: Op) -> bool:
-    """Whether it erases under another key than it writes under, or at another rate."""
+    """Return whether it erases under another key than it writes under, or at another rate."""
     own = "erase_rate" in write.texts("roles") or "erase_rate" in write.attrs
     return memory.text("erase") != "none" and (memory.flag("erase_key") or own)
 
 
 def _is_by_head(memory: Op) -> bool:
-    """Whether one number a head is all that its coefficients have, but for what is written."""
+    """Return whether one number a head is all that its coefficients have, but for what is
+    written.
+    """
     writes = memory.text("objective") == "dot" and memory.text("erase") == "none"
     per = {"rate:value"} if writes else set()
     return set(memory.texts("per")) <= per and not memory.flag("erase_key")
 
 
 def _is_by_channel(memory: Op) -> bool:
-    """Whether its coefficients differ by key or by value, never by cell."""
+    """Return whether its coefficients differ by key or by value, never by cell."""
     kinds = dict(text.split(":", 1) for text in memory.texts("per"))
     return set(kinds) <= {"rate", "retain", "erase_rate"} and "cell" not in kinds.values()
 
 
 def _scans(memory: Op) -> bool:
-    """Whether its cells fade each at its own pace and nothing is erased."""
+    """Return whether its cells fade each at its own pace and nothing is erased."""
     plain = memory.text("objective") == "dot" and memory.text("erase") == "none"
     per = set(memory.texts("per")) - {"rate:value"}
     return plain and per in ({"retain:cell"}, {"retain:value"})
@@ -226,12 +230,12 @@ def _every(memory: Op) -> str:
 
 
 def has_momentum(write: Op) -> bool:
-    """Whether the write's rule keeps a momentum."""
+    """Return whether the write's rule keeps a momentum."""
     return "momentum" in write.texts("roles") or write.attrs.get("momentum", 0.0) not in (0, 0.0)
 
 
 def stepped(write: Op) -> bool:
-    """Whether a coefficient stands between momentum and weights."""
+    """Return whether a coefficient stands between momentum and weights."""
     return "step" in write.texts("roles") or "step" in write.attrs
 
 

@@ -33,7 +33,7 @@ class Stack:
     name: ClassVar[str] = "stack"
 
     def apply(self, program: Program) -> Program:
-        """The program with alike memories stacked."""
+        """Return the program with alike memories stacked."""
         return program.map(_stack)
 
 
@@ -58,12 +58,12 @@ def _stack(function: Function) -> Function:
 
 
 def stack_name(group: list[Op]) -> str:
-    """The name of a stack of memories."""
+    """Return the name of a stack of memories."""
     return f"{group[0].name}#{len(group)}"
 
 
 def stack_of(function: Function, member: str) -> Op:
-    """The stack that a memory became part of."""
+    """Return the stack that a memory became part of."""
     return next(op for op in function.of_kind("memory") if member in op.texts("members"))
 
 
@@ -84,7 +84,7 @@ def _groups(function: Function, by_name: dict[str, Op]) -> list[list[Op]]:
 
 
 def _likeness(memory: Op, by_name: dict[str, Op]) -> tuple[object, ...]:
-    """What two memories must share to be stacked; values may differ unless they are self."""
+    """Return what two memories must share to be stacked; values may differ unless they are self."""
     write = by_name[write_name(memory.name)]
     axes = {key: value for key, value in memory.attrs.items() if key not in _OWN}
     rates = {key: value for key, value in write.attrs.items() if key != "roles"}
@@ -97,7 +97,7 @@ def _likeness(memory: Op, by_name: dict[str, Op]) -> tuple[object, ...]:
 
 
 def _linked(order: Graph, one: Op, other: Op) -> bool:
-    """Whether one memory's write needs the other's in the same position."""
+    """Return whether one memory's write needs the other's in the same position."""
     a, b = write_name(one.name), write_name(other.name)
     return reaches(order, a, b) or reaches(order, b, a)
 
@@ -142,7 +142,7 @@ def _renamed_read(read: Op, renamed: dict[str, tuple[str, int]]) -> Op:
 
 
 def _merged_reads(ops: list[Op]) -> Iterator[Op]:
-    """Reads of one stack at one moment become one read and its parts."""
+    """Turn reads of one stack at one moment into one read and its parts."""
     joint = {op.name: group for group in _joint_groups(ops) for op in group}
     for op in ops:
         group = joint.get(op.name)
@@ -180,7 +180,7 @@ def _joint_groups(ops: list[Op]) -> list[list[Op]]:
 
 
 def _joinable(one: Op, other: Op) -> bool:
-    """Whether two reads ask one stack at one moment; running reads need one query, too."""
+    """Return whether two reads ask one stack at one moment; running reads need one query, too."""
     moment = (one.inputs[0], one.inputs[2:], one.text("at"), one.flag("carried"))
     if moment != (other.inputs[0], other.inputs[2:], other.text("at"), other.flag("carried")):
         return False

@@ -23,7 +23,7 @@ LEAST = 4  # periods, of fewer the events cost what the passes did
 def whole_span(
     function: Function, body: Iterable[Op], periods: Iterable[int], longest: int, order: Graph
 ) -> int | None:
-    """The most tokens of such a loop at once; None for every other.
+    """Return the most tokens of such a loop at once; None for every other.
 
     Events cost 2T(D + E) a token and matrix where a pass over it costs 2DE: wide heads take more.
     """
@@ -43,14 +43,14 @@ def whole_span(
 
 
 def writes_first(body: Iterable[Op], order: Graph, place: Mapping[str, int]) -> list[Op]:
-    """The body with every write before all reads of its memory."""
+    """Return the body with every write before all reads of its memory."""
     by_name = {op.name: op for op in body}
     inside = _writes_before_reads(by_name.values(), order)
     return [by_name[n] for n in nx.lexicographical_topological_sort(inside, key=place.__getitem__)]
 
 
 def _writes_before_reads(body: Iterable[Op], order: Graph) -> Graph:
-    """Who waits for whom inside of the body, reads for the writes of their memories too."""
+    """Return who waits for whom inside of the body, reads for the writes of their memories too."""
     by_name = {op.name: op for op in body}
     writes = {op.inputs[0]: op.name for op in by_name.values() if op.kind == "write"}
     inside: Graph = nx.DiGraph(order.subgraph(by_name))

@@ -50,7 +50,7 @@ MODULES = (
 
 
 def run(system: System) -> tuple[Diagnostic, ...]:
-    """Everything that breaks a rule, in file order; warnings among it.
+    """Return everything that breaks a rule, in file order; warnings among it.
 
     Rules for blocks look at those of a model's optimizer, and of all that it names, as well.
     """
@@ -59,7 +59,9 @@ def run(system: System) -> tuple[Diagnostic, ...]:
 
 
 def _blocks(system: System) -> tuple[tuple[System, FlatBlock], ...]:
-    """Each distinct block once, however often it is repeated, with the system that it is of."""
+    """Return each distinct block once, however often it is repeated, with the system that it is
+    of.
+    """
     found = [(system, layer.block) for layer in system.model.layers] if system.model else []
     for optimizer in optimizers_of(system):
         groups = optimizer.optimizer or ()

@@ -11,7 +11,7 @@ from nestgraph.system import Memory, System, Training
 
 @memory_rule("NG401", severity="warning")
 def a_deep_memory_has_a_chunk(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """An mlp that commits at every token is a scan over tokens."""
+    """Warn of an mlp that commits at every token: it is a scan over tokens."""
     if not scope.in_model or memory.net.kind != "mlp" or memory.objective.kind == "task":
         return
     if memory.level.unit == "tokens" and memory.level.period == 1:
@@ -25,7 +25,7 @@ def a_deep_memory_has_a_chunk(scope: Scope, memory: Memory) -> Iterator[Finding]
 
 @memory_rule("NG402", severity="warning")
 def a_level_ticks_within_a_training_sequence(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """What only ever shows at a tick must see one."""
+    """Check that what only ever shows at a tick sees one."""
     level, context = memory.level, scope.system.training.context
     if not scope.in_model or level.unit != "tokens" or level.period < context:
         return
@@ -42,7 +42,7 @@ def a_level_ticks_within_a_training_sequence(scope: Scope, memory: Memory) -> It
 
 @system_rule("NG405", severity="warning")
 def training_fits_its_steps(system: System) -> Iterator[Finding]:
-    """Schedules that never reach what they promise; defaults alone are no one's mistake."""
+    """Report schedules that never reach what they promise; defaults alone are no one's mistake."""
     training = system.training
     if "warmup" in training.spans or "steps" in training.spans:
         yield from _longer(training, "warmup", "the learning rate never reaches `lr`")

@@ -25,7 +25,7 @@ def levels_count_what_the_block_runs_on(scope: Scope, memory: Memory) -> Iterato
 
 @node_rule("NG330")
 def ops_count_what_the_block_runs_on(scope: Scope, node: Node) -> Iterator[Finding]:
-    """`since` and the level of a `pool` are clocks too."""
+    """Report what `since` and the level of a `pool` name: they are clocks too."""
     for field in ("since", "level"):
         clock = _clock(scope, node.fields.get(field))
         if clock is not None:
@@ -57,7 +57,7 @@ def _unit(scope: Scope, clock: Clock, span: Span | None, objective: str) -> Iter
 
 @memory_rule("NG331")
 def a_reset_leaves_time_to_commit(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """A memory that restarts before its first commit never shows what it learnt."""
+    """Report a memory that restarts before its first commit: it never shows what it learnt."""
     level, reset = memory.level, memory.reset
     if memory.net.kind == "attention" or reset.unit != level.unit or reset.unit == "never":
         return
@@ -107,7 +107,7 @@ def a_step_group_is_a_group_of_the_outer_optimizer(
 
 
 def _taken_back(memory: Memory, turned: Span) -> str:
-    """What to change at the place that made a group on steps of a memory."""
+    """Return what to change at the place that made a group on steps of a memory."""
     if turned == spot(memory, "objective"):
         return "choose another objective"
     if turned == memory.level.span:

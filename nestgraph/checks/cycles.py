@@ -20,7 +20,7 @@ MOST_LOOPS = 10  # of one tangle; the others show when these are cut
 
 @block_rule("NG310")
 def nothing_needs_its_own_answer(scope: Scope) -> Iterator[Finding]:
-    """Every loop within one position, by its shortest chain."""
+    """Yield every loop within one position, by its shortest chain."""
     needs = dict(_needs(scope))
     for tangle in components(needs):
         for loop in _loops(needs, tangle):
@@ -28,7 +28,7 @@ def nothing_needs_its_own_answer(scope: Scope) -> Iterator[Finding]:
 
 
 def _loops(needs: Needs, tangle: list[str]) -> Iterator[list[str]]:
-    """Loops of one component that share nothing, shortest first."""
+    """Yield loops of one component that share nothing, shortest first."""
     left = set(tangle)
     for _ in range(MOST_LOOPS):
         inside = {name: [w for w in needs[name] if w in left] for name in tangle if name in left}
@@ -52,7 +52,9 @@ def _needs(scope: Scope) -> Iterator[tuple[str, list[str]]]:
 
 
 def _writes(scope: Scope, read: Read) -> bool:
-    """Whether an `after` read waits for a write; a task memory only moves between positions."""
+    """Return whether an `after` read waits for a write; a task memory only moves between
+    positions.
+    """
     memory = scope.block.memories[read.memory]
     return memory.objective.kind != "task" or not scope.in_model
 

@@ -13,7 +13,9 @@ from nestgraph.system import Memory, System
 
 @system_rule("NG350")
 def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
-    """Gradients are cut where every fast memory's period can be put together from whole pieces."""
+    """Yield periods for which gradients are cut where every fast memory's period can be put
+    together from whole pieces.
+    """
     model = system.model
     if model is None or model.horizon is None or model.horizon.unit == "never":
         return
@@ -88,7 +90,7 @@ def a_fast_memory_restarts_when_it_moves(scope: Scope, memory: Memory) -> Iterat
 
 @memory_rule("NG352")
 def a_fast_memory_has_one_event_a_tick(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """What only makes sense for keys and values, or for states between ticks."""
+    """Report what only makes sense for keys and values, or for states between ticks."""
     if not scope.in_model or not memory.is_fast:
         return
     rule = memory.rule

@@ -26,7 +26,7 @@ KINDS = tuple(
 
 @system_rule("NG341")
 def every_parameter_has_a_group(system: System) -> Iterator[Finding]:
-    """A parameter that no group matches would stand still."""
+    """Report a parameter that no group matches, and that would stand still."""
     optimizer, parameters = _met(system)
     groups = optimizer.optimizer if optimizer else None
     if optimizer is None or not groups:
@@ -45,7 +45,7 @@ def every_parameter_has_a_group(system: System) -> Iterator[Finding]:
 
 @system_rule("NG342", severity="warning")
 def every_group_can_be_reached(system: System) -> Iterator[Finding]:
-    """The first match wins, so nothing is left after a group for all."""
+    """Report groups behind one for all: the first match wins, so nothing is left for them."""
     for optimizer in optimizers_of(system):
         groups = optimizer.optimizer or ()
         kinds = [group.kind for group in groups]
@@ -88,7 +88,9 @@ def _misfits(system: System, code: str) -> Iterator[Finding]:
 
 
 def _met(system: System) -> tuple[System | None, tuple[Traits, ...]]:
-    """An optimizer and what it is to move; neither where something isn't known for a mistake."""
+    """Return an optimizer and what it is to move; neither where something isn't known for a
+    mistake.
+    """
     optimizer = system if system.model is None else system.training.system
     if optimizer is None or not _is_whole(optimizer):
         return None, ()
@@ -101,7 +103,7 @@ def _met(system: System) -> tuple[System | None, tuple[Traits, ...]]:
 
 
 def _is_whole(optimizer: System) -> bool:
-    """Whether the block or spec of each group was found."""
+    """Return whether the block or spec of each group was found."""
     return all(
         group.block is not None or (group.system is not None and _is_whole(group.system))
         for group in optimizer.optimizer or ()

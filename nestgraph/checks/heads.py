@@ -10,7 +10,7 @@ from nestgraph.system import System
 
 @system_rule("NG353")
 def a_tied_head_answers_with_the_vocabulary(system: System) -> Iterator[Finding]:
-    """The embedding's table has a row for each token, and no other."""
+    """Check that a head tied to the embedding has a row for each token, and no other."""
     model = system.model
     if model is None or not model.tie_head or model.classes == model.vocab:
         return

@@ -14,7 +14,7 @@ STARTS = ("init", "std", "trained")  # fields that say how parameters start
 
 @block_rule("NG229")
 def a_block_keeps_the_width_of_the_model(scope: Scope) -> Iterator[Finding]:
-    """The next item of the stack takes what this one gives."""
+    """Yield the next item of the stack takes what this one gives."""
     model, block = scope.system.model, scope.block
     node = block.nodes.get(block.output or "")
     if model is None or node is None or node.width in (None, model.width):
@@ -29,7 +29,7 @@ def a_block_keeps_the_width_of_the_model(scope: Scope) -> Iterator[Finding]:
 
 @node_rule("NG220")
 def every_input_has_its_weight(scope: Scope, node: Node) -> Iterator[Finding]:
-    """A list of weights goes with the list of inputs."""
+    """Check that a list of weights goes with the list of inputs."""
     weights = items(node.fields.get("weights"))
     if weights is not None and len(weights) != len(node.inputs):
         yield Finding(
@@ -74,7 +74,7 @@ def a_tied_op_has_no_start_of_its_own(scope: Scope, node: Node) -> Iterator[Find
 
 
 def _entering(scope: Scope, node: Node) -> int:
-    """The width that enters an op; 0 where it is unknown."""
+    """Return the width that enters an op; 0 where it is unknown."""
     width = scope.system.model.width if scope.system.model else 0
     return input_width(scope.block, node, width)
 

@@ -59,7 +59,7 @@ def _leave(root: str, path: dict[str, None]) -> list[str]:
 
 
 def shortest_loop(needs: Needs, component: Sequence[str]) -> list[str]:
-    """A shortest loop of a strongly connected component: each name needs the next one."""
+    """Return a shortest loop of a strongly connected component: each name needs the next one."""
     inside = set(component)
     loops = (_loop_from(needs, start, inside) for start in component[:MOST_STARTS])
     return min(loops, key=len)

@@ -54,7 +54,7 @@ def attention_only_stores(scope: Scope, memory: Memory) -> Iterator[Finding]:
 
 @memory_rule("NG321")
 def a_memory_is_told_what_to_store(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """All but `task` memories need values, and all but vectors keys."""
+    """Yield all but `task` memories need values, and all but vectors keys."""
     if memory.objective.kind == "task":
         return
     name = scope.label(memory.name)
@@ -74,7 +74,7 @@ def a_memory_is_told_what_to_store(scope: Scope, memory: Memory) -> Iterator[Fin
 
 @memory_rule("NG322")
 def some_fields_need_a_matrix(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`per`, an erase key and keys at all have no meaning on every net."""
+    """Report `per`, an erase key and keys on nets where they have no meaning."""
     kind = memory.net.kind
     if kind in ("linear", "attention"):
         return
@@ -96,7 +96,7 @@ def some_fields_need_a_matrix(scope: Scope, memory: Memory) -> Iterator[Finding]
 
 @memory_rule("NG322")
 def a_gate_has_a_layer_to_gate(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """Gates stand on hidden layers."""
+    """Check that gates stand on hidden layers."""
     if memory.net.gated and memory.net.layers == 1:
         yield Finding(
             message="`gated` is about hidden layers, and a net with `layers: 1` has none",
@@ -107,7 +107,9 @@ def a_gate_has_a_layer_to_gate(scope: Scope, memory: Memory) -> Iterator[Finding
 
 @memory_rule("NG323")
 def implicit_needs_a_scalar_rate_and_an_error(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`implicit` solves a proximal step; it needs one rate a head and something to balance."""
+    """Check that `implicit`, which solves a proximal step, has what it needs: one rate a head and
+    something to balance.
+    """
     rule = memory.rule
     if not rule.implicit:
         return
@@ -129,7 +131,7 @@ def implicit_needs_a_scalar_rate_and_an_error(scope: Scope, memory: Memory) -> I
 
 @memory_rule("NG327")
 def erasing_needs_keys(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """What is erased, and the norm in the implicit rate, come from the keys.
+    """Check that there are keys to erase by, and for the norm in an implicit rate.
 
     Those of a task memory on tokens are what its layers are given when it is asked.
     """
@@ -161,7 +163,7 @@ def attention_has_no_boundary(scope: Scope, read: Read, memory: Memory) -> Itera
 
 @read_rule("NG325")
 def a_net_is_asked_with_a_query(scope: Scope, read: Read, memory: Memory) -> Iterator[Finding]:
-    """A net answers a query; a vector is its own answer."""
+    """Check that a net is asked with a query and a vector, its own answer, without one."""
     kind, name = memory.net.kind, scope.label(memory.name)
     if kind == "vector" and read.query is not None:
         yield Finding(
@@ -179,7 +181,7 @@ def a_net_is_asked_with_a_query(scope: Scope, read: Read, memory: Memory) -> Ite
 
 @memory_rule("NG326")
 def the_task_supplies_keys_and_values(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """A `task` memory learns from the model's loss; it isn't told what to store."""
+    """Check that a `task` memory, which learns from the model's loss, isn't told what to store."""
     if memory.objective.kind != "task" or (memory.is_step_group and scope.in_model):
         return
     fields = {"values": memory.values, "keys": memory.keys if scope.in_model else ()}

@@ -12,7 +12,9 @@ from nestgraph.system import Coefficient, Memory, System
 
 @memory_rule("NG334")
 def rates_are_not_negative(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """A negative rate climbs, a negative retention flips the state at every event."""
+    """Warn of a negative rate, which climbs, and a negative retention, which flips the state at
+    every event.
+    """
     for field, coefficient in coefficients(memory):
         short = field.partition(".")[2]
         for value in written_numbers(coefficient):
@@ -26,7 +28,7 @@ def rates_are_not_negative(scope: Scope, memory: Memory) -> Iterator[Finding]:
 
 @system_rule("NG104")
 def the_learning_rate_ends_no_higher_than_it_starts(system: System) -> Iterator[Finding]:
-    """A cosine from `lr` down to `min_lr` can't climb."""
+    """Check that a cosine from `lr` to `min_lr` doesn't climb."""
     training = system.training
     if training.min_lr > training.lr:
         yield Finding(
@@ -38,7 +40,7 @@ def the_learning_rate_ends_no_higher_than_it_starts(system: System) -> Iterator[
 
 @memory_rule("NG406", severity="warning")
 def constants_do_not_grow_without_bound(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """A constant retention above 1, or a momentum from 1 on, grows for ever."""
+    """Report a constant retention above 1 and a momentum from 1 on, which grow for ever."""
     rule = memory.rule
     for field, coefficient, bound in (
         ("retain", rule.retain, math.nextafter(1, 2)),
@@ -55,7 +57,7 @@ def constants_do_not_grow_without_bound(scope: Scope, memory: Memory) -> Iterato
 
 
 def written_numbers(coefficient: Coefficient) -> tuple[float, ...]:
-    """The constants of a coefficient; none where it is a flow."""
+    """Return the constants of a coefficient; none where it is a flow."""
     if coefficient.number is not None:
         return (coefficient.number,)
     return coefficient.numbers or ()

@@ -17,7 +17,7 @@ LEARNED_OPS = frozenset(
 
 @block_rule("NG340")
 def an_optimizer_moves_one_parameter(scope: Scope) -> Iterator[Finding]:
-    """The memory that starts as the `given` parameter is what the optimizer moves."""
+    """Yield the memory that starts as the `given` parameter is what the optimizer moves."""
     if scope.in_model:
         return
     given = [m for m in scope.block.memories.values() if m.init.kind == "given"]
@@ -48,7 +48,9 @@ IN_MODELS = {
 
 @node_rule("NG336")
 def matrix_ops_stay_in_optimizers(scope: Scope, node: Node) -> Iterator[Finding]:
-    """A model's flows are vectors at every token; these ops take matrices, or skip steps."""
+    """Report ops that a model can't have: its flows are vectors at every token; these ops take
+    matrices, or skip steps.
+    """
     over = scope.in_model and node.fields.get("over") == "all"
     if over or (scope.in_model and node.op in OF_OPTIMIZERS):
         what = "`over: all`" if over else f"`{node.op}`"
@@ -62,7 +64,7 @@ def matrix_ops_stay_in_optimizers(scope: Scope, node: Node) -> Iterator[Finding]
 
 @node_rule("NG356")
 def a_pool_comes_to_an_end(scope: Scope, node: Node) -> Iterator[Finding]:
-    """What is pooled over a level that never ticks would never come out."""
+    """Report what is pooled over a level that never ticks, and would never come out."""
     level = node.fields.get("level")
     clock = scope.system.clocks.get(str(level)) if node.op == "pool" else None
     if level == "never" or (clock is not None and clock.unit == "never"):
@@ -75,7 +77,9 @@ def a_pool_comes_to_an_end(scope: Scope, node: Node) -> Iterator[Finding]:
 
 @block_rule("NG345")
 def the_parameter_is_told_how_to_move(scope: Scope) -> Iterator[Finding]:
-    """The given memory follows the task; any other objective, or no clock, would be no update."""
+    """Yield the given memory follows the task; any other objective, or no clock, would be no
+    update.
+    """
     for memory in scope.block.memories.values() if not scope.in_model else ():
         if memory.init.kind != "given":
             continue
@@ -115,7 +119,7 @@ def an_optimizer_has_nothing_to_learn(scope: Scope, node: Node) -> Iterator[Find
 
 @block_rule("NG349")
 def memories_of_an_optimizer_start_somewhere(scope: Scope) -> Iterator[Finding]:
-    """`learned`, the default, is for models."""
+    """Report `learned` in an optimizer: the default is for models."""
     for memory in scope.block.memories.values() if not scope.in_model else ():
         if memory.init.kind == "learned":
             yield Finding(
@@ -127,7 +131,9 @@ def memories_of_an_optimizer_start_somewhere(scope: Scope) -> Iterator[Finding]:
 
 @block_rule("NG221")
 def coefficients_of_an_optimizer_are_numbers(scope: Scope) -> Iterator[Finding]:
-    """A flow of the parameter's shape is no number; one a cell has words of its own (`per`)."""
+    """Report a flow of the parameter's shape where a number is wanted; one a cell has words of its
+    own (`per`).
+    """
     if scope.in_model:
         return
     known = shapes(scope.block)
@@ -146,7 +152,7 @@ def coefficients_of_an_optimizer_are_numbers(scope: Scope) -> Iterator[Finding]:
 
 @block_rule("NG231")
 def flows_of_an_optimizer_fit(scope: Scope) -> Iterator[Finding]:
-    """Rows and channels of a parameter, whatever its size."""
+    """Yield rows and channels of a parameter, whatever its size."""
     for part, field, message in misfits(scope.block) if not scope.in_model else ():
         span = spot(part, field) if isinstance(part, Memory) else part.spans.get(field) or part.span
         yield Finding(

@@ -33,7 +33,7 @@ class Scope:
 
     @property
     def in_model(self) -> bool:
-        """Whether the block runs on tokens (and not in an optimizer, on steps)."""
+        """Return whether the block runs on tokens (and not in an optimizer, on steps)."""
         return self.system.model is not None
 
     @cached_property
@@ -68,7 +68,7 @@ class Scope:
         return {node.owner: node for node in nodes if isinstance(node, Node)}
 
     def label(self, name: str) -> str:
-        """The name as its author wrote it: without instance prefix and chain suffix."""
+        """Return the name as its author wrote it: without instance prefix and chain suffix."""
         head, _, tail = name.rpartition(".")
         links = tail == "base" or (tail.startswith("then") and tail[4:].isdigit())
         if links and head in self.block.nodes:
@@ -77,7 +77,9 @@ class Scope:
 
 
 def flows_into(node: Node | Read) -> tuple[str, ...]:
-    """The flows that a node is made from, not counting what a read's memory was written with."""
+    """Return the flows that a node is made from, not counting what a read's memory was written
+    with.
+    """
     if isinstance(node, Node):
         return node.inputs
     return () if node.query is None else (node.query,)
@@ -113,7 +115,7 @@ ReadRule = Callable[[Scope, Read, Memory], Iterable[Finding]]
 
 
 def system_rule(code: str, severity: Severity = "error") -> Callable[[SystemRule], SystemRule]:
-    """Registers a rule that looks at the whole system."""
+    """Register a rule that looks at the whole system."""
 
     def register(rule: SystemRule) -> SystemRule:
         _add(code, severity, rule.__name__, lambda system, _: rule(system))
@@ -123,7 +125,7 @@ def system_rule(code: str, severity: Severity = "error") -> Callable[[SystemRule
 
 
 def block_rule(code: str, severity: Severity = "error") -> Callable[[BlockRule], BlockRule]:
-    """Registers a rule that looks at each block."""
+    """Register a rule that looks at each block."""
 
     def register(rule: BlockRule) -> BlockRule:
         def find(_: System, scopes: tuple[Scope, ...]) -> Iterator[Finding]:
@@ -137,7 +139,7 @@ def block_rule(code: str, severity: Severity = "error") -> Callable[[BlockRule],
 
 
 def memory_rule(code: str, severity: Severity = "error") -> Callable[[MemoryRule], MemoryRule]:
-    """Registers a rule that looks at each memory."""
+    """Register a rule that looks at each memory."""
 
     def register(rule: MemoryRule) -> MemoryRule:
         def find(_: System, scopes: tuple[Scope, ...]) -> Iterator[Finding]:
@@ -152,7 +154,7 @@ def memory_rule(code: str, severity: Severity = "error") -> Callable[[MemoryRule
 
 
 def node_rule(code: str, severity: Severity = "error") -> Callable[[NodeRule], NodeRule]:
-    """Registers a rule that looks at each op."""
+    """Register a rule that looks at each op."""
 
     def register(rule: NodeRule) -> NodeRule:
         def find(_: System, scopes: tuple[Scope, ...]) -> Iterator[Finding]:
@@ -168,7 +170,7 @@ def node_rule(code: str, severity: Severity = "error") -> Callable[[NodeRule], N
 
 
 def read_rule(code: str, severity: Severity = "error") -> Callable[[ReadRule], ReadRule]:
-    """Registers a rule that looks at each read and the memory that it asks."""
+    """Register a rule that looks at each read and the memory that it asks."""
 
     def register(rule: ReadRule) -> ReadRule:
         def find(_: System, scopes: tuple[Scope, ...]) -> Iterator[Finding]:

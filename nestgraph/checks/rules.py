@@ -25,7 +25,9 @@ def an_erase_erases_something(scope: Scope, memory: Memory) -> Iterator[Finding]
 
 @memory_rule("NG322")
 def an_error_turns_once_a_head(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`delta` bounds the errors of a head; finer grains are for coefficients of the rule."""
+    """Check `delta`, which bounds the errors of a head; finer grains are for coefficients of the
+    rule.
+    """
     delta = memory.objective.delta
     if delta is not None and delta.per != "head":
         yield Finding(

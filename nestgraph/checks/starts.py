@@ -12,7 +12,9 @@ from nestgraph.system import Memory
 
 @memory_rule("NG332")
 def a_start_has_the_same_shape(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`init: from` copies a state, so both memories need the same one."""
+    """Check that memories on both sides of `init: from`, which copies a state, have the same
+    one.
+    """
     source = scope.block.memories.get(memory.init.memory or "")
     if source is None or source is memory or _unknown(scope, memory) or _unknown(scope, source):
         return
@@ -27,7 +29,7 @@ def a_start_has_the_same_shape(scope: Scope, memory: Memory) -> Iterator[Finding
 
 
 def _unknown(scope: Scope, memory: Memory) -> bool:
-    """A model's memory has no widths where something else is wrong."""
+    """Return whether widths are known: a model's memory has none where something else is wrong."""
     needed = (memory.value_width,) if memory.net.kind == "vector" else (memory.key_width,)
     return scope.in_model and None in (*needed, memory.value_width)
 
@@ -39,7 +41,7 @@ def _shape(memory: Memory) -> str:
 
 @block_rule("NG332")
 def starts_do_not_go_round(scope: Scope) -> Iterator[Finding]:
-    """A chain of `init: from` must end in a memory with a start of its own."""
+    """Check that a chain of `init: from` ends in a memory with a start of its own."""
     seen: set[str] = set()
     for memory in scope.block.memories.values():
         trail: dict[str, None] = {}
@@ -65,7 +67,7 @@ def starts_do_not_go_round(scope: Scope) -> Iterator[Finding]:
 
 @memory_rule("NG335")
 def only_optimizers_are_given_a_parameter(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`given` is the parameter that an optimizer moves."""
+    """Check that `given`, the parameter that an optimizer moves, stands in an optimizer."""
     if scope.in_model and memory.init.kind == "given":
         yield Finding(
             message="`init: given` is for optimizers: a model isn't handed a parameter",
@@ -76,7 +78,7 @@ def only_optimizers_are_given_a_parameter(scope: Scope, memory: Memory) -> Itera
 
 @memory_rule("NG329")
 def only_attention_starts_with_entries(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`entries` are events, and only attention keeps events."""
+    """Check that only attention, which keeps events, has `entries`."""
     if memory.init.entries is not None and memory.net.kind != "attention":
         yield Finding(
             message=f"`entries` is for attention, and `{scope.label(memory.name)}` is "
@@ -88,7 +90,9 @@ def only_attention_starts_with_entries(scope: Scope, memory: Memory) -> Iterator
 
 @memory_rule("NG329")
 def only_networks_have_a_last_layer(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """`last` is the spread of the matrix that makes the answer of an `mlp` or a `linear` net."""
+    """Check `last`, the spread of the matrix that makes the answer of an `mlp` or a `linear`
+    net.
+    """
     if memory.init.last is not None and memory.net.kind not in ("mlp", "linear"):
         yield Finding(
             message=f"`last` is for nets with layers, and `{scope.label(memory.name)}` is "
@@ -100,7 +104,9 @@ def only_networks_have_a_last_layer(scope: Scope, memory: Memory) -> Iterator[Fi
 
 @memory_rule("NG354")
 def what_retention_pulls_towards_stands_still(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """A start that a `reset` takes anew from another memory would be another one each time."""
+    """Report a start that a `reset` takes anew from another memory would be another one each
+    time.
+    """
     moves = memory.init.kind == "from" and memory.reset.unit != "never"
     if memory.rule.towards != "init" or not moves:
         return
@@ -116,7 +122,7 @@ def what_retention_pulls_towards_stands_still(scope: Scope, memory: Memory) -> I
 
 @memory_rule("NG355")
 def retention_of_the_task_pulls_towards_zero(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """What moves task memories on tokens knows the state and the gradient, not the start."""
+    """Report `towards: init` of task memories on tokens: what moves them doesn't know the start."""
     if scope.in_model and memory.is_fast and memory.rule.towards == "init":
         yield Finding(
             message="nothing runs `towards: init` on a task memory on tokens: "

@@ -10,7 +10,9 @@ from nestgraph.system import Node
 
 @node_rule("NG337")
 def a_lookup_is_asked_by_position(scope: Scope, node: Node) -> Iterator[Finding]:
-    """Its entries are numbered like positions, and it has one for each of a period."""
+    """Check that a lookup, whose entries are numbered like positions, has one for each of a
+    period.
+    """
     if node.op != "lookup":
         return
     asked = scope.block.nodes.get(node.inputs[0])

@@ -12,7 +12,7 @@ from nestgraph.errors import Span
 
 
 def turned_elsewhere(place: Span | None, causes: Iterable[Span | None]) -> Span | None:
-    """The cause that stands in another file than what it makes wrong; None if all is in one.
+    """Return the cause that stands in another file than what it makes wrong; None if all is in one.
 
     Args:
         place: of what has no meaning now.

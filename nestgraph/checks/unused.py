@@ -10,7 +10,7 @@ from nestgraph.system import Memory, Region
 
 @block_rule("NG403", severity="warning")
 def every_node_is_used(scope: Scope) -> Iterator[Finding]:
-    """A flow that nothing takes costs time and changes nothing."""
+    """Warn of a flow that nothing takes: it costs time and changes nothing."""
     regions = {region.prefix: region for region in scope.block.regions}
     nodes = scope.block.nodes.values()
     spans_in_use = {node.span for node in nodes if node.name in scope.used}
@@ -29,7 +29,9 @@ def every_node_is_used(scope: Scope) -> Iterator[Finding]:
 
 
 def _instance(scope: Scope, region: Region, regions: Mapping[str, Region]) -> Finding:
-    """What an inner block gives is asked for in other instances, so the instance is at fault."""
+    """Return what an inner block gives is asked for in other instances, so the instance is at
+    fault.
+    """
     above = regions.get(region.prefix.rpartition(".")[0])
     return Finding(
         message=f"`{scope.label(region.prefix)}`, an instance of `{region.block}`, is never used",
@@ -40,7 +42,7 @@ def _instance(scope: Scope, region: Region, regions: Mapping[str, Region]) -> Fi
 
 @block_rule("NG403", severity="warning")
 def every_input_is_used(scope: Scope) -> Iterator[Finding]:
-    """A block of a model that ignores its input sees no token."""
+    """Report a block of a model that ignores its input, and so sees no token."""
     for flow in scope.block.inputs if scope.in_model else ():
         if flow not in scope.used:
             yield Finding(
@@ -52,7 +54,7 @@ def every_input_is_used(scope: Scope) -> Iterator[Finding]:
 
 @memory_rule("NG404", severity="warning")
 def every_memory_is_read(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """What is stored and never read is lost work; starts of other memories count as read."""
+    """Warn of what is stored and never read; starts of other memories count as read."""
     if memory.init.kind == "given" or memory.name in scope.starts or memory.name in scope.reads:
         return
     name = scope.label(memory.name)

@@ -11,7 +11,9 @@ from nestgraph.system import Memory
 
 @memory_rule("NG322")
 def a_vector_has_one_column(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """It takes no key, its softmax over inputs is always 1, and no unit matrix is like it."""
+    """Check that a vector takes no key: its softmax over inputs is always 1, and no unit matrix is
+    like it.
+    """
     if memory.net.kind != "vector":
         return
     if memory.keys:

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line on `sys.argv`; ends the process."""
+    """Run the command line on `sys.argv`; end the process."""
     try:
         from nestgraph.cli.commands import app
 

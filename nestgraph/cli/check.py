@@ -20,7 +20,7 @@ Found = tuple[tuple[Diagnostic, ...], Mapping[str, str]]
 
 
 def check_specs(specs: list[str], form: str, changes: list[str]) -> None:
-    """Prints what is wrong with each spec; ends with status 2 if anything is an error."""
+    """Print what is wrong with each spec; end with status 2 if anything is an error."""
     chosen = settings(changes)
     reported = [(spec, *findings_of(spec, chosen)) for spec in specs]
     findings = [finding for _, found, _ in reported for finding in found]
@@ -38,7 +38,7 @@ def check_specs(specs: list[str], form: str, changes: list[str]) -> None:
 
 
 def findings_of(spec: str, changes: Mapping[str, object]) -> Found:
-    """The findings about one spec, and the texts that they point into.
+    """Return the findings about one spec, and the texts that they point into.
 
     What no executor runs yet is a note: the language has it, and `check` judges the language.
     """

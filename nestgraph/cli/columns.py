@@ -10,7 +10,7 @@ GAP = "  "
 
 
 def columns(rows: Iterable[Sequence[object]], *, indent: int = 0) -> str:
-    """Rows under each other, each column as wide as its widest cell."""
+    """Return rows under each other, each column as wide as its widest cell."""
     cells = [[inert(str(cell)) for cell in row] for row in rows]
     count = max((len(row) for row in cells), default=0)
     widths = [
@@ -25,5 +25,5 @@ def columns(rows: Iterable[Sequence[object]], *, indent: int = 0) -> str:
 
 
 def section(title: str, body: str) -> str:
-    """A titled part of a longer text."""
+    """Return a titled part of a longer text."""
     return f"{title}\n{body}"

@@ -24,7 +24,7 @@ app = typer.Typer(
 
 
 def _specs(incomplete: str) -> list[str]:
-    """What the shell may complete to a spec: shipped names, and YAML files here."""
+    """Return what the shell may complete to a spec: shipped names, and YAML files here."""
     from nestgraph import zoo
 
     files = (path.as_posix() for path in Path().glob("*.yaml"))
@@ -260,7 +260,7 @@ def new(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Look whether all that nestgraph needs is here; exit with 1 if not."""
+    """Check that everything nestgraph needs is installed; exit with 1 if not."""
     from nestgraph.cli.doctor import examine
 
     examine(as_json)

@@ -22,7 +22,7 @@ def compile_spec(
     verify: bool,
     tokens: int | None,
 ) -> None:
-    """Prints what was asked for, in this order; the plan when nothing was."""
+    """Print what was asked for, in this order; the plan when nothing was."""
     from nestgraph import compiler
 
     if print_ir_after is not None:

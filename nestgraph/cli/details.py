@@ -29,18 +29,18 @@ class Detail:
 
 
 def found_parts(system: System, address: str) -> tuple[Detail, ...]:
-    """All parts that the address names, whole (`3.hope.a.q`) or by its end (`a.q`, `q`)."""
+    """Return all parts that the address names, whole (`3.hope.a.q`) or by its end (`a.q`, `q`)."""
     members = members_of(system)
     return _alike((path, part) for path, part in members if _ends_with(path, address))
 
 
 def all_parts(system: System) -> tuple[Detail, ...]:
-    """Every part of a system; layers that share a block share their parts."""
+    """Return every part of a system; layers that share a block share their parts."""
     return _alike(members_of(system))
 
 
 def details(system: System, address: str, table: tuple[ParameterSpec, ...]) -> str:
-    """The parts that an address names, or what is in the inner block of that name.
+    """Return the parts that an address names, or what is in the inner block of that name.
 
     Raises:
         InputError: nothing is called so.
@@ -52,12 +52,12 @@ def details(system: System, address: str, table: tuple[ParameterSpec, ...]) -> s
 
 
 def owned(path: str, part: Part, table: tuple[ParameterSpec, ...]) -> list[ParameterSpec]:
-    """The parameters of one part at one place."""
+    """Return the parameters of one part at one place."""
     return [spec for spec in table if _owns(path, part, spec.name)]
 
 
 def members_of(system: System) -> Iterator[tuple[str, Part]]:
-    """Every part with its whole path."""
+    """Yield every part with its whole path."""
     for path, block in instances(system):
         for name, part in block.parts.items():
             yield f"{path}.{name}", part
@@ -74,7 +74,7 @@ def _alike(members: Iterator[tuple[str, Part]]) -> tuple[Detail, ...]:
 
 
 def _described(detail: Detail, table: tuple[ParameterSpec, ...]) -> str:
-    """One part: a title, its values, its parameters."""
+    """Return one part: a title, its values, its parameters."""
     first, *others = detail.paths
     part = detail.part
     title = f"{first}  {kind(part)}" + (f", {part.span}" if part.span else "")
@@ -87,7 +87,9 @@ def _described(detail: Detail, table: tuple[ParameterSpec, ...]) -> str:
 
 
 def _ends_with(path: str, address: str) -> bool:
-    """Whether the path, or that of the node whose chain it belongs to, ends with the address."""
+    """Return whether the path, or that of the node whose chain it belongs to, ends with the
+    address.
+    """
     return any(f".{name}".endswith(f".{address}") for name in (path, LINK.sub("", path)))
 
 
@@ -104,7 +106,7 @@ def _inner_blocks(system: System, address: str) -> str:
 
 
 def unknown(system: System, address: str) -> NoReturn:
-    """Says that nothing is called so, and what the author may have meant."""
+    """Say that nothing is called so, and what the author may have meant."""
     paths = {path for path, _ in members_of(system)}
     last = {path.rpartition(".")[2] for path in paths}
     message = f"`{address}` names no memory, read or op of this spec"

@@ -28,7 +28,7 @@ COLOURS = {
 def diff_specs(
     old: str, new: str, as_json: bool, changes: list[str], out: Path | None, theme: str
 ) -> None:
-    """Prints what differs, and draws it if asked to; ends with status 1 if anything does.
+    """Print what differs, and draw it if asked to; end with status 1 if anything does.
 
     Args:
         old: a spec.

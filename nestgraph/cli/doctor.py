@@ -45,7 +45,7 @@ class Finding:
 
 
 def examine(as_json: bool) -> None:
-    """Prints what was found; ends with status 1 if anything is broken."""
+    """Print what was found; end with status 1 if anything is broken."""
     findings = list(_all())
     if as_json:
         say(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -100,7 +100,7 @@ def _extra(package: str, extra: str) -> Finding:
 
 
 def _own() -> Finding:
-    """Every shipped spec loads."""
+    """Return every shipped spec loads."""
     from nestgraph import zoo
     from nestgraph.spec import load
 
@@ -126,7 +126,7 @@ def _devices() -> Finding:
 
 
 def _pictures() -> Finding:
-    """A picture is really drawn."""
+    """Check that a picture is really drawn."""
     from nestgraph.spec import load
     from nestgraph.viz import DrawError, draw
     from nestgraph.viz.engine import renderer
@@ -139,7 +139,7 @@ def _pictures() -> Finding:
 
 
 def _texts() -> Finding:
-    """The shipped text is whole."""
+    """Check that the shipped text is whole."""
     from nestgraph.data import load_corpus
 
     try:
@@ -151,7 +151,7 @@ def _texts() -> Finding:
 
 
 def _folder() -> Finding:
-    """Runs can be written where the user stands."""
+    """Check that runs can be written where the user stands."""
     here = Path.cwd()
     try:
         with tempfile.NamedTemporaryFile(dir=here):

@@ -26,7 +26,7 @@ class Look:
 
 
 def draw_spec(path: str, out: Path, look: Look, changes: list[str]) -> None:
-    """Writes the picture in the format that the file's ending names."""
+    """Write the picture in the format that the file's ending names."""
     from nestgraph.viz import DrawError, draw
 
     with open_spec(path, changes) as spec:

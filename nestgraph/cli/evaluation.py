@@ -33,7 +33,7 @@ class Wishes:
 
     @property
     def trains(self) -> bool:
-        """Whether something was said that only trainings need."""
+        """Return whether something was said that only trainings need."""
         numbers = (self.seeds, self.steps, self.budget, self.rates)
         beside = (self.controls, self.match) != ("none", "none")
         return bool(self.ablate) or self.smoke or beside or numbers != (None,) * len(numbers)
@@ -48,7 +48,7 @@ def run_eval(
     listing: bool,
     report: Path | None,
 ) -> None:
-    """Lists tasks, tells a file of results, reads a run at length, or evaluates specs on a task."""
+    """List tasks, tell a file of results, read a run at length, or evaluates specs on a task."""
     of_training = wishes.trains or bool(changes)
     if listing:
         _alone("--list", task is not None or report is not None or of_training or wishes.out)
@@ -67,7 +67,7 @@ def run_eval(
 
 
 def _alone(what: str, more: object) -> None:
-    """Refuses what `eval` would have to leave out.
+    """Refuse what `eval` would have to leave out.
 
     Raises:
         InputError: there is more (NG939).
@@ -78,7 +78,7 @@ def _alone(what: str, more: object) -> None:
 
 
 def read_at_length(runs: list[str], out: Path | None) -> None:
-    """Prints the losses of trained runs by position, far beyond their contexts."""
+    """Print the losses of trained runs by position, far beyond their contexts."""
     from nestgraph.evaluation.length import lengths, together, write_curves
 
     if not runs:
@@ -95,7 +95,7 @@ def read_at_length(runs: list[str], out: Path | None) -> None:
 
 
 def list_tasks() -> None:
-    """Prints every task with its settings and its line."""
+    """Print every task with its settings and its line."""
     from nestgraph.evaluation.choosing import find_task, names
 
     tasks = [find_task(name) for name in names()]
@@ -103,7 +103,7 @@ def list_tasks() -> None:
 
 
 def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[str]) -> None:
-    """Trains, scores, and prints each cell and then the table."""
+    """Train, scores, and print each cell and then the table."""
     from nestgraph.evaluation.results import evaluate
     from nestgraph.spec import load
 
@@ -130,7 +130,7 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
 
 
 def report_file(file: Path, page: Path | None) -> None:
-    """Prints the table of a file of results, and writes its page if one is named."""
+    """Print the table of a file of results, and write its page if one is named."""
     from nestgraph.evaluation.cells import read_cells
     from nestgraph.evaluation.report import write_page
     from nestgraph.evaluation.results import Results

@@ -10,7 +10,7 @@ from nestgraph.findings import did_you_mean
 
 
 def explain_code(asked: str) -> None:
-    """Prints the page of a code, or its meaning where no spec can get it.
+    """Print the page of a code, or its meaning where no spec can get it.
 
     Raises:
         InputError: there is no such code.

@@ -14,7 +14,7 @@ from nestgraph.training.files import replace_file
 def export_spec(
     path: str, out: Path | None, form: str | None, roll: bool, changes: list[str]
 ) -> None:
-    """Writes the graph to a file, or prints it where none is named.
+    """Write the graph to a file, or print it where none is named.
 
     Raises:
         InputError: the file names no format, or can't be written.

@@ -60,7 +60,9 @@ class PoliteGroup(TyperGroup):
 
 @contextlib.contextmanager
 def _told_as_notes() -> Iterator[None]:
-    """Warnings about what the user gave are sentences on stderr; all others stay as they are."""
+    """Provide warnings about what the user gave are sentences on stderr; all others stay as they
+    are.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         others = warnings.showwarning
@@ -77,7 +79,7 @@ def _told_as_notes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kept_interruptions() -> Iterator[None]:
-    """Lets Ctrl-C arrive as one, also where others' code makes an error of their own of it."""
+    """Let Ctrl-C arrive as one, also where others' code makes an error of their own of it."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler or not _in_main_thread():
         yield
@@ -107,7 +109,7 @@ def _in_main_thread() -> bool:
 
 
 def require_text(arguments: Iterable[object]) -> None:
-    """Makes sure that the shell gave text: Python keeps other bytes as halves of characters.
+    """Make sure that the shell gave text: Python keeps other bytes as halves of characters.
 
     Raises:
         InputError: naming the first argument that isn't.
@@ -119,7 +121,7 @@ def require_text(arguments: Iterable[object]) -> None:
 
 
 def require_places(arguments: Iterable[object]) -> None:
-    """Makes sure that no place is named by nothing, as by a variable of the shell that isn't set.
+    """Make sure that no place is named by nothing, as by a variable of the shell that isn't set.
 
     An empty path would mean the working folder.
 
@@ -134,7 +136,7 @@ def require_places(arguments: Iterable[object]) -> None:
 
 
 def is_text(argument: str) -> bool:
-    """Whether all of it can be written as UTF-8."""
+    """Return whether all of it can be written as UTF-8."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -143,7 +145,7 @@ def is_text(argument: str) -> bool:
 
 
 def end(message: str, status: int) -> Any:
-    """Leaves the command with a message on stderr."""
+    """Leave the command with a message on stderr."""
     _drop_unwritable_output()
     if message:
         say(message, err=True)
@@ -151,7 +153,9 @@ def end(message: str, status: int) -> Any:
 
 
 def sentence(error: OSError) -> str:
-    """An error of the operating system as one sentence with its file and a cure where known."""
+    """Return an error of the operating system as one sentence with its file and a cure where
+    known.
+    """
     place = f"`{error.filename}`: " if error.filename is not None else ""
     cause, cure = error.strerror or str(error), cure_of(error)
     return f"{place}{cause}; {cure}" if cure else f"{place}{cause}"

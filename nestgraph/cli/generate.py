@@ -27,7 +27,7 @@ def generate_text(
     state: Path | None = None,
     learn: bool = False,
 ) -> None:
-    """Prints the prompt and what the model adds to it.
+    """Print the prompt and what the model adds to it.
 
     Args:
         run: a run folder or a checkpoint.
@@ -91,7 +91,8 @@ def _generate(
 
 
 def as_text(values: Iterable[int]) -> Iterator[str]:
-    """Tokens as text that can't harm a terminal, each piece as soon as its characters are whole.
+    """Yield tokens as text that can't harm a terminal, each piece as soon as its characters are
+    whole.
 
     A token that is no byte, of a vocabulary above 256, shows as a sign.
     """

@@ -12,7 +12,7 @@ from nestgraph.training.files import unwritable
 
 
 def new_spec(name: str, start: str, copy: bool) -> None:
-    """Writes the file and says what to do with it.
+    """Write the file and say what to do with it.
 
     Raises:
         InputError: the name can't be one, the file is there or can't be written.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_spec(path: str, changes: list[str]) -> Iterator[Spec]:
-    """The spec with its changes; errors about it inside the block get their source lines.
+    """Provide the spec with its changes; errors about it inside the block get their source lines.
 
     Raises:
         SpecError: when the spec or a change is wrong.
@@ -28,7 +28,7 @@ def open_spec(path: str, changes: list[str]) -> Iterator[Spec]:
 
 
 def settings(changes: list[str]) -> dict[str, object]:
-    """`["a.b=1"]` as `{"a.b": "1"}`.
+    """Return `["a.b=1"]` as `{"a.b": "1"}`.
 
     Raises:
         InputError: for a change without `=`.

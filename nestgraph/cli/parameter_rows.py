@@ -9,7 +9,9 @@ HEADER = ("name", "shape", "of each", "starts", "role", "moves")
 
 
 def parameter_rows(system: System, table: tuple[ParameterSpec, ...]) -> list[tuple[str, ...]]:
-    """One row for a tensor, named by its first layer, with how many layers have one like it."""
+    """Return one row for a tensor, named by its first layer, with how many layers have one like
+    it.
+    """
     first, count = _repeats(system)
     rows = []
     for spec in table:
@@ -20,18 +22,18 @@ def parameter_rows(system: System, table: tuple[ParameterSpec, ...]) -> list[tup
 
 
 def row(spec: ParameterSpec, count: int = 1) -> tuple[str, ...]:
-    """One tensor, in the order of `HEADER`."""
+    """Return one tensor, in the order of `HEADER`."""
     shape = " x ".join(map(str, spec.shape))
     return (spec.name, shape, f"{count} x", start(spec), spec.role, moves(spec))
 
 
 def layer_path(name: str) -> str:
-    """`3.hope` of `3.hope.a.q.weight`."""
+    """Return `3.hope` of `3.hope.a.q.weight`."""
     return ".".join(name.split(".")[:2])
 
 
 def start(spec: ParameterSpec) -> str:
-    """How the tensor starts."""
+    """Return how the tensor starts."""
     match spec.init:
         case "normal":
             return f"normal, std {spec.std:.4g}"
@@ -44,7 +46,7 @@ def start(spec: ParameterSpec) -> str:
 
 
 def moves(spec: ParameterSpec) -> str:
-    """How often training moves the tensor."""
+    """Return how often training moves the tensor."""
     if not spec.trained:
         return "never"
     return "every step" if spec.period == 1 else f"every {spec.period} steps ({spec.level})"

@@ -9,6 +9,6 @@ from nestgraph.report import write_report
 
 
 def report_runs(folders: list[Path], out: Path | None) -> None:
-    """Writes the report and says where."""
+    """Write the report and say where."""
     page, plots = write_report(folders, out)
     say(f"Wrote {page}\nplots in {plots}")

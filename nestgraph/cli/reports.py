@@ -13,12 +13,14 @@ GITHUB_LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
 def as_text(findings: Iterable[Diagnostic], sources: Mapping[str, str]) -> str:
-    """Each finding with its source line and a caret."""
+    """Return each finding with its source line and a caret."""
     return "\n".join(render(finding, sources) for finding in findings)
 
 
 def as_json(findings: Iterable[Diagnostic]) -> str:
-    """A list of objects, one a finding; places count from 1 and are null where there is none."""
+    """Return a list of objects, one a finding; places count from 1 and are null where there is
+    none.
+    """
     return json.dumps([_record(finding) for finding in findings], indent=2, ensure_ascii=False)
 
 
@@ -28,7 +30,7 @@ def as_github(findings: Iterable[Diagnostic]) -> str:
 
 
 def tally(findings: Iterable[Diagnostic]) -> str:
-    """`2 errors, 1 note`; `no problems` where nothing is an error."""
+    """Return `2 errors, 1 note`; `no problems` where nothing is an error."""
     counts = Counter(finding.severity for finding in findings)
     parts = [_counted(counts[name], name) for name in SEVERITIES if counts[name]]
     return ", ".join(parts if counts["error"] else ["no problems", *parts])

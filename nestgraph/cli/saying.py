@@ -10,6 +10,6 @@ from nestgraph.terminal import LINES, inert
 def say(
     text: object = "", *, err: bool = False, nl: bool = True, colour: str | None = None
 ) -> None:
-    """Prints a text, with escapes in place of control characters and marks of direction."""
+    """Print a text, with escapes in place of control characters and marks of direction."""
     words = inert(str(text), LINES)
     typer.echo(words if colour is None else typer.style(words, fg=colour), err=err, nl=nl)

@@ -11,7 +11,7 @@ Takes = Callable[[str], bool]
 
 
 def number(word: str) -> bool:
-    """Whether a word is one, be it a wrong one such as -1."""
+    """Return whether a word is one, be it a wrong one such as -1."""
     try:
         float(word)
     except ValueError:
@@ -20,7 +20,7 @@ def number(word: str) -> bool:
 
 
 def name(word: str) -> bool:
-    """Whether a word is no option."""
+    """Return whether a word is no option."""
     return not word.startswith("-")
 
 
@@ -31,12 +31,12 @@ class Several(TyperCommand):
     """A command whose options in `SEVERAL` take all values that follow them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeats the option before each further value, which is what the parser knows."""
+        """Repeat the option before each further value, which is what the parser knows."""
         return super().parse_args(ctx, spread(args))
 
 
 def spread(arguments: Sequence[str]) -> list[str]:
-    """`--seeds 0 1 2` as `--seeds 0 --seeds 1 --seeds 2`; nothing behind `--` is changed."""
+    """Return `--seeds 0 1 2` as `--seeds 0 --seeds 1 --seeds 2`; nothing behind `--` is changed."""
     found: list[str] = []
     option, awaited = "", False  # the option whose values may follow, whether one must
     for at, word in enumerate(arguments):

@@ -26,7 +26,7 @@ LEVELS = ("rank", "level", "moves", "frequency", "holds", "parameters", "state",
 def show_spec(
     path: str, node: str | None, changes: list[str], costs: bool = False, as_json: bool = False
 ) -> None:
-    """Prints the whole spec, or one node of it.
+    """Print the whole spec, or one node of it.
 
     Args:
         path: of the spec, or its name.
@@ -71,7 +71,7 @@ def overview(spec: Spec, costs: bool = False) -> str:
 
 
 def _files(spec: Spec) -> list[tuple[str, str]]:
-    """The file that each name means, and where the name is written."""
+    """Return the file that each name means, and where the name is written."""
     return [(file, f"from {place}") for place, file in spec.names.items()]
 
 
@@ -97,7 +97,7 @@ def _held(row: LevelRow) -> str:
 
 
 def _kernels(system: System) -> str:
-    """The kernel of each memory and why, or what nothing runs yet."""
+    """Return the kernel of each memory and why, or what nothing runs yet."""
     from nestgraph import compiler
     from nestgraph.support import unsupported
 

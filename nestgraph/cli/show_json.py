@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 def as_text(spec: Spec, node: str | None, measured: bool) -> str:
-    """The whole spec, or the list of parts that a node's name fits, as JSON.
+    """Return the whole spec, or the list of parts that a node's name fits, as JSON.
 
     Raises:
         InputError: nothing is called `node`.
@@ -34,7 +34,7 @@ def as_text(spec: Spec, node: str | None, measured: bool) -> str:
 
 
 def whole(spec: Spec, measured: bool) -> Json:
-    """Everything that `show` knows of a spec; measured costs only if asked for."""
+    """Return everything that `show` knows of a spec; measured costs only if asked for."""
     system = spec.system
     told: Json = {
         "name": system.name,
@@ -73,7 +73,7 @@ def _level(row: Any, cost: Cost) -> Json:
 
 
 def _optimizer(system: System) -> Json | None:
-    """What trains a model; None for an optimizer, which is shown as a whole."""
+    """Return what trains a model; None for an optimizer, which is shown as a whole."""
     trained = moving(system)
     if trained is None:
         return None
@@ -144,7 +144,7 @@ def _parameter(spec: ParameterSpec) -> Json:
 
 
 def _kernels(system: System) -> list[Json] | None:
-    """The plan's kernels; None where nothing runs the spec yet."""
+    """Return the plan's kernels; None where nothing runs the spec yet."""
     from nestgraph import compiler
     from nestgraph.support import unsupported
 

@@ -29,7 +29,7 @@ def stack_network(
     state: Path | None = None,
     learn: bool = False,
 ) -> None:
-    """Prints what the network pays for the text, online.
+    """Print what the network pays for the text, online.
 
     Args:
         network: name or local folder, or a file of clocks that names one.
@@ -94,7 +94,7 @@ def _stack(
 
 
 def _asked(network: str, levels: list[str], changes: list[str]) -> Stacking:
-    """The network and its levels: those of a file of clocks, or those of the options."""
+    """Return the network and its levels: those of a file of clocks, or those of the options."""
     from nestgraph.stacking import Stacking, load_stacking
     from nestgraph.training.stacked_stream import parse_level
 

@@ -37,7 +37,7 @@ class Wishes:
 
 
 def train_spec(path: str | None, wishes: Wishes, changes: list[str]) -> None:
-    """Trains a spec, or goes on with a run, whose checkpoint holds its spec."""
+    """Train a spec, or goes on with a run, whose checkpoint holds its spec."""
     if path is not None:
         with open_spec(path, changes) as spec:
             run = _fit(spec, wishes)

@@ -31,7 +31,7 @@ class Trainer:
 
 
 def all_trainers(optimizer: System) -> Iterator[Trainer]:
-    """Every memory of an opened optimizer, group by group."""
+    """Yield every memory of an opened optimizer, group by group."""
     for index, group in enumerate(optimizer.optimizer or ()):
         block = group.block
         assert block is not None, "an opened optimizer has no groups of other specs"
@@ -45,7 +45,7 @@ def all_trainers(optimizer: System) -> Iterator[Trainer]:
 
 
 def trainer_rows(optimizer: System) -> Iterator[tuple[str, ...]]:
-    """The rows of a table, with its header."""
+    """Yield the rows of a table, with its header."""
     yield HEADER
     for memory in all_trainers(optimizer):
         clock, sources = memory.clock, ", ".join(memory.sources)

@@ -11,7 +11,7 @@ from nestgraph.errors import InputError
 
 
 def view_specs(paths: list[str], port: int, show: bool, changes: list[str]) -> None:
-    """Serves the page until it is interrupted."""
+    """Serve the page until it is interrupted."""
     from nestgraph.viz.serve import HOST, Server
     from nestgraph.viz.watch import Watched
 

@@ -8,7 +8,7 @@ from nestgraph.cli.saying import say
 
 
 def list_zoo() -> None:
-    """Prints every shipped system with the endings of its other sizes and its line."""
+    """Print every shipped system with the endings of its other sizes and its line."""
     say(columns(_row(family) for family in zoo.families()))
     say("\nOptimizers, for `training.optimizer`:\n")
     say(columns(_row(family) for family in zoo.families(zoo.optimizers())))
@@ -19,7 +19,7 @@ def _row(family: zoo.Family) -> tuple[str, str, str]:
 
 
 def print_schema() -> None:
-    """Prints the JSON schema of the language."""
+    """Print the JSON schema of the language."""
     from nestgraph.schema.export import schema_text
 
     say(schema_text(), nl=False)

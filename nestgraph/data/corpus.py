@@ -39,7 +39,7 @@ class Corpus:
 
     @property
     def cut(self) -> int:
-        """Where validation begins: after the first nine tenths."""
+        """Return where validation begins: after the first nine tenths."""
         return int(len(self.text) * TRAIN_SHARE)
 
     @property
@@ -53,7 +53,7 @@ class Corpus:
         return self.text[self.cut :]
 
     def require(self, context: int) -> None:
-        """Makes sure that there is a whole training window and something to validate on.
+        """Make sure that there is a whole training window and something to validate on.
 
         Raises:
             InputError: when the text is too short.
@@ -70,7 +70,7 @@ class Corpus:
 
 
 def load_corpus(name: str, beside: Path | None = None) -> Corpus:
-    """The text of that name: a shipped one, else a file or a folder.
+    """Return the text of that name: a shipped one, else a file or a folder.
 
     `./shakespeare` reads a file of that name where `shakespeare` would mean the shipped text.
 

@@ -27,7 +27,7 @@ class Found:
 
 
 def read_path(name: str) -> Found:
-    """A file byte for byte, whatever it holds; of a folder, the files that are text.
+    """Return a file byte for byte, whatever it holds; of a folder, the files that are text.
 
     Raises:
         InputError: when the path doesn't exist or can't be read.
@@ -70,7 +70,7 @@ def _visible_files(folder: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    """Keeps `os.walk` from passing over a folder that it may not read."""
+    """Keep `os.walk` from passing over a folder that it may not read."""
     raise error
 
 

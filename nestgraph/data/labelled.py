@@ -55,7 +55,7 @@ class Labelled:
 
 @cache
 def load_labelled(name: str) -> Labelled:
-    """The set of that name, one of `LABELLED`.
+    """Return the set of that name, one of `LABELLED`.
 
     Raises:
         InputError: a file of it is damaged (NG703), or a package that holds it isn't installed
@@ -132,7 +132,7 @@ LABELLED: Mapping[str, Callable[[], Labelled]] = MappingProxyType(
 def _with_tune(
     name: str, classes: tuple[str, ...], group: int, train: Sequence[Row], test: Sequence[Row]
 ) -> Labelled:
-    """Keeps every tenth row of a class for `tune`."""
+    """Keep every tenth row of a class for `tune`."""
     seen: Counter[int] = Counter()
     parts: tuple[list[Row], list[Row]] = ([], [])
     for row in train:

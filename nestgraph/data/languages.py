@@ -50,13 +50,13 @@ class Pairs:
 
 
 def languages() -> tuple[str, ...]:
-    """All languages, in the order in which they are learned."""
+    """Return all languages, in the order in which they are learned."""
     return tuple(manifest()[SET]["rows"])
 
 
 @cache
 def load_pairs(language: str) -> Pairs:
-    """The sentences of one of `languages`.
+    """Return the sentences of one of `languages`.
 
     Raises:
         InputError: the file is damaged (NG703).
@@ -80,13 +80,13 @@ def load_pairs(language: str) -> Pairs:
 
 
 def _narrative(id_: str) -> str:
-    """`multicast:mat:mat_0001` is of `mat`."""
+    """Return `multicast:mat:mat_0001` is of `mat`."""
     source, _, rest = id_.partition(":")
     return source if source == DICTIONARY else rest.partition(":")[0]
 
 
 def _held_out(sizes: Counter[str]) -> set[str]:
-    """The shortest narratives, until they are a tenth of all."""
+    """Return the shortest narratives, until they are a tenth of all."""
     told = {name: size for name, size in sizes.items() if name != DICTIONARY}
     held: set[str] = set()
     for name in sorted(told, key=lambda name: (told[name], name)):

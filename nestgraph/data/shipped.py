@@ -31,19 +31,19 @@ class Entry(TypedDict):
 
 @functools.cache
 def manifest() -> dict[str, Entry]:
-    """All shipped files by name."""
+    """Return all shipped files by name."""
     text = files("nestgraph.data").joinpath("MANIFEST.json").read_text(encoding="utf-8")
     entries: dict[str, Entry] = json.loads(text)
     return entries
 
 
 def shipped_names() -> tuple[str, ...]:
-    """The names of texts that need no download."""
+    """Return the names of texts that need no download."""
     return tuple(name for name, entry in manifest().items() if entry["kind"] == "text")
 
 
 def read_shipped(name: str) -> bytes:
-    """One shipped file, unpacked and checked against its sha256.
+    """Return one shipped file, unpacked and checked against its sha256.
 
     Raises:
         InputError: when the installed file is missing or damaged.

@@ -33,7 +33,7 @@ class Question:
 
 @cache
 def load_questions(task: int, part: Literal["train", "test"]) -> tuple[Question, ...]:
-    """The 1,000 questions of a task, in the order of its file.
+    """Return the 1,000 questions of a task, in the order of its file.
 
     Args:
         task: 1 to 5.

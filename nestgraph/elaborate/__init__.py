@@ -63,7 +63,9 @@ class Elaboration:
         return Table({}, tree.span)
 
     def _blocks(self) -> Table | None:
-        """The blocks; a model is made of them, an optimizer may leave all to other optimizers."""
+        """Return the blocks; a model is made of them, an optimizer may leave all to other
+        optimizers.
+        """
         blocks = self._table("blocks")
         if (blocks is not None and blocks.entries) or "model" not in self.tree:
             return blocks or Table({}, self.tree.span)
@@ -80,7 +82,9 @@ class Elaboration:
         return None
 
     def _header(self) -> Table:
-        """The file's own fields, with names only for the sections that are checked elsewhere."""
+        """Return the file's own fields, with names only for the sections that are checked
+        elsewhere.
+        """
         entries: dict[str, Entry] = {}
         for key, entry in self.tree.entries.items():
             value = entry.value
@@ -159,18 +163,20 @@ class Elaboration:
 
 
 def _some(key: str) -> tuple[object, ...]:
-    """Values of a section that is missing."""
+    """Return values of a section that is missing."""
     return samples(bounded(schema.SpecFile.model_fields[key]), key)
 
 
 def _ops_of(tree: Table) -> tuple[str, ...]:
-    """The ops for what a file describes."""
+    """Return the ops for what a file describes."""
     optimizer = "optimizer" in tree and "model" not in tree
     return tuple(name for name in schema.OPS if optimizer or name not in schema.OF_OPTIMIZERS)
 
 
 def _without_inline(tree: Table) -> tuple[Table, Table | None]:
-    """A tree without the optimizer that is written out in its `training`, and that optimizer."""
+    """Return a tree without the optimizer that is written out in its `training`, and that
+    optimizer.
+    """
     training = tree.get("training")
     inline = training.get("optimizer") if isinstance(training, Table) else None
     if not isinstance(training, Table) or not isinstance(inline, Table):
@@ -180,7 +186,9 @@ def _without_inline(tree: Table) -> tuple[Table, Table | None]:
 
 
 def _mended(tree: Table, findings: Findings) -> Table:
-    """The tree with the mistyped keys of the file and of its blocks reported and put right."""
+    """Return the tree with the mistyped keys of the file and of its blocks reported and put
+    right.
+    """
     tree = schema.mended(tree, known_keys(schema.SpecFile), "the spec", findings)
     blocks = tree.get("blocks")
     if not isinstance(blocks, Table):

@@ -43,7 +43,7 @@ class BodyBuilder:
         self.findings = findings
 
     def build(self, table: Table) -> Body:
-        """The body of a block whose arithmetic has been carried out."""
+        """Return the body of a block whose arithmetic has been carried out."""
         own = self._section(table, "memories")
         own = mended_each(own, known_keys(schema.Memory), "memory", self.findings)
         memories = with_likes(own, self.findings)

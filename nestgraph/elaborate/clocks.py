@@ -19,7 +19,7 @@ _WRITE = "write `16 tokens`, `8 steps` or `never`"
 
 
 def clocks(tree: Tree | None, scope: Scope, findings: Findings) -> dict[str, Clock | None]:
-    """All levels of a spec: the built-in ones and the declared; None for a broken one."""
+    """Return all levels of a spec: the built-in ones and the declared; None for a broken one."""
     found: dict[str, Clock | None] = {**BUILT_IN}
     if tree is None or (isinstance(tree, Scalar) and tree.value is None):
         return found
@@ -86,7 +86,7 @@ def _period(name: str, text: str, tree: Scalar, scope: Scope, findings: Findings
 
 
 def _whole(value: float, tree: Scalar) -> str:
-    """The nearest period that there may be, and why there is none below 1."""
+    """Return the nearest period that there may be, and why there is none below 1."""
     if value > LARGEST_SIZE:
         return "write `never`"
     unit = "steps" if "step" in tree.text else "tokens"

@@ -25,7 +25,7 @@ class AliasCycleError(Exception):
 
 
 def flatten(body: Body, inner: Mapping[str, FlatBlock]) -> FlatBlock:
-    """A block with its inner blocks inlined.
+    """Return a block with its inner blocks inlined.
 
     Args:
         body: the block.
@@ -85,7 +85,7 @@ class _Flattener:
             self.regions.append(replace(region, prefix=prefix, span=region.span))
 
     def _flow(self, name: str) -> str:
-        """The flat name of a local flow: the answer of a call is a flow inside it."""
+        """Return the flat name of a local flow: the answer of a call is a flow inside it."""
         asked: dict[str, Call] = {}
         while isinstance(call := self.body.nodes.get(name), Call):
             if name in asked:
@@ -104,7 +104,7 @@ def _same(name: str) -> str:
 
 
 def renamed_node(part: Node | Read, flow: Rename, own: Rename, name: str) -> Node | Read:
-    """A node under another name, with its flows renamed."""
+    """Return a node under another name, with its flows renamed."""
     if isinstance(part, Read):
         query = flow(part.query) if part.query is not None else None
         return replace(part, name=name, owner=own(part.owner), memory=own(part.memory), query=query)
@@ -118,7 +118,7 @@ def renamed_node(part: Node | Read, flow: Rename, own: Rename, name: str) -> Nod
 
 
 def renamed_memory(memory: Memory, flow: Rename, own: Rename) -> Memory:
-    """A memory under another name, with its flows renamed."""
+    """Return a memory under another name, with its flows renamed."""
 
     def coefficient(given: Coefficient) -> Coefficient:
         return replace(given, flow=flow(given.flow)) if given.flow is not None else given

@@ -75,7 +75,8 @@ class Library:
                 self.instance(name, self.blocks.entries[name].key, None)
 
     def instance(self, name: str, span: Span, given: Tree | None) -> Instance | None:
-        """A block under the vars of a `with`; None, with a finding, if there is no such block.
+        """Return a block under the vars of a `with`; None, with a finding, if there is no such
+        block.
 
         Args:
             name: of the block.
@@ -113,7 +114,7 @@ class Library:
         return self.built[key]
 
     def _outside(self, span: Span) -> Cures:
-        """The blocks that the one being built does not lie in."""
+        """Return the blocks that the one being built does not lie in."""
         return other_names(span, [name for name in self.blocks or () if name not in self.asked])
 
     def _scope(self, name: str, table: Table, given: Tree | None) -> Scope:
@@ -199,7 +200,7 @@ class Library:
         return self.has_output(instance)
 
     def has_output(self, instance: Instance) -> bool:
-        """Whether a block has an answer; reported if not."""
+        """Return whether a block has an answer; reported if not."""
         body = instance.body
         if body.output is None and "output" not in body.table:
             message = f"block `{body.name}` has no node `out`"
@@ -222,7 +223,7 @@ class Library:
             return None
 
     def _free(self, name: str) -> str:
-        """A name for one more instance; that of its block if that has none yet."""
+        """Return a name for one more instance; that of its block if that has none yet."""
         taken = {instance.name for instance in self.built.values()}
         if name not in taken:
             return name
@@ -232,7 +233,9 @@ class Library:
 
 
 def _fitted(given: tuple[str, ...], count: int) -> list[tuple[str | Known, ...]]:
-    """As many flows as a block takes: some of those given, or any more of the block around."""
+    """Return as many flows as a block takes: some of those given, or any more of the block
+    around.
+    """
     if len(given) > count:
         return [given[:count], given[-count:]]
     others = [Known("flow", index) for index in range(4)]

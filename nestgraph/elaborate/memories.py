@@ -26,7 +26,7 @@ MAX_CHAIN = 50
 
 
 def with_likes(memories: Table, findings: Findings) -> Table:
-    """The memories with `like` spelled out: its fields, less those given again."""
+    """Return the memories with `like` spelled out: its fields, less those given again."""
     expanded: dict[str, Entry] = {}
     for name, entry in memories.entries.items():
         expanded[name] = Entry(entry.key, _like(name, memories, (), findings) or entry.value)
@@ -60,7 +60,7 @@ def _like(name: str, memories: Table, chain: tuple[str, ...], findings: Findings
 
 
 def _unlike(table: Table, like: Scalar) -> Cures:
-    """A memory with fields of its own in place of those that it was to take."""
+    """Return a memory with fields of its own in place of those that it was to take."""
     takes = (
         {"keys": Known("flow", 0), "values": Known("flow", 0)},
         {"keys": Known("flow", 1), "values": Known("flow", 0)},
@@ -80,7 +80,7 @@ class MemoryBuilder:
         self.names = names
 
     def build(self, model: schema.Memory) -> Memory:
-        """The memory that the model describes."""
+        """Return the memory that the model describes."""
         if model.like is not None:
             self.names.memory(model.like, "like", self._span("like"))
         values, self_values = self._values(model.values)
@@ -108,7 +108,7 @@ class MemoryBuilder:
         return self.names.span(self.table, path, self.key)
 
     def _written(self, *path: str) -> Span | None:
-        """The place of a value, if the author wrote one."""
+        """Return the place of a value, if the author wrote one."""
         tree, found = at(self.table, path)
         return tree.span if found == path else None
 

@@ -95,7 +95,9 @@ class _Checker:
         return explained
 
     def _known(self, mention: Mention) -> Cures:
-        """What an unknown var may have been meant to be: one of like name, else any number."""
+        """Return what an unknown var may have been meant to be: one of like name, else any
+        number.
+        """
         near, scalar = near_words(mention.name, self.declared), mention.scalar
         word = re.compile(rf"\${mention.name}\b")
         texts = [word.sub(f"${other}", str(scalar.value)) for other in near]
@@ -116,7 +118,7 @@ class _Checker:
 
 
 def _meant(name: str, span: Span, declared: dict[str, Span]) -> str:
-    """The var of another file, one that this file extends, which it was to set."""
+    """Return the var of another file, one that this file extends, which it was to set."""
     inherited = [other for other, place in declared.items() if place.file != span.file]
     near = closest(name, inherited)
     return "" if near is None else f"did you mean `{near}`?"

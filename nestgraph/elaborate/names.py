@@ -18,7 +18,7 @@ RESERVED = re.compile(r"base\Z|then[0-9]+\Z")  # the flows of a `then` chain
 
 
 def spans(table: Table, prefix: str = "") -> dict[str, Span]:
-    """Places of a table's fields by dotted name; mappings and lists stand at their key."""
+    """Return places of a table's fields by dotted name; mappings and lists stand at their key."""
     found: dict[str, Span] = {}
     for key, entry in table.entries.items():
         scalar = isinstance(entry.value, Scalar)
@@ -48,7 +48,7 @@ class Names:
         self._all_memories = frozenset(self.memories)
 
     def flow(self, name: str, field: str, span: Span) -> str:
-        """A flow field's name, reported if it is no flow of the block."""
+        """Return a flow field's name, reported if it is no flow of the block."""
         if name in self._all_flows:
             return name
         if name in self._all_memories:
@@ -72,7 +72,7 @@ class Names:
         return name
 
     def memory(self, name: str, field: str, span: Span) -> str:
-        """A memory field's name, reported if it is no memory of the block."""
+        """Return a memory field's name, reported if it is no memory of the block."""
         if name in self._all_memories:
             return name
         if name in self._all_flows:
@@ -95,7 +95,7 @@ class Names:
         return name
 
     def level(self, name: str, field: str, span: Span) -> Clock | None:
-        """The clock of a level, reported if there is none."""
+        """Return the clock of a level, reported if there is none."""
         if name in self.clocks:
             return self.clocks[name]
         hint = did_you_mean(name, self.clocks) or "declare it in `levels`"
@@ -109,12 +109,12 @@ class Names:
     def _missing(
         self, section: str, name: str, span: Span, values: Iterable[object]
     ) -> list[Define]:
-        """What a name may mean that nobody has defined."""
+        """Return what a name may mean that nobody has defined."""
         path = ("blocks", self.block, section)
         return [Define(span, path, name, value) for value in values]
 
     def span(self, table: Table, path: tuple[str | int, ...], fallback: Span) -> Span:
-        """The place of a value inside a table."""
+        """Return the place of a value inside a table."""
         tree, found = at(table, path)
         return tree.span if found else fallback
 
@@ -144,6 +144,6 @@ def _renamed(key: Span) -> Cures:
 
 
 def is_broken(table: Table, key: str) -> bool:
-    """Whether a field holds a scalar that already has its finding."""
+    """Return whether a field holds a scalar that already has its finding."""
     value = table.get(key)
     return isinstance(value, Scalar) and value.value is BROKEN

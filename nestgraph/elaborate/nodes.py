@@ -36,7 +36,7 @@ class NodeBuilder:
         self.names = names
 
     def build(self, node: CheckedNode) -> list[Node | Read | Call]:
-        """The parts that the model describes: itself, then its chain."""
+        """Return the parts that the model describes: itself, then its chain."""
         chain = node.chain
         first = f"{self.name}.base" if chain else self.name
         parts: list[Node | Read | Call] = [self._first(first, node.model)]

@@ -48,11 +48,11 @@ class Scope:
         return tuple(dict.fromkeys((*self.defaults, *self.values, *around)))
 
     def own(self) -> dict[str, Word | None]:
-        """The values of this scope's own vars; None for a broken one."""
+        """Return the values of this scope's own vars; None for a broken one."""
         return {name: self._own(name, None) for name in self.defaults}
 
     def apply(self, tree: Tree) -> Tree:
-        """The tree with its arithmetic carried out; broken scalars have their finding."""
+        """Return the tree with its arithmetic carried out; broken scalars have their finding."""
         if isinstance(tree, Table):
             entries = {
                 key: Entry(entry.key, self.apply(entry.value))
@@ -69,7 +69,7 @@ class Scope:
         return replace(tree, value=value, origin=self._origin(tree.value.strip()[1:]))
 
     def evaluate(self, text: str, scalar: Scalar) -> Word | None:
-        """The value of arithmetic that stands at the start of a scalar, or None."""
+        """Return the value of arithmetic that stands at the start of a scalar, or None."""
         try:
             return evaluate(text, lambda name, offset: self._lookup(name, offset, scalar))
         except _BrokenVarError:
@@ -93,7 +93,7 @@ class Scope:
         return self.outer._find(name, span) if self.outer is not None else None
 
     def _origin(self, name: str) -> Span | None:
-        """Where the word of a var was written; None for what is no var."""
+        """Return where the word of a var was written; None for what is no var."""
         if name in self.places:
             return self.places[name]
         return self.outer._origin(name) if self.outer is not None else None
@@ -133,12 +133,12 @@ class Scope:
 
 
 def other_numbers(tree: Tree) -> tuple[Put, ...]:
-    """Numbers in place of a value that has none; small ones, and one that these divide."""
+    """Return numbers in place of a value that has none; small ones, and one that these divide."""
     return tuple(Put(tree.span, number) for number in (1, 2, 840, 0.5, 16, 7, 4))
 
 
 def inside(scalar: Scalar, offset: int) -> Span:
-    """The place of a character of a scalar's text."""
+    """Return the place of a character of a scalar's text."""
     if scalar.span.end_column is None:
         return scalar.span
     column = scalar.span.column + offset + (1 if scalar.quoted else 0)

@@ -25,7 +25,7 @@ class StackBuilder:
         self.chosen: dict[int, Instance] = {}  # by the identity of the item's table
 
     def model(self, model: Model, tree: Table, span: Span) -> SystemModel:
-        """The model of a spec."""
+        """Return the model of a spec."""
         stack = tree.entries.get("stack")
         instances = self._items(model.stack, stack.value if stack else tree)
         self._bounded(sum(instance.size for instance in instances), stack.key if stack else span)
@@ -57,7 +57,7 @@ class StackBuilder:
         return None
 
     def optimizer(self, groups: list[Group], tree: Items) -> tuple[SystemGroup, ...]:
-        """The groups of an optimizer, in the order in which they match."""
+        """Return the groups of an optimizer, in the order in which they match."""
         return tuple(
             self._group(group, below) for group, below in zip(groups, tree.items, strict=False)
         )
@@ -144,7 +144,7 @@ def _place(tree: Tree, key: str) -> Span:
 
 
 def _offers(inputs: Tree | None, name: str) -> Cures:
-    """What is offered, in place of an input that is not."""
+    """Return what is offered, in place of an input that is not."""
     items = inputs.items if isinstance(inputs, Items) else ()
     places = [item.span for item in items if isinstance(item, Scalar) and item.value == name]
     return either(Put(place, word) for place in places[:1] for word in OFFERED)

@@ -16,7 +16,7 @@ Part = Node | Read | Call
 
 
 def tied(nodes: Mapping[str, Part], names: Names) -> dict[str, Part]:
-    """The nodes, each `tie` replaced by the owner whose parameters are shared in the end."""
+    """Return the nodes, each `tie` replaced by the owner whose parameters are shared in the end."""
     owners = {
         part.owner: part
         for part in nodes.values()
@@ -34,7 +34,7 @@ def tied(nodes: Mapping[str, Part], names: Names) -> dict[str, Part]:
 def _end(
     node: Node, owners: Mapping[str, Node], ends: dict[str, str | None], names: Names
 ) -> str | None:
-    """The op at the end of a chain of ties; `ends` remembers those already found."""
+    """Return the op at the end of a chain of ties; `ends` remembers those already found."""
     chain: dict[str, Node] = {}
     other, end = node, None
     while other.owner not in ends:

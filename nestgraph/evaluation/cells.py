@@ -95,12 +95,12 @@ class Cell:
 
     @property
     def key(self) -> tuple[str, str, str, int, float]:
-        """What no two cells of a file share."""
+        """Return what no two cells of a file share."""
         return (self.task, self.side, self.split, self.seed, self.rate)
 
     @property
     def is_result(self) -> bool:
-        """Whether it is more than the choice of a rate."""
+        """Return whether it is more than the choice of a rate."""
         return self.split == Split.TEST
 
 
@@ -116,7 +116,8 @@ CURE = "name another FILE, or give what its lines were run with"
 
 
 def read_cells(file: Path) -> list[Cell]:
-    """The cells of a file, in the order in which they were finished; none if there is no file.
+    """Return the cells of a file, in the order in which they were finished; none if there is no
+    file.
 
     A last line that was torn is left out, with a warning.
 
@@ -163,7 +164,7 @@ def require_writable(file: Path) -> None:
 
 
 def add_cell(file: Path, cell: Cell) -> None:
-    """Appends a cell, whole or not at all; takes away a last line that was torn.
+    """Append a cell, whole or not at all; take away a last line that was torn.
 
     Raises:
         InputError: the file can't be written (NG721).

@@ -27,12 +27,12 @@ class Setting:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all tasks, sorted."""
+    """Return names of all tasks, sorted."""
     return tuple(sorted(_known()))
 
 
 def find_task(text: str) -> Task:
-    """The task that a text names, with its settings.
+    """Return the task that a text names, with its settings.
 
     Args:
         text: a name, and `SETTING=VALUE` behind a colon, with commas between several.
@@ -52,7 +52,7 @@ def find_task(text: str) -> Task:
 
 
 def make(name: str, **settings: Value) -> Task:
-    """The task of a name with some settings; the others are its defaults.
+    """Return the task of a name with some settings; the others are its defaults.
 
     Raises:
         InputError: a setting is out of its range (NG931).
@@ -65,7 +65,7 @@ def make(name: str, **settings: Value) -> Task:
 
 
 def settings_of(maker: Maker) -> tuple[Setting, ...]:
-    """The settings that a task has, in the order in which it tells them."""
+    """Return the settings that a task has, in the order in which it tells them."""
     parameters = inspect.signature(maker, eval_str=True).parameters.values()
     return tuple(Setting(name=p.name, kind=p.annotation, default=p.default) for p in parameters)
 

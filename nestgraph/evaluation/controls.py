@@ -32,7 +32,7 @@ class Counterpart:
 
 
 def controls_of(spec: Spec, which: Controls) -> tuple[Counterpart, ...]:
-    """The controls of a spec.
+    """Return the controls of a spec.
 
     Static are three: the maps as their memories were, and twice with hidden layers that give the
     model as many parameters as the spec has, and as many FLOPs a token. One that agrees within a
@@ -55,7 +55,7 @@ def controls_of(spec: Spec, which: Controls) -> tuple[Counterpart, ...]:
 
 
 def ablations_of(spec: Spec, names: Sequence[str]) -> tuple[Counterpart, ...]:
-    """The spec without one part at a time.
+    """Return the spec without one part at a time.
 
     Args:
         spec: a model, with all its parts.

@@ -48,7 +48,7 @@ def require_fit(spec: Spec, task: Task) -> None:
 
 
 def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, constant: bool) -> Spec:
-    """The spec that is trained.
+    """Return the spec that is trained.
 
     Args:
         spec: as given.
@@ -76,7 +76,7 @@ def fitted(spec: Spec, task: Task, *, rate: float, seed: int, steps: int, consta
 
 
 def of_its_size(spec: Spec, task: Task) -> Spec:
-    """The spec with the vocabulary and the context of a task, which sizes depend on.
+    """Return the spec with the vocabulary and the context of a task, which sizes depend on.
 
     Raises:
         SpecError: it has errors with these settings.
@@ -95,7 +95,8 @@ def _of_task(spec: Spec, task: Task) -> dict[str, object]:
 
 
 def as_chosen(made: Spec, spec: Spec) -> Spec:
-    """A spec that was made from another one, with the batch and the warm-up that its author chose.
+    """Return a spec that was made from another one, with the batch and the warm-up that its author
+    chose.
 
     Raises:
         SpecError: it has errors with these settings.
@@ -105,7 +106,7 @@ def as_chosen(made: Spec, spec: Spec) -> Spec:
 
 
 def model_of_optimizer(spec: Spec) -> Spec:
-    """The model that an optimizer trains which was given as a spec of its own.
+    """Return the model that an optimizer trains which was given as a spec of its own.
 
     Raises:
         InputError: the optimizer's spec was changed by overrides, which don't reach it (NG933).

@@ -60,7 +60,7 @@ class Lengths:
         return spans(self.context, self.on.shape[1])
 
     def means(self, losses: Tensor) -> list[Mean | None]:
-        """The mean of each span, with its standard error over windows."""
+        """Return the mean of each span, with its standard error over windows."""
         return [_mean(losses[:, first - 1 : last]) for first, last in self.spans]
 
     def __str__(self) -> str:
@@ -79,7 +79,8 @@ class Lengths:
 
 
 def lengths(run: str | Path, *, times: int = TIMES, windows: int = WINDOWS) -> Lengths:
-    """Reads the validation text of a run in windows longer than those that it was trained at.
+    """Read the validation text of a run in windows longer than those that it was trained
+    at.
 
     Args:
         run: a run folder or a checkpoint.
@@ -103,7 +104,7 @@ def lengths(run: str | Path, *, times: int = TIMES, windows: int = WINDOWS) -> L
 
 
 def write_curves(file: Path, found: Sequence[Lengths]) -> None:
-    """Writes the mean loss of each run at every position, as CSV.
+    """Write the mean loss of each run at every position, as CSV.
 
     Raises:
         InputError: the file can't be written (NG721).
@@ -120,7 +121,7 @@ def write_curves(file: Path, found: Sequence[Lengths]) -> None:
 
 
 def without_learning(module: NestModule) -> NestModule | None:
-    """The same weights with inner rates at 0; None where no memory learns by a rate."""
+    """Return the same weights with inner rates at 0; None where no memory learns by a rate."""
     try:
         spec = rates_off(module.spec)
     except InputError as error:
@@ -131,7 +132,7 @@ def without_learning(module: NestModule) -> NestModule | None:
 
 
 def losses_of(module: NestModule, rows: Tensor) -> Tensor:
-    """Nats of every prediction (rows, time) float64 of rows (rows, time + 1)."""
+    """Return nats of every prediction (rows, time) float64 of rows (rows, time + 1)."""
     module.eval()
     many = max(1, ROWS_TOKENS // rows.shape[1])
     found = []
@@ -143,7 +144,7 @@ def losses_of(module: NestModule, rows: Tensor) -> Tensor:
 
 
 def spans(context: int, positions: int) -> list[tuple[int, int]]:
-    """Spans from 1 to `positions` that end at halves and doubles of the context."""
+    """Return spans from 1 to `positions` that end at halves and doubles of the context."""
     ends = {context >> power for power in range(context.bit_length())}
     ends |= {context << power for power in range(positions.bit_length())}
     inside = sorted(end for end in ends if 1 <= end < positions)
@@ -152,7 +153,7 @@ def spans(context: int, positions: int) -> list[tuple[int, int]]:
 
 
 def together(found: Sequence[Lengths]) -> str:
-    """Runs of several seeds as one table: differences are means over runs, errors too."""
+    """Return runs of several seeds as one table: differences are means over runs, errors too."""
     first = found[0]
     rows = []
     for at, (low, high) in enumerate(first.spans):
@@ -172,7 +173,7 @@ def _with_weights(spec: Spec, module: NestModule) -> NestModule:
 
 
 def _windows(corpus: Corpus, context: int, times: int, windows: int) -> Tensor:
-    """Windows (rows, time + 1) of the validation text, spread evenly over it."""
+    """Return windows (rows, time + 1) of the validation text, spread evenly over it."""
     corpus.require(context)
     text = as_tokens(corpus.validation)
     length = min(times * context, len(text) - 1)

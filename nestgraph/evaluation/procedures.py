@@ -109,7 +109,7 @@ def require_runnable(job: Job) -> None:
 
 
 def carry_out(job: Job) -> Outcome:
-    """Trains and scores as the kind of the task says.
+    """Train and score as the kind of the task says.
 
     Raises:
         KeyboardInterrupt: somebody stopped it.
@@ -120,7 +120,7 @@ def carry_out(job: Job) -> Outcome:
 
 
 def by_draws(job: Job) -> Outcome:
-    """Trains on rows of the training split; scores those of the job's split, and all parts."""
+    """Train on rows of the training split; score those of the job's split, and all parts."""
     module, task = training.compile(job.spec), job.task
     curve: list[tuple[float, float]] = []
 
@@ -144,7 +144,7 @@ def by_draws(job: Job) -> Outcome:
 def outcome(
     job: Job, module: NestModule, trained: Training, series: Mapping[str, Points]
 ) -> Outcome:
-    """The scores of a trained module, with what is known of its training.
+    """Return the scores of a trained module, with what is known of its training.
 
     Args:
         job: that is done.
@@ -175,7 +175,7 @@ def outcome(
 def scores_of(
     module: NestModule, task: Task, split: Split, seed: int, rows: int
 ) -> dict[str, Score]:
-    """The scores of a model on the rows of a split, and on those of each part.
+    """Return the scores of a model on the rows of a split, and on those of each part.
 
     Raises:
         InputError: the model gives no numbers (NG742).
@@ -189,6 +189,6 @@ def scores_of(
 
 
 def reached(task: Task, value: float) -> bool:
-    """Whether a score is at least as good as the stop rule wants."""
+    """Return whether a score is at least as good as the stop rule wants."""
     assert task.stop is not None
     return value >= task.stop if task.higher else value <= task.stop

@@ -58,7 +58,7 @@ def evaluate(
     file: Path | None = None,
     tell: Callable[[Cell], None] = lambda cell: None,
 ) -> Results:
-    """Trains and scores specs on a task.
+    """Train and score specs on a task.
 
     Args:
         task: its name, with settings behind a colon: `mqar:K=16,T=128`.
@@ -102,7 +102,7 @@ def evaluate(
 
 
 def _require_plain(**chosen: object) -> None:
-    """Refuses what a smoke test chooses itself."""
+    """Refuse what a smoke test chooses itself."""
     words = {"seeds": "--seeds", "steps": "--steps", "budget": "--budget", "rates": "--lr"}
     given = [words[name] for name, value in chosen.items() if value is not None]
     if given:
@@ -111,7 +111,7 @@ def _require_plain(**chosen: object) -> None:
 
 
 def _whole(steps: object) -> int:
-    """Steps as a plain number; those of other libraries count as such."""
+    """Return steps as a plain number; those of other libraries count as such."""
     if isinstance(steps, bool) or not hasattr(steps, "__index__"):
         said = f"`--steps` (={steps!r}) must be a whole number"
         raise InputError("NG932", said, "leave it away for those of the task")
@@ -119,7 +119,7 @@ def _whole(steps: object) -> int:
 
 
 def _number(name: str, value: object) -> float:
-    """A plain number; those of other libraries count as such."""
+    """Return a plain number; those of other libraries count as such."""
     if isinstance(value, bool | str) or not hasattr(value, "__float__"):
         raise InputError("NG932", f"`{name}` (={value!r}) must be a number", "leave it away")
     return float(value)

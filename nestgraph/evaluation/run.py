@@ -77,7 +77,7 @@ class Plan:
 
 
 def carry_out_plan(plan: Plan, tell: Callable[[Cell], None]) -> list[Cell]:
-    """All cells of a plan.
+    """Return all cells of a plan.
 
     Args:
         plan: what to run.
@@ -116,7 +116,9 @@ class _Runner:
         self._tell = tell
 
     def cells(self, side: Side) -> Iterator[Cell]:
-        """The cells of a side: those that choose its rate, if there is a choice, then its seeds."""
+        """Yield the cells of a side: those that choose its rate, if there is a choice, then its
+        seeds.
+        """
         rates = self._plan.choices
         rate = rates[0]
         if len(rates) > 1:
@@ -168,7 +170,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def best(task: Task, tuned: Sequence[Cell]) -> float:
-    """The rate whose score is best on the tuning rows; the smallest of those that are equal.
+    """Return the rate whose score is best on the tuning rows; the smallest of those that are equal.
 
     Where none has a score, the smallest is taken.
     """

@@ -102,7 +102,7 @@ def _chrf(batch: Batch, written: Tensor) -> Judged:
 
 
 def _line(tokens: list[int]) -> str:
-    """The bytes of a line, as text; tokens that are none end it."""
+    """Return the bytes of a line, as text; tokens that are none end it."""
     answer = [token for token in tokens if token >= 0]
     ends = [at for at, token in enumerate(answer) if token == END or token > LARGEST_BYTE]
     return bytes(answer[: min(ends, default=len(answer))]).decode(errors="replace")
@@ -153,7 +153,7 @@ METRICS = {
 def score(
     model: Reader, draw: Draw, metric: Metric, *, split: Split, seed: int, rows: int
 ) -> Score:
-    """The score of a model on rows of a split.
+    """Return the score of a model on rows of a split.
 
     Args:
         model: gives logits (B, T, V) for tokens (B, T); it is told nothing else.
@@ -183,7 +183,7 @@ def _logits(model: Reader, batch: Batch) -> Tensor:
 
 
 def _written(model: Reader, batch: Batch) -> Tensor:
-    """The likeliest token behind each, from the first that all rows are asked for (B, T)."""
+    """Return the likeliest token behind each, from the first that all rows are asked for (B, T)."""
     asked = batch.targets != IGNORED
     first = int(asked.any(0).nonzero()[0])
     assert bool(asked[:, first].all()), "answers of one batch begin at one place"
@@ -203,7 +203,7 @@ def _require_numbers(logits: Tensor) -> None:
 
 
 def points(values: Tensor, at: Tensor, *, doubling: bool) -> Points:
-    """Means over spans of positions, each at the last position of its span.
+    """Return means over spans of positions, each at the last position of its span.
 
     Args:
         values: (n,) what was found.

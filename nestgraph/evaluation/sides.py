@@ -45,7 +45,7 @@ def sides_of(
     ablations: Sequence[str],
     match: Match = "none",
 ) -> tuple[Side, ...]:
-    """All sides of a table, each spec followed by those that are made from it.
+    """Return all sides of a table, each spec followed by those that are made from it.
 
     Args:
         specs: of models; of optimizers where the task is about them.
@@ -80,7 +80,9 @@ def sides_of(
 
 
 def _matched(side: Side, before: Sequence[Side], task: Task, match: Match) -> Side:
-    """A side that is as large as the first one, with the vocabulary and the context of the task."""
+    """Return a side that is as large as the first one, with the vocabulary and the context of the
+    task.
+    """
     if match == "none" or not before:
         return side
     one, first = of_its_size(side.spec, task), of_its_size(before[0].spec, task)
@@ -98,7 +100,9 @@ def _require_ablations(names: Sequence[str]) -> None:
 
 
 def _name(spec: Spec, specs: Sequence[Spec]) -> str:
-    """Its name if it ships, else its path; with what was changed where another is called alike."""
+    """Return its name if it ships, else its path; with what was changed where another is called
+    alike.
+    """
     name = _plain_name(spec)
     if sum(name == _plain_name(other) for other in specs) == 1 or not spec.overrides:
         return name
@@ -128,7 +132,7 @@ def _made_from(
 
 
 def _baselines(side: Side, task: Task) -> Iterator[Side]:
-    """What stands beside a model that learns one task after another."""
+    """Yield what stands beside a model that learns one task after another."""
     if task.kind != "continual":
         said = f"`{task.label}` is one task, and baselines are for tasks that come in a row"
         raise InputError("NG937", said, "use --controls none")

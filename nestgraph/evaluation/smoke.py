@@ -17,7 +17,8 @@ SEEDS = (0,)
 
 
 def smoked(task: Task) -> Task:
-    """A task with a twentieth of its steps, the middle one of its rates, and 64 rows to score.
+    """Return a task with a twentieth of its steps, the middle one of its rates, and 64 rows to
+    score.
 
     A stream of tasks keeps a step for each at least; its base has a twentieth of its steps, which
     its label tells.

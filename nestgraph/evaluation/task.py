@@ -144,7 +144,7 @@ def task(name: str) -> Callable[[Maker], Maker]:
 
 
 def makers() -> Mapping[str, Maker]:
-    """The functions that make tasks, by name, as far as their modules were imported."""
+    """Return the functions that make tasks, by name, as far as their modules were imported."""
     return MappingProxyType(_MAKERS)
 
 
@@ -164,7 +164,9 @@ def require(fits: bool, said: str, hint: str = "") -> None:
 
 
 def generator(*key: object) -> torch.Generator:
-    """A source of random numbers for a key, such as the name of a task, a split and a seed."""
+    """Return a source of random numbers for a key, such as the name of a task, a split and a
+    seed.
+    """
     import torch
 
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()

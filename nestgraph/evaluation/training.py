@@ -54,7 +54,7 @@ def train(
     enough: Callable[[int], bool] | None = None,
     every: int = 100,
 ) -> Training:
-    """Trains a module for as many steps as its spec says.
+    """Train a module for as many steps as its spec says.
 
     Args:
         module: as compiled; its weights are changed.
@@ -104,7 +104,7 @@ def train(
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Lets PyTorch use one thread.
+    """Let PyTorch use one thread.
 
     Sums then don't depend on how many processors there are, and processor time is no time in which
     threads wait for each other, which is most of it in models this small.
@@ -118,7 +118,7 @@ def one_thread() -> Iterator[None]:
 
 
 def derived(seed: int, step: int) -> int:
-    """The seed of a step's rows."""
+    """Return the seed of a step's rows."""
     digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
@@ -163,7 +163,7 @@ class _Watch(L.Callback):
         return time.process_time() - self._began - self._asked
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._interruption.listen()
         self._began = time.process_time()
 
@@ -175,7 +175,7 @@ class _Watch(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Looks whether this was the last step."""
+        """Look whether this was the last step."""
         if self._interruption.wished:
             raise TrainingStopped(saved=False)
         if self.seconds >= self._budget:

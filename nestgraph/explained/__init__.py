@@ -29,7 +29,7 @@ class Example:
     changes: Mapping[str, str] = field(default_factory=dict)
 
     def said(self) -> str:
-        """What `nestgraph check` prints about it; nothing if it is right."""
+        """Return what `nestgraph check` prints about it; nothing if it is right."""
         found, sources = check(FILE, self.changes, _OneFile(self.text))
         return "\n".join(render(finding, sources) for finding in found)
 
@@ -58,7 +58,7 @@ class Explanation:
         return f"{head}\n\nwrong\n\n{wrong}\n\n{self.wrong.said()}\n\nright\n\n{right}"
 
     def markdown(self) -> str:
-        """The page as a section of the documentation, with an anchor of its code."""
+        """Return the page as a section of the documentation, with an anchor of its code."""
         return (
             f"## {self.code}\n\n{self.meaning}\n{self.why}\n\n{_fenced(self.wrong)}\n"
             f"```\n{self.wrong.said()}\n```\n\n{_fenced(self.right, 'Put right')}"
@@ -79,14 +79,14 @@ class _OneFile(Disk):
 
 
 def codes() -> tuple[str, ...]:
-    """Every code that has a page."""
+    """Return every code that has a page."""
     folder = importlib.resources.files(__name__)
     names = (entry.name for entry in folder.iterdir())
     return tuple(sorted(name.removesuffix(".md") for name in names if name.endswith(".md")))
 
 
 def explanation(code: str) -> Explanation:
-    """The page of a code, which must be one of `codes()`."""
+    """Return the page of a code, which must be one of `codes()`."""
     folder = importlib.resources.files(__name__)
     text = folder.joinpath(f"{code}.md").read_text(encoding="utf-8")
     examples = {
@@ -103,7 +103,7 @@ def explanation(code: str) -> Explanation:
 
 
 def page() -> str:
-    """All explanations as one page of the documentation."""
+    """Return all explanations as one page of the documentation."""
     return _HEAD + "\n".join(explanation(code).markdown() for code in codes())
 
 

@@ -33,7 +33,7 @@ ENDINGS = {".json": "node-link", ".graphml": "graphml"}
 
 
 def exported(graph: SpecGraph, form: str) -> str:
-    """The graph as text.
+    """Return the graph as text.
 
     Args:
         graph: of a spec.
@@ -43,7 +43,7 @@ def exported(graph: SpecGraph, form: str) -> str:
 
 
 def form_of(path: Path) -> str:
-    """The format that a file's ending names.
+    """Return the format that a file's ending names.
 
     Raises:
         InputError: when it names none.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def graphml(graph: SpecGraph) -> str:
-    """The graph as XML; keys of edges are in their attribute `key`."""
+    """Return the graph as XML; keys of edges are in their attribute `key`."""
     import networkx as nx
 
     plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()

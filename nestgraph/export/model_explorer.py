@@ -21,7 +21,7 @@ CARRY_COLOUR = "#b5179e"
 
 
 def model_explorer(graph: SpecGraph) -> str:
-    """A collection of one graph; namespaces are layers and the blocks inside them."""
+    """Return a collection of one graph; namespaces are layers and the blocks inside them."""
     edges = list(plain_edges(graph))
     incoming: dict[str, list[Json]] = defaultdict(list)
     for source, target, key, values in edges:

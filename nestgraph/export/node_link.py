@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def node_link(graph: SpecGraph) -> str:
-    """The graph as JSON that `networkx.node_link_graph(data, edges="edges")` reads back."""
+    """Return the graph as JSON that `networkx.node_link_graph(data, edges="edges")` reads back."""
     about = {key: safe(graph.graph.get(key, "")) for key in ("name", "doc")}
     data = {
         "directed": True,

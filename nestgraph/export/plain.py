@@ -16,19 +16,21 @@ Values = dict[str, Value]
 
 
 def plain_nodes(graph: SpecGraph) -> Iterator[tuple[str, Values]]:
-    """Each node with what is known of it."""
+    """Yield each node with what is known of it."""
     for node, data in graph.nodes(data=True):
         yield safe(node), plain_values(data)
 
 
 def plain_edges(graph: SpecGraph) -> Iterator[tuple[str, str, str, Values]]:
-    """Each edge: source, target, key, and what is known of it."""
+    """Yield each edge: source, target, key, and what is known of it."""
     for source, target, key, data in graph.edges(keys=True, data=True):
         yield safe(source), safe(target), safe(key), plain_values(data)
 
 
 def plain_values(data: Mapping[str, Any]) -> Values:
-    """Attributes without nesting: `fields.out`, and `file`, `line` and `column` for a place."""
+    """Return attributes without nesting: `fields.out`, and `file`, `line` and `column` for a
+    place.
+    """
     return dict(_flat(data))
 
 

@@ -34,7 +34,7 @@ class Activation:
     bent: Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
     def back(self, g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-        """`times_slope` that learning flows through, to g and to z."""
+        """Return `times_slope` that learning flows through, to g and to z."""
         through: Tensor = _Back.apply(self, g, z, h)  # type: ignore[no-untyped-call]
         return through
 
@@ -143,7 +143,8 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def between(activation: str, *, gated: bool) -> Callable[[Tensor], Tensor]:
-    """What stands between two layers of a net: s, or s(g) ⊙ v of the halves g and v of a layer.
+    """Return what stands between two layers of a net: s, or s(g) ⊙ v of the halves g and v of a
+    layer.
 
     GLU Variants Improve Transformer (arXiv 2002.05202), eq. 6, whose two matrices are one here,
     the gate's rows above: one product. With `silu` that is SwiGLU.
@@ -160,7 +161,9 @@ def between(activation: str, *, gated: bool) -> Callable[[Tensor], Tensor]:
 
 
 def between_back(activation: str, *, gated: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The way back through `between`: (g, z, its value) to the gradient by z; once, no further."""
+    """Return the way back through `between`: (g, z, its value) to the gradient by z; once, no
+    further.
+    """
     function = ACTIVATIONS[activation]
     if not gated:
         return function.times_slope

@@ -146,12 +146,12 @@ def read(
 
 
 def whole(written: Written, at: At = "after") -> Tensor:
-    """The one matrix of a linear memory at every token, row by row: (B, H, M, T, E·D)."""
+    """Return the one matrix of a linear memory at every token, row by row: (B, H, M, T, E·D)."""
     return written.seen(0, before=at == "before").flatten(-2)
 
 
 def advance(written: Written, *, commit: bool) -> State:
-    """The state after the segment.
+    """Return the state after the segment.
 
     Args:
         written: the segment's events, and the state before them.
@@ -180,7 +180,7 @@ def advance(written: Written, *, commit: bool) -> State:
 
 
 def committed(form: Form, state: State) -> State:
-    """The state behind a tick: Θ and A become the weights as reads see them."""
+    """Return the state behind a tick: Θ and A become the weights as reads see them."""
     weights = seen(form, state)
     if form.gradient == "none":
         weights = tuple(weight.detach() for weight in weights)

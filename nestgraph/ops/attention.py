@@ -79,7 +79,7 @@ def attend(
 def _by_period(
     see: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, period: int, events: int
 ) -> tuple[Tensor, ...]:
-    """Answers from a tick on: whole periods as rows of one batch, then the rest."""
+    """Return answers from a tick on: whole periods as rows of one batch, then the rest."""
     batch, _, time, _ = q.shape
     whole = time // period * period
     rest = q[:, :, whole:], *_cut((k, v), whole * events, None)
@@ -152,7 +152,7 @@ def remember(
 def forget(
     keys_BHPD: Tensor, values_BHPE: Tensor, position: int, period: int
 ) -> tuple[Tensor, Tensor]:
-    """The events that are left behind `position` positions: none at a tick, else all."""
+    """Return the events that are left behind `position` positions: none at a tick, else all."""
     return latest((keys_BHPD, values_BHPE), None if position % period else 0)
 
 
@@ -165,7 +165,7 @@ def entries_of(keys: Tensor | None, values: Tensor | None) -> Entries | None:
 
 
 def seen_later(window: int | None, period: int | None, position: int, events: int) -> int | None:
-    """How many events later queries may still see; None for all."""
+    """Return how many events later queries may still see; None for all."""
     limits = [limit for limit in (window, period and position % period) if limit is not None]
     return min(limits) * events if limits else None
 
@@ -181,7 +181,9 @@ def _join(past: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> tuple[Tens
 
 
 def latest(pair: tuple[Tensor, Tensor], count: int | None) -> tuple[Tensor, Tensor]:
-    """The last `count` events, as tensors of their own: a view would hold on to all others."""
+    """Return the last `count` events, as tensors of their own: a view would hold on to all
+    others.
+    """
     events = pair[0].shape[2]
     if count is None or count >= events:
         return pair
@@ -197,6 +199,6 @@ def _fold(x_BHTD: Tensor, count: int) -> Tensor:
 
 
 def _unfold(y_BHLE: Tensor, batch: int) -> Tensor:
-    """(B·N, H, L, E) to (B, H, T, E)."""
+    """Return (B·N, H, L, E) to (B, H, T, E)."""
     split = y_BHLE.view(batch, -1, *y_BHLE.shape[1:])
     return split.transpose(1, 2).flatten(2, 3)

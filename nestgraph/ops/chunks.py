@@ -20,7 +20,7 @@ class Cut(NamedTuple):
     size: int
 
     def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
-        """(B, H, T, ...) to (G, N, C, ...)."""
+        """Return (B, H, T, ...) to (G, N, C, ...)."""
         missing = -self.time % self.size
         if missing:
             x = F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=fill)
@@ -28,13 +28,13 @@ class Cut(NamedTuple):
         return x.reshape(self.batch * self.heads, count, self.size, *x.shape[3:])
 
     def join(self, y_GNCE: Tensor) -> Tensor:
-        """(G, N, C, E) to (B, H, T, E)."""
+        """Return (G, N, C, E) to (B, H, T, E)."""
         y = y_GNCE.reshape(self.batch, self.heads, -1, y_GNCE.shape[-1])
         return y[:, :, : self.time]
 
 
 def spread(value: Tensor | float, like_BHT: Tensor) -> Tensor:
-    """A coefficient over the matrix of a head: (B, H, T, E or 1, D or 1).
+    """Return a coefficient over the matrix of a head: (B, H, T, E or 1, D or 1).
 
     Args:
         value: a number, (H,), (B, H, T), by value (B, H, T, E), or by anything with five axes,

@@ -29,7 +29,7 @@ BLOCK = 1 << 16
 def causal_conv(
     x_BTW: Tensor, weight_WK: Tensor, tail_BKW: Tensor, *, silu: bool = False, unit: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """y_t = sum_j weight[:, j] · x_{t-(K-1)+j}: each channel mixes its own last K inputs.
+    """Return y_t = sum_j weight[:, j] · x_{t-(K-1)+j}: each channel mixes its own last K inputs.
 
     The last tap is the present token.
 
@@ -101,7 +101,7 @@ class _Taps(torch.autograd.Function):
 
 
 def _blocks(x: Tensor, tail: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Where each block begins, and its inputs with those of the K-1 positions before it."""
+    """Yield where each block begins, and its inputs with those of the K-1 positions before it."""
     batch, time, width = x.shape
     past, long = tail.shape[1], time
     if x.device.type == "cpu":
@@ -123,12 +123,12 @@ def _mix(seen: Tensor, taps: tuple[Tensor, ...], out: Tensor) -> Tensor:
 
 
 def _scale(heads: Tensor) -> Tensor:
-    """What makes each run of channels one long."""
+    """Return what makes each run of channels one long."""
     return (heads * heads).sum(-1, keepdim=True).add_(EPS).rsqrt_()
 
 
 def _back(d_y: Tensor, z: Tensor | None, y: Tensor | None, scale: Tensor) -> Tensor:
-    """The gradient of the mix of taps, from what the SiLU saw and what the norm made."""
+    """Return the gradient of the mix of taps, from what the SiLU saw and what the norm made."""
     if y is not None:
         unit = scale.shape[2]
         long, d_heads = runs(y, unit), runs(d_y.contiguous(), unit)
@@ -141,7 +141,7 @@ def _back(d_y: Tensor, z: Tensor | None, y: Tensor | None, scale: Tensor) -> Ten
 
 
 def _plain(x: Tensor, weight: Tensor, tail: Tensor, silu: bool, unit: int) -> Tensor:
-    """The same in operators that can be differentiated as often as one likes."""
+    """Return the same in operators that can be differentiated as often as one likes."""
     padded, time = torch.cat((tail, x), 1), x.shape[1]
     terms = [padded[:, j : j + time] * tap for j, tap in enumerate(weight.unbind(1))]
     y = torch.stack(terms).sum(0)

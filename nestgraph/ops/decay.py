@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def ratios(alpha_BHC: Tensor, signed: bool = False) -> tuple[Tensor, Tensor]:
-    """How much of position i is left at position t, and of the start.
+    """Return how much of position i is left at position t, and of the start.
 
     Positive factors go through the running sum of their logarithms: 3 passes over (C, C), and
     stable, because only differences of logs that are at most what really decays are exponentiated.

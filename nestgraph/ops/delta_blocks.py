@@ -64,22 +64,24 @@ class Shape(NamedTuple):
     many: int
 
     def chunks(self, x: Tensor) -> Tensor:
-        """A flow (B, H, T, ..., width) as a view (N, B, H, C, ..., width)."""
+        """Return a flow (B, H, T, ..., width) as a view (N, B, H, C, ..., width)."""
         chunks: Tensor = x.unflatten(2, (-1, self.size)).movedim(2, 0)
         return chunks
 
     def over(self, x: Tensor) -> Tensor:
-        """Rows of chunks (m·G, R, width) as a view over a flow's (m, B, H, C, n, width)."""
+        """Return rows of chunks (m·G, R, width) as a view over a flow's (m, B, H, C, n, width)."""
         chunks = len(x) // (self.batch * self.heads)
         return x.view(chunks, self.batch, self.heads, self.size, -1, x.shape[-1])
 
     def like(self, x: Tensor) -> Tensor:
-        """An empty flow with the heads of a position side by side."""
+        """Return an empty flow with the heads of a position side by side."""
         order = (0, 2, 1, *range(3, x.dim()))
         return x.new_empty([x.shape[axis] for axis in order]).transpose(1, 2)
 
     def block_of(self, keys: Tensor, values: Tensor) -> int:
-        """How many chunks to take at once; all of them where there is no cache to stay in."""
+        """Return how many chunks to take at once; all of them where there is no cache to stay
+        in.
+        """
         if keys.device.type != "cpu":
             return max(1, keys.shape[2] // self.size)
         rows = self.batch * self.heads * self.size * self.many
@@ -88,7 +90,7 @@ class Shape(NamedTuple):
 
 
 def filled(shape: Shape, x: Tensor, value: float = 0.0) -> Tensor:
-    """A flow with positions that do nothing behind it, up to the end of a chunk."""
+    """Return a flow with positions that do nothing behind it, up to the end of a chunk."""
     missing = -x.shape[2] % shape.size
     return F.pad(x, [0, 0] * (x.dim() - 3) + [0, missing], value=value) if missing else x
 
@@ -98,13 +100,15 @@ def asked_filled(
     reads: Sequence[tuple[Tensor, At]],
     answer: Callable[[list[tuple[Tensor, At]]], tuple[list[Tensor], Tensor]],
 ) -> tuple[list[Tensor], Tensor]:
-    """What `answer` makes of queries filled up to whole chunks, and the state that it leaves."""
+    """Return what `answer` makes of queries filled up to whole chunks, and the state that it
+    leaves.
+    """
     answers, last = answer([(filled(shape, q), at) for q, at in reads])
     return [y[:, :, : q.shape[2]] for y, (q, _) in zip(answers, reads, strict=True)], last
 
 
 def gathered(chunks: Tensor, part: slice) -> Tensor:
-    """Some chunks of a view (N, B, H, C, ..., width) in one piece, (m·G, R, width)."""
+    """Return some chunks of a view (N, B, H, C, ..., width) in one piece, (m·G, R, width)."""
     x = chunks[part]
     return x.reshape(x.shape[0] * x.shape[1] * x.shape[2], -1, x.shape[-1])
 
@@ -143,19 +147,19 @@ def left_of(paces: Paces, part: slice, many: int) -> Left:
 
 
 def copies(rows: Tensor, many: int) -> Tensor:
-    """A position's row for each of its events."""
+    """Return a position's row for each of its events."""
     return rows if many == 1 else rows.repeat_interleave(many, -2)
 
 
 def add_product(
     total: Tensor, left: Tensor, right: Tensor, beta: float = 1.0, *, alpha: float = 1.0
 ) -> Tensor:
-    """total = beta total + alpha left right; with beta 0 the total may hold anything."""
+    """Return total = beta total + alpha left right; with beta 0 the total may hold anything."""
     return torch.baddbmm(total, left, right, beta=beta, alpha=alpha, out=total)
 
 
 def scaled(x: Tensor, factor: Tensor | None) -> Tensor:
-    """x times what is left, if anything decays."""
+    """Return x times what is left, if anything decays."""
     return x if factor is None else x * factor
 
 
@@ -167,7 +171,7 @@ def delta_blocks(
     reads: Sequence[tuple[Tensor, At]],
     shape: Shape,
 ) -> tuple[list[Tensor], Tensor]:
-    """All answers, and the last state; differentiable once.
+    """Return all answers, and the last state; differentiable once.
 
     Args:
         keys: (B, H, T, n, D) with T a multiple of C.
@@ -275,7 +279,7 @@ class _Forward:
         self.targets = [shape.chunks(y) for y in self.answers]
 
     def run(self, first_BHED: Tensor) -> Tensor:
-        """Fills `answers` and `kept`; the state behind the last chunk."""
+        """Fill `answers` and `kept`; the state behind the last chunk."""
         states, chunks = self.kept.states, len(self.kept.states)
         last = torch.empty_like(states[0])
         (states[0] if chunks else last).copy_(first_BHED.reshape(last.shape))
@@ -303,7 +307,7 @@ class _Forward:
             target[part] = found.view(target[part].shape)
 
     def _solve(self, part: slice, left: Left, keys: Tensor, fed: Tensor) -> None:
-        """The inverses, W, and U as it would be from an empty state."""
+        """Solve for the inverses, W, and U as it would be from an empty state."""
         assert self.paces.pull is not None
         assert self.kept.pulls is not None
         assert self.kept.inverses is not None

@@ -69,7 +69,7 @@ class Backward:
         ]
 
     def run(self, d_last: Tensor) -> Tensor:
-        """Fills the gradients; that of the first state."""
+        """Fill the gradients; that of the first state."""
         chunks = len(self.kept.states)
         d_state = d_last.reshape(-1, *d_last.shape[-2:])
         for end in range(chunks, 0, -self.block):
@@ -114,7 +114,7 @@ class _Block:
             total.zero_()
 
     def ask(self, index: int) -> None:
-        """One read."""
+        """Carry a gradient back through one read."""
         of, part = self.of, self.part
         after = of.moments[index] == "after"
         fades, start = self.left.after if after else self.left.before
@@ -137,7 +137,9 @@ class _Block:
         target.copy_(add_product(met, d_scores, self.keys).view(target.shape))
 
     def walk(self, d_state: Tensor) -> Tensor:
-        """Gradients of U and of the states, chunk by chunk; that of the state before the block."""
+        """Return gradients of U and of the states, chunk by chunk; that of the state before the
+        block.
+        """
         kept, whole, nothing = self.of.kept, self.left.whole, [None] * len(self.moved)
         ends = (self.keys * self.left.end).view(*self.moved.shape[:3], -1)
         self.d_states[-1] = d_state
@@ -167,7 +169,7 @@ class _Block:
         return places[0]
 
     def finish(self) -> None:
-        """What is left: keys, values, coefficients."""
+        """Carry gradients back through what is left: keys, values, coefficients."""
         of, part, moved = self.of, self.part, self.moved.flatten(0, 1)
         d_moved, d_after = self.d_fed.flatten(0, 1), self.d_states[1:].flatten(0, 1)
         fed = moved @ d_after
@@ -192,7 +194,7 @@ class _Block:
             d_whole[part] = self.d_whole.view_as(d_whole[part])
 
     def _pull(self, moved: Tensor, d_moved: Tensor) -> None:
-        """What the events take back."""
+        """Carry gradients back through what the events erase."""
         assert self.pull is not None
         fades, start = self.left.met
         seen = d_moved @ self.states.flatten(0, 1)
@@ -216,7 +218,7 @@ class _Block:
 
 
 def _add(total: Tensor, rows: Tensor, *, after: bool) -> None:
-    """Gradients of rows as they are, or of the rows one position earlier."""
+    """Add gradients of rows as they are, or of the rows one position earlier."""
     if after:
         total.add_(rows)
     else:

@@ -42,7 +42,7 @@ class Met(NamedTuple):
 def run(
     cut: Cut, fade: Fade, events: Events, first_GED: Tensor, queries_BHTRD: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Answers (G, N, C, R, E) from the state before each position, and the last state."""
+    """Return answers (G, N, C, R, E) from the state before each position, and the last state."""
     pulled, rates, keys, values, queries = (
         cut.split(x)
         for x in (events.pulled, events.rates, events.keys, events.values, queries_BHTRD)
@@ -68,7 +68,7 @@ def run(
 
 
 def meet(fade: Fade, pulled: Tensor, queries: Tensor, keys: Tensor, pulls: int) -> Met:
-    """All products at once, then apart."""
+    """Return all products at once, then apart."""
     groups, chunks, size, asked = queries.shape[:4]
     rows = torch.cat((pulled, queries), 3)
     products = fade.products(rows, keys)
@@ -83,13 +83,13 @@ def meet(fade: Fade, pulled: Tensor, queries: Tensor, keys: Tensor, pulls: int) 
 
 
 def both(x_GNCaD: Tensor, pulls: int) -> tuple[Tensor, Tensor]:
-    """What belongs to the pulls and to the writes, (G, N, C·p, D) and (G, N, C·f, D)."""
+    """Return what belongs to the pulls and to the writes, (G, N, C·p, D) and (G, N, C·f, D)."""
     first, second = x_GNCaD.split((pulls, x_GNCaD.shape[3] - pulls), 3)
     return flat(first), flat(second)
 
 
 def flat(x_GNCaD: Tensor) -> Tensor:
-    """(G, N, C·a, D)."""
+    """Return (G, N, C·a, D)."""
     return x_GNCaD.flatten(2, 3)
 
 
@@ -99,7 +99,7 @@ def _numbers(fade: Fade, keys: Tensor) -> Tensor:
 
 
 def _diagonal(fade: Fade, keys: Tensor) -> Tensor:
-    """What is left of the state over a chunk, as a matrix."""
+    """Return what is left of the state over a chunk, as a matrix."""
     whole, width = _numbers(fade, keys), keys.shape[-1]
     if whole.dim() == 3:
         return torch.diag_embed(whole)

@@ -33,7 +33,7 @@ class Events(NamedTuple):
 
     @property
     def by_value(self) -> bool:
-        """Whether rows of the matrix are pulled at paces of their own."""
+        """Return whether rows of the matrix are pulled at paces of their own."""
         return self.pulls > 0 and self.rates.shape[4] > 1
 
     @property
@@ -106,7 +106,9 @@ def gather(
 
 
 def _split(rate: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-    """The key with what differs by key on it, and what is left of the rate, (B, H, T, 1, e)."""
+    """Return the key with what differs by key on it, and what is left of the rate, (B, H, T, 1,
+    e).
+    """
     assert 1 in rate.shape[3:], "rates by cell have no form in chunks"
     if rate.shape[4] > 1:
         return key * rate, rate.new_ones(1, 1, 1, 1, 1)
@@ -141,6 +143,6 @@ def _joined(
 
 
 def _one(parts: list[Tensor]) -> Tensor:
-    """Joined along the events, without a copy where all but one are empty."""
+    """Return parts joined along the events, without a copy where all but one are empty."""
     full = [part for part in parts if part.shape[3]]
     return full[0] if len(full) == 1 else torch.cat(parts, 3)

@@ -66,7 +66,7 @@ def run(
     alpha_GNCE: Tensor | None,
     signed: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Answers (G, N, C, R, E) from the state before each position, and the last state."""
+    """Return answers (G, N, C, R, E) from the state before each position, and the last state."""
     pulled, rates, keys, values, queries = (
         cut.split(x)
         for x in (events.pulled, events.rates, events.keys, events.values, queries_BHTRD)
@@ -90,7 +90,7 @@ def run(
 
 
 def _advance(state_GED: Tensor, signed: bool, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-    """The state behind one chunk and its answers (G, C·R, E)."""
+    """Return the state behind one chunk and its answers (G, C·R, E)."""
     met, (pulled, queries, *rest) = Met(*tensors[:4]), tensors[4:]
     chunk = _Chunk(
         met, pulled, queries, (rest[0], rest[1]), rest[2], (rest[3], rest[4]), rest[5],
@@ -129,7 +129,7 @@ class _Rows:
         return left + self._until_end(pulls) @ chunk.keys[0], answers.mT
 
     def _from_start(self, x_GAD: Tensor, state_GED: Tensor) -> Tensor:
-        """x through the state as it is before each position, (G, E, C·a)."""
+        """Return x through the state as it is before each position, (G, E, C·a)."""
         seen = state_GED @ x_GAD.mT
         return seen if self.events is None else seen * _copies(self.start, x_GAD, -1)
 
@@ -161,5 +161,5 @@ class _Rows:
 
 
 def _copies(x: Tensor, like: Tensor, axis: int) -> Tensor:
-    """A position's entry for each of its events, of which `like` has a row each."""
+    """Return a position's entry for each of its events, of which `like` has a row each."""
     return x.repeat_interleave(like.shape[-2] // x.shape[axis], axis)

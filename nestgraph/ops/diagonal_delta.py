@@ -143,7 +143,7 @@ def diagonal_delta(
 
 
 def _size(limit: int, time: int) -> int:
-    """The largest power of two up to `limit`, and no longer than the sequence needs."""
+    """Return the largest power of two up to `limit`, and no longer than the sequence needs."""
     return int(1 << min(limit.bit_length() - 1, max(time - 1, 0).bit_length()))
 
 
@@ -155,7 +155,7 @@ def _fade(cut: Cut, alpha: Tensor, signed: bool) -> Fade:
 
 
 def _shifted(q_BHTD: Tensor, at: At) -> Tensor:
-    """Queries where they are answered from the state before."""
+    """Return queries where they are answered from the state before."""
     if at == "before":
         return q_BHTD
     return torch.cat((torch.zeros_like(q_BHTD[:, :, :1]), q_BHTD[:, :, :-1]), 2)

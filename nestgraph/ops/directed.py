@@ -52,7 +52,7 @@ class Directed:
         return first + (self.left @ self.steps.flatten(-2)).view_as(self.steps)
 
     def read(self, x_BHNTD: Tensor, *, before: bool) -> Tensor:
-        """x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
+        """Return x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
         start, left = self.start, self.left
         if before:
             left = earlier(left, 0.0)
@@ -66,7 +66,7 @@ class Directed:
         return y + moved
 
     def advance(self) -> tuple[Tensor, Tensor | None]:
-        """A and S after the last token."""
+        """Return a and S after the last token."""
         if self.start is None:
             return self.weights + self.total, self.speed
         return torch.addcmul(self.total, self.weights, self.start[..., -1:, :]), self.speed

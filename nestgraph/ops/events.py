@@ -42,7 +42,7 @@ class Events(NamedTuple):
         return self.rate.shape[0]
 
     def spread(self, x_G: Tensor) -> Tensor:
-        """(G, ...) as (M, N, ...), or (n, ...) as (m, N, ...): a view."""
+        """Return (G, ...) as (M, N, ...), or (n, ...) as (m, N, ...): a view."""
         return x_G.view(-1, self.groups, *x_G.shape[1:])
 
     @property
@@ -55,7 +55,9 @@ class Events(NamedTuple):
         return a_G[: self.groups if layer == 0 else None, : self.time]
 
     def of_layer(self, x_J: Tensor, layer: int) -> Tensor:
-        """One layer's (m, ...) of what stands for all, (J, ...), or for all alike, (1, ...)."""
+        """Return one layer's (m, ...) of what stands for all, (J, ...), or for all alike, (1,
+        ...).
+        """
         if len(x_J) == 1:
             return x_J
         first = 1 + (layer - 1) * self.members if layer else 0
@@ -63,5 +65,5 @@ class Events(NamedTuple):
 
     @property
     def left(self) -> Tensor:
-        """What retention leaves of a matrix at the segment's end, (G, 1, 1)."""
+        """Return what retention leaves of a matrix at the segment's end, (G, 1, 1)."""
         return self.q[:, -1, 0].expand(self.members, -1).reshape(-1, 1, 1)

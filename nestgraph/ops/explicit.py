@@ -44,21 +44,21 @@ class Explicit:
         return self.moved
 
     def read(self, x_BHNTD: Tensor, *, before: bool) -> Tensor:
-        """x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
+        """Return x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
         return through(shifted(self.weights, self.moved) if before else self.moved, x_BHNTD)
 
     def advance(self) -> tuple[Tensor, Tensor | None]:
-        """A and S after the last token."""
+        """Return a and S after the last token."""
         return self.moved[..., -1, :, :], self.speed
 
 
 def through(weights_BHMTED: Tensor, x_BHNTD: Tensor) -> Tensor:
-    """Every token's vector through its own matrix, (B, H, M, T, E)."""
+    """Return every token's vector through its own matrix, (B, H, M, T, E)."""
     return (weights_BHMTED @ x_BHNTD.unsqueeze(-1)).squeeze(-1)
 
 
 def shifted(first_BHMED: Tensor, later_BHMTED: Tensor) -> Tensor:
-    """The state before every token."""
+    """Return the state before every token."""
     return torch.cat((first_BHMED.unsqueeze(-3), later_BHMTED[..., :-1, :, :]), -3)
 
 
@@ -73,7 +73,7 @@ def explicit_layer(
     erase_key_BHTD: Tensor | None,
     home: Tensor | None = None,
 ) -> Explicit:
-    """The state at every token.
+    """Return the state at every token.
 
     Args:
         form: what the memories are.
@@ -115,7 +115,7 @@ class _Walk:
         self.time = 0
 
     def over(self, role: str, x: Tensor) -> Tensor:
-        """A coefficient over the matrix, (B, H, 1, T, rows or 1, columns or 1)."""
+        """Return a coefficient over the matrix, (B, H, 1, T, rows or 1, columns or 1)."""
         return spread(x, self.form.kind(role), self.rows, self.columns)
 
     def momentum(self, first: Tensor | None, pushes: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class _Walk:
         return _decayed(first, self.over("momentum", self.rates.momentum), pushes)
 
     def stepped(self, directions: Tensor) -> Tensor:
-        """γ ⊙ D."""
+        """Return γ ⊙ D."""
         if self.rates.step is None:
             return directions
         return self.over("step", self.rates.step) * directions

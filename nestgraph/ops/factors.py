@@ -50,16 +50,16 @@ class Net(Protocol):
     """The net where gradients are taken; rows are (B, H, M or 1, J, width)."""
 
     def enter(self, keys: Tensor) -> Tensor:
-        """Keys through the first layer."""
+        """Return keys through the first layer."""
 
     def ahead(self, layer: int, a: Tensor) -> Tensor:
-        """Inputs of a layer through it."""
+        """Return inputs of a layer through it."""
 
     def back(self, layer: int, d: Tensor) -> Tensor:
-        """Gradients of a layer's output back through its matrix."""
+        """Return gradients of a layer's output back through its matrix."""
 
     def answer(self, own: Tensor) -> Tensor:
-        """What it says of own queries (B, H, J, D), which are targets."""
+        """Return what it says of own queries (B, H, J, D), which are targets."""
 
 
 @dataclass(frozen=True, kw_only=True)

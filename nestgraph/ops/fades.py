@@ -32,10 +32,10 @@ class Fade(Protocol):
         """Σ_d x_t y_i Π_{i<s<t} α_s for i < t, else 0; (G, N, C·a, C·b)."""
 
     def since_start(self, x_GNCaD: Tensor) -> Tensor:
-        """x_t times Π_{s<t} α_s."""
+        """Return x_t times Π_{s<t} α_s."""
 
     def until_end(self, y_GNCbD: Tensor) -> Tensor:
-        """y_i times Π_{s>i} α_s."""
+        """Return y_i times Π_{s>i} α_s."""
 
     def whole(self) -> Tensor | None:
         """Π α over a chunk, (G, N) or (G, N, D); None if nothing fades."""
@@ -155,7 +155,7 @@ def _explicit(x_MCaD: Tensor, y_MCbD: Tensor, alpha_MCD: Tensor) -> Tensor:
 
 
 def _strict(x_GNCaD: Tensor, y_GNCbD: Tensor) -> Tensor:
-    """x yᵀ where the row's position is later."""
+    """Return x yᵀ where the row's position is later."""
     size, rows, columns = x_GNCaD.shape[2], x_GNCaD.shape[3], y_GNCbD.shape[3]
     ones = torch.ones(size, size, dtype=x_GNCaD.dtype, device=x_GNCaD.device).tril(-1)
     wide = ones.repeat_interleave(rows, -2).repeat_interleave(columns, -1)
@@ -163,5 +163,5 @@ def _strict(x_GNCaD: Tensor, y_GNCbD: Tensor) -> Tensor:
 
 
 def _flat(x_GNCaD: Tensor) -> Tensor:
-    """(G, N, C·a, D)."""
+    """Return (G, N, C·a, D)."""
     return x_GNCaD.flatten(2, 3)

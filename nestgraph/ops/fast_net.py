@@ -64,7 +64,7 @@ class FastRates(NamedTuple):
 
     @property
     def plain(self) -> float | None:
-        """What a move without momentum, direction and erasing multiplies the gradient by.
+        """Return what a move without momentum, direction and erasing multiplies the gradient by.
 
         None where coefficients differ between rows or heads, or some of the weights is forgotten.
         """
@@ -75,7 +75,9 @@ class FastRates(NamedTuple):
 
 
 def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int, erased: int = 0) -> Fast:
-    """The state before the first token: `parts` (H, ...) for every row, on a node of its own."""
+    """Return the state before the first token: `parts` (H, ...) for every row, on a node of its
+    own.
+    """
     weights = tuple(part.expand(batch, *part.shape).clone() for part in parts)
     speeds = tuple(torch.zeros_like(weight) for weight in weights) if momentum else ()
     blank = tuple(weights[0].new_zeros(batch, 1) for _ in range(rates))
@@ -96,7 +98,7 @@ def fast_net(
     slow: Parts = (),
     past: Gathered | None = None,
 ) -> Tensor:
-    """[x +] norm(W_L s(... W_1 x + b_1 ...) + b_L), row by row: (B, T, H·E).
+    """Return [x +] norm(W_L s(... W_1 x + b_1 ...) + b_L), row by row: (B, T, H·E).
 
     2 FLOPs a weight and token; the rows' weights are read once, which for few tokens a row costs
     more than the arithmetic.
@@ -134,7 +136,8 @@ def asked_fast_net(
     whole: bool,
     written: Tensor | None = None,
 ) -> tuple[Tensor, Parts]:
-    """What `fast_net` answers, and Σ a aᵀ over the tokens, (B, H, in, in), of the first layers.
+    """Return what `fast_net` answers, and Σ a aᵀ over the tokens, (B, H, in, in), of the first
+    layers.
 
     2 FLOPs a token and number of those more.
 
@@ -152,7 +155,7 @@ def asked_fast_net(
 
 
 def _counted(a: Tensor, written_BT: Tensor | None) -> Tensor:
-    """Rows (B, H, T, D), or (T, D) of a single net; 0 where a position does not count."""
+    """Return rows (B, H, T, D), or (T, D) of a single net; 0 where a position does not count."""
     if written_BT is None:
         return a
     mask = written_BT[:, None, :, None] if a.dim() > 2 else written_BT[0, :, None]
@@ -160,12 +163,12 @@ def _counted(a: Tensor, written_BT: Tensor | None) -> Tensor:
 
 
 def with_grams(state: Fast, more: Parts) -> Fast:
-    """The state with sums of a piece added to its own."""
+    """Return the state with sums of a piece added to its own."""
     return state._replace(grams=tuple(map(torch.add, state.grams, more)))
 
 
 def last_rate(flow_BTH: Tensor) -> Tensor:
-    """A coefficient as it is at the last position, (B, H)."""
+    """Return a coefficient as it is at the last position, (B, H)."""
     return flow_BTH[:, -1]
 
 
@@ -178,7 +181,8 @@ def fast_step(
     steps: int,
     grams: Parts = (),
 ) -> tuple[Parts, Parts]:
-    """One move: S ← βS − ηG, A = αΘ − ρΘK + γD(S), θ = Θ + c(A − Θ); language reference, `task`.
+    """Return one move: S ← βS − ηG, A = αΘ − ρΘK + γD(S), θ = Θ + c(A − Θ); language reference,
+    `task`.
 
     Bytes: the weights are large and the arithmetic small, so that a factor of 1 costs no pass. A
     move that adds a multiple of G takes one; with G as products, none but theirs.
@@ -234,7 +238,7 @@ def _chain(
 
 
 def _laid_out(x_BTW: Tensor, matrices: Parts, biases: Parts) -> tuple[Tensor, Parts, Parts]:
-    """Rows, matrices and biases of a net as products take them.
+    """Return rows, matrices and biases of a net as products take them.
 
     A single net is no batch of products, which are slower, and has no axes of rows and heads
     either: each would be a step of its own at every product, forth and back.

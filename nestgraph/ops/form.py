@@ -86,12 +86,12 @@ class Form:
 
     @property
     def adds_input(self) -> bool:
-        """Whether an answer contains the question."""
+        """Return whether an answer contains the question."""
         return self.residual and not self.linear
 
     @property
     def is_plain_net(self) -> bool:
-        """Whether an answer is made of matrices, activations and the question alone."""
+        """Return whether an answer is made of matrices, activations and the question alone."""
         return not self.bias and self.norm == "none"
 
     @property
@@ -101,7 +101,7 @@ class Form:
 
     @property
     def is_explicit(self) -> bool:
-        """Whether the state at every token must be written out as a matrix.
+        """Return whether the state at every token must be written out as a matrix.
 
         A step that isn't a sum of few products of two vectors, or coefficients within a matrix.
         """
@@ -111,16 +111,18 @@ class Form:
 
     @property
     def is_directed(self) -> bool:
-        """Whether all that the state needs written out are the directions of its momentum."""
+        """Return whether all that the state needs written out are the directions of its
+        momentum.
+        """
         plain = self.erase == "none" and not self.erase_key
         return self.direction_steps > 0 and plain and all(per == "head" for _, per in self.per)
 
     def kind(self, role: str) -> Per:
-        """How many numbers a coefficient has."""
+        """Return how many numbers a coefficient has."""
         return dict(self.per).get(role, "head")
 
     def erases(self, layer: int) -> bool:
-        """Whether writes to a layer (0 is the input side) first erase; biases never do."""
+        """Return whether writes to a layer (0 is the input side) first erase; biases never do."""
         if layer >= self.layers:
             return False
         return self.erase == "layers" or (self.erase == "key" and layer == 0)

@@ -94,13 +94,13 @@ class Bent(NamedTuple):
 
 
 def takes_difference(form: Form, events: Events) -> bool:
-    """Whether the last layer sees keys and values only as their difference."""
+    """Return whether the last layer sees keys and values only as their difference."""
     own = events.values is None and form.objective == "l2"
     return own and not form.erases(form.layers - 1)
 
 
 def step(form: Form, events: Events) -> tuple[list[Tensor], Net, Kept]:
-    """New weights of every layer (G, out, in), and what the backward wants to keep."""
+    """Return new weights of every layer (G, out, in), and what the backward wants to keep."""
     net, left, moved = net_of(form, events), events.left, []
     shares = shares_of(form, events, keys_of(events, net))
     for layer, weight in enumerate(events.running):
@@ -135,7 +135,7 @@ def net_of(form: Form, events: Events) -> Net:
 def renewed(
     form: Form, events: Events, outputs: list[Tensor | None], backs: list[Tensor], top: Tensor
 ) -> tuple[Net, list[Bent]]:
-    """The net from what was kept of it, without a product; `top` is d of the last layer."""
+    """Return the net from what was kept of it, without a product; `top` is d of the last layer."""
     time, inputs, gradients, bents = events.time, [events.rows], [top], []
     for z, back in zip(outputs, backs, strict=False):
         assert z is not None
@@ -179,7 +179,7 @@ def _own_values(form: Form, events: Events, a: Tensor) -> Tensor:
 
 
 def _with_own(form: Form, events: Events, miss: Tensor) -> Tensor:
-    """What answers miss of self values, where both contain their question."""
+    """Return what answers miss of self values, where both contain their question."""
     if form.adds_input:
         rows, time = events.rows[: events.groups], events.time
         events.spread(miss).add_(rows[:, :time] - rows[:, time:])
@@ -207,7 +207,7 @@ def trace_of(form: Form, events: Events, net: Net, shares: Shares, layer: int) -
 
 
 def _met(events: Events, net: Net, layer: int) -> Tensor:
-    """A a of the keys: already there if A is the anchor."""
+    """Return a a of the keys: already there if A is the anchor."""
     outputs = net.outputs[layer]
     if events.running is events.anchors and outputs is not None:
         return outputs[:, : events.time]

@@ -66,7 +66,7 @@ def backward(
     kept: Kept,
     d_moved: list[NewMatrix],
 ) -> Gradients:
-    """Gradients of everything a step is given, from those of its new weights."""
+    """Return gradients of everything a step is given, from those of its new weights."""
     shares = shares_of(form, events, keys_of(events, net), kept)
     traces = [trace_of(form, events, net, shares, layer) for layer in range(form.layers)]
     lasts = [
@@ -118,7 +118,7 @@ def _last(events: Events, trace: Trace, weight: Tensor, d_new: Tensor, *, shares
 
 
 def _reached(form: Form, events: Events, traces: list[Trace], lasts: list[_Last]) -> Reached:
-    """What all layers ask of rates and erases."""
+    """Return what all layers ask of rates and erases."""
     rates, starts, pushes, ends = [], [], [], []
     for layer, (trace, last) in enumerate(zip(traces, lasts, strict=True)):
         rates.append(_over(events, last.events, trace.gradient, shares=layer == 0))
@@ -212,7 +212,7 @@ class Through(NamedTuple):
     d_weights: list[Tensor]
 
     def run(self) -> tuple[Tensor, Tensor | None]:
-        """d_rows (N, R, D), and d_values (G, T, E) or None."""
+        """Return d_rows (N, R, D), and d_values (G, T, E) or None."""
         last, time = self.form.layers - 1, self.events.time
         extras = [layer.met for layer in self.layers]
         d_miss = self.layers[0].gradient
@@ -290,12 +290,12 @@ class Through(NamedTuple):
 
 
 def _plus(into: Tensor, x: Tensor | None) -> Tensor:
-    """into += x, in place."""
+    """Return into += x, in place."""
     return into if x is None else into.add_(x)
 
 
 def d_retain_of(q: Tensor, d_q: Tensor) -> Tensor:
-    """d_retain (N, T): every product that spans moment s holds retention s once.
+    """Return d_retain (N, T): every product that spans moment s holds retention s once.
 
     With Q[t, j] = Q[t, s] α_s Q[s-1, j]: the sum over t >= s > j of d_Q[t, j] Q[t, s] Q[s-1, j].
     No division, so it holds for zero and negative retention too. Of d_Q the last row may be all.

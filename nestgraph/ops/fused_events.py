@@ -20,7 +20,7 @@ from nestgraph.ops.ground import Book
 def fused_events(
     form: Form, flows: Flows, books: tuple[Book, ...], parts: tuple[Tensor, ...]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Inputs (G, T, I) and writes (G, T, O) of every layer.
+    """Return inputs (G, T, I) and writes (G, T, O) of every layer.
 
     Args:
         form: one that `can_fuse_periods`.

@@ -34,7 +34,7 @@ Parts = tuple[Tensor, ...]
 
 
 def can_fuse_momentum(form: Form) -> bool:
-    """Whether a step of this form, where momentum is given, has a derivative by hand."""
+    """Return whether a step of this form, where momentum is given, has a derivative by hand."""
     return (
         form.momentum
         and form.is_plain_net
@@ -53,7 +53,7 @@ def can_fuse_momentum(form: Form) -> bool:
 def fused_momentum_step(
     form: Form, state: State, facts: Facts, rate_BHT: Tensor | None, fades: Transfer
 ) -> tuple[Parts, Parts]:
-    """The running weights and the momentum after a segment, (B, H, M, out, in) each."""
+    """Return the running weights and the momentum after a segment, (B, H, M, out, in) each."""
     keys = facts.keys
     batch, heads, time = keys.shape[:3]
     assert fades.speed_start is not None, "momentum is given"
@@ -91,7 +91,7 @@ def _left(starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> Left:
 
 
 def _spread(x_KN: Tensor, members: int) -> Tensor:
-    """(K, N, ...) for every member: (K, G, ..., 1), with the matrices' axes."""
+    """Return (K, N, ...) for every member: (K, G, ..., 1), with the matrices' axes."""
     x = x_KN.unsqueeze(1).expand(-1, members, *x_KN.shape[1:]).flatten(1, 2)
     return x[..., None, None] if x.ndim == 2 else x.unsqueeze(-1)
 
@@ -177,7 +177,7 @@ class _Back(NamedTuple):
 def _events(
     form: Form, given: Sequence[Tensor | None], stacks: list[Tensor], members: int
 ) -> Events:
-    """Keys, values, own queries and rate (N, T); and S, Θ and, unless it is Θ, A."""
+    """Return keys, values, own queries and rate (N, T); and S, Θ and, unless it is Θ, A."""
     keys, values, own, rate = given
     assert keys is not None
     assert rate is not None
@@ -194,14 +194,14 @@ def _events(
 
 
 def _writes(events: Events, net: Net, layer: int) -> Tensor:
-    """w, (G, T, out)."""
+    """Return w, (G, T, out)."""
     return (events.spread(net.gradients[layer]) * events.rate.unsqueeze(-1)).flatten(0, 1)
 
 
 def _moved(
     events: Events, net: Net, left: Left, layer: int, speed: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A' and S' of one layer."""
+    """Return A' and S' of one layer."""
     a, parts = net.inputs[layer][:, : events.time], [events.running[layer], speed]
     weight, pace = segment_end.moved(parts, a, _writes(events, net, layer), left)
     return weight, pace

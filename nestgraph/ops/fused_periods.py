@@ -27,7 +27,7 @@ Maybe = Tensor | None
 
 
 def can_fuse_periods(form: Form) -> bool:
-    """Whether the events of a form that `is_summed` have a derivative by hand."""
+    """Return whether the events of a form that `is_summed` have a derivative by hand."""
     return form.is_plain_net and form.objective in ("dot", "l2") and not form.implicit
 
 
@@ -87,7 +87,7 @@ class Asked(NamedTuple):
     gives: Tensor
 
     def base(self, x_GRI: Tensor) -> Tensor:
-        """Rows through W and S."""
+        """Return rows through W and S."""
         y = torch.bmm(x_GRI, self.weights)
         if self.b is not None:
             y.mul_(self.b)
@@ -97,7 +97,7 @@ class Asked(NamedTuple):
         return y
 
     def add_events(self, x_GRI: Tensor, y_GRO: Tensor, met_GRJ: Tensor) -> None:
-        """What the events add to the rows' answers, in place; notes what they met of each."""
+        """Add to the rows' answers what the events add, in place; note what they met of each."""
         if self.fade is not None:
             met = torch.bmm(x_GRI, self.meets.mT)
             met_GRJ.copy_(met)
@@ -152,7 +152,7 @@ class Stack(NamedTuple):
     speeds: list[Tensor]
 
     def asked(self, layer: int, index: int, *, back: bool) -> Asked:
-        """A layer at the tick before a period."""
+        """Return a layer at the tick before a period."""
         weights, speed = self.weights[layer], self.speeds[layer] if self.speeds else None
         now, flows = index * self.flows.period, self.flows
         a, w = self.buffers.inputs[layer][:, :now], self.buffers.writes[layer][:, :now]
@@ -175,14 +175,14 @@ class Stack(NamedTuple):
         return keys if own is None else torch.cat((keys, own.unflatten(1, (periods, -1))), 2)
 
     def through(self, layer: int, index: int, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Rows through a layer; `y` is what they are answered without events."""
+        """Return rows through a layer; `y` is what they are answered without events."""
         asked = self.asked(layer, index, back=False)
         y = asked.base(x) if y is None else y
         asked.add_events(x, y, self.buffers.met[layer][:, index, :, : index * self.flows.period])
         return y
 
     def back(self, layer: int, index: int, d: Tensor) -> Tensor:
-        """Gradients back through a layer."""
+        """Return gradients back through a layer."""
         asked = self.asked(layer, index, back=True)
         g = asked.base(d)
         met = self.buffers.met_back[layer - 1][:, index, :, : index * self.flows.period]
@@ -212,7 +212,9 @@ class Stack(NamedTuple):
 
 
 def _top(form: Form, flows: Flows, some: slice, x: Tensor, z: Tensor) -> Tensor:
-    """The gradient at the answers (G, P, E), from rows (G, R, D) and what they are answered."""
+    """Return the gradient at the answers (G, P, E), from rows (G, R, D) and what they are
+    answered.
+    """
     period, values = flows.period, flows.values
     y = x + z if form.adds_input else z
     target = y[:, period:] if values is None else values[:, some]

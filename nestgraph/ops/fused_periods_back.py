@@ -98,7 +98,7 @@ class Back(NamedTuple):
         )
 
     def gradient(self, layer: int) -> Tensor:
-        """d of a layer, (G, T, O)."""
+        """Return d of a layer, (G, T, O)."""
         top = layer == self.form.layers - 1
         return self.stack.buffers.top if top else self.bents[layer].gradient
 
@@ -138,7 +138,7 @@ class Back(NamedTuple):
             self.d_rows[:, index] += self._through_events(0, index, asked, d_z, back=False)
 
     def _of_write(self, layer: int, index: int, d_found: Tensor) -> Tensor:
-        """d of w of a period: from outside, and from all later rows that met it."""
+        """Return d of w of a period: from outside, and from all later rows that met it."""
         later = _Later(self, index)
         if not later:
             return d_found
@@ -149,7 +149,7 @@ class Back(NamedTuple):
         return d
 
     def _of_input(self, layer: int, index: int, d_found: Tensor) -> Tensor:
-        """d of a of a period likewise."""
+        """Return d of a of a period likewise."""
         later = _Later(self, index)
         if not later:
             return d_found
@@ -159,7 +159,9 @@ class Back(NamedTuple):
         return d.sub_(later.met(self.stack.buffers.met_back[layer - 1], self.d_backs[layer - 1]))
 
     def _answers(self, d_d: Tensor, index: int) -> Tensor:
-        """d of what rows were answered, (G, R, E); of rows and values where they are part of it."""
+        """Return d of what rows were answered, (G, R, E); of rows and values where they are part of
+        it.
+        """
         form, flows = self.form, self.stack.flows
         scaled = d_d * form.scale
         kept = torch.zeros_like(scaled) if form.objective == "dot" else scaled
@@ -169,7 +171,7 @@ class Back(NamedTuple):
         return d_z
 
     def _through(self, layer: int, index: int, d_y: Tensor, x: Tensor, *, back: bool) -> Tensor:
-        """d of rows x that asked a layer, from that of its answers."""
+        """Return d of rows x that asked a layer, from that of its answers."""
         asked = self.stack.asked(layer, index, back=back)
         d_x = torch.bmm(d_y, asked.weights.mT)
         if asked.b is not None:
@@ -199,7 +201,7 @@ class Back(NamedTuple):
         return torch.bmm(d_scores, asked.meets).neg_()
 
     def note(self, books: tuple[Book, ...]) -> None:
-        """The products that are gradients of W and S of all layers but the first."""
+        """Compute the products that are gradients of W and S of all layers but the first."""
         flows = self.stack.flows
         for layer in range(1, self.form.layers):
             d_z, h = self.d_outputs[layer], self.bents[layer - 1].value
@@ -215,7 +217,7 @@ class Back(NamedTuple):
                     books[layer].note(part, *((x, y) if is_back else (y, x)))
 
     def flows(self) -> tuple[Maybe, ...]:
-        """Gradients of all `Flows`, in their order."""
+        """Return gradients of all `Flows`, in their order."""
         flows, form, period = self.stack.flows, self.form, self.stack.flows.period
         d_rate = torch.zeros_like(flows.rate)
         for layer, d_write in enumerate(self.d_writes):
@@ -267,7 +269,7 @@ def _dot(x_GRI: Tensor, y_GRI: Tensor) -> Tensor:
 
 
 def _times(b_GN1: Maybe, x_GNRI: Tensor) -> Tensor:
-    """Rows of all periods but the first times b."""
+    """Return rows of all periods but the first times b."""
     if b_GN1 is None:
         return x_GNRI
     return x_GNRI * torch.cat((b_GN1.new_ones(len(b_GN1), 1, 1), b_GN1), 1).unsqueeze(-1)

@@ -95,7 +95,7 @@ def shares_of(form: Form, events: Events, inputs: list[Tensor], kept: Kept | Non
 def _squares(
     form: Form, events: Events, inputs: list[Tensor]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """What `implicit` shrinks rates by, and a aᵀ of the layers that erase."""
+    """Return what `implicit` shrinks rates by, and a aᵀ of the layers that erase."""
     erased = [a for layer, a in enumerate(inputs) if form.erases(layer)]
     grams = None
     if erased:
@@ -152,7 +152,8 @@ def back(form: Form, events: Events, shares: Shares, reached: Reached, whole: Te
 def _back_erase(
     events: Events, kept: Kept, erase: Erase, reached: Reached
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """d of Q but for its first number of the last row, of e (I, N, T), of a aᵀ and its transpose.
+    """Return d of Q but for its first number of the last row, of e (I, N, T), of a aᵀ and its
+    transpose.
 
     As d(I + L)^-1 = -(I + L)^-1 dL (I + L)^-1, that of L is Pᵀ (-d_P) (I + L)^-ᵀ.
     """

@@ -22,7 +22,7 @@ from nestgraph.ops.segment_end import NewMatrix
 
 
 def can_fuse(form: Form) -> bool:
-    """Whether a step of this form has a derivative by hand."""
+    """Return whether a step of this form has a derivative by hand."""
     return form.is_plain_net and not (
         form.momentum
         or form.retain_first
@@ -47,7 +47,9 @@ def fused_step(
     retain_BHT: Tensor | None,
     erase_rate_BHT: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """The running weights (B, H, M, out, in) after a segment; arguments as of `anchored.write`."""
+    """Return the running weights (B, H, M, out, in) after a segment; arguments as of
+    `anchored.write`.
+    """
     ones = k_BHTD.new_ones(k_BHTD.shape[:3])
     running = () if state.running is state.anchor else state.running
     moved: tuple[Tensor, ...] = _Step.apply(  # type: ignore[no-untyped-call]
@@ -127,7 +129,7 @@ class _Step(torch.autograd.Function):
 def _unpacked(
     form: Form, saved: list[Any]
 ) -> tuple[Events, tuple[fused.Net, list[fused.Bent]], Kept]:
-    """The events, the net and the shares, from what `forward` saved."""
+    """Return the events, the net and the shares, from what `forward` saved."""
 
     def take(count: int) -> list[Any]:
         taken, saved[:count] = saved[:count], []

@@ -28,7 +28,7 @@ BLOCK = 1 << 16
 
 
 def gated_norm(x_BTW: Tensor, gain_W: Tensor, gate_BTW: Tensor, heads: int = 1) -> Tensor:
-    """`rms_norm` times the SiLU of a gate.
+    """Return `rms_norm` times the SiLU of a gate.
 
     Args:
         x_BTW: a flow (..., W).
@@ -95,12 +95,12 @@ def _back(given: Sequence[Tensor], factor_W: Tensor, targets: tuple[Tensor, Tens
 
 
 def _rows(flow: Tensor) -> Tensor:
-    """(..., W) as (R, W)."""
+    """Return (..., W) as (R, W)."""
     return flow.reshape(-1, flow.shape[-1])
 
 
 def _blocks(flow_RW: Tensor) -> Iterator[slice]:
-    """Rows that are taken at once; all of them where there is no cache to stay in."""
+    """Yield rows that are taken at once; all of them where there is no cache to stay in."""
     rows, width = flow_RW.shape
     many = max(1, rows)
     if flow_RW.device.type == "cpu":

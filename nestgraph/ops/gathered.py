@@ -38,7 +38,7 @@ class Products:
         self._pairs.append((d_RO.detach(), a_RI.detach()))
 
     def added_to(self, weight: Tensor, scale: float) -> Tensor:
-        """The matrix, (..., O, I), and `scale` times its gradient."""
+        """Return the matrix, (..., O, I), and `scale` times its gradient."""
         moved_OI, ours = weight.detach().flatten(0, -2), self._ours
         for d_RO, a_RI in self._pairs:
             add = moved_OI.addmm_ if ours else moved_OI.addmm
@@ -46,7 +46,7 @@ class Products:
         return moved_OI.view_as(weight)
 
     def square(self) -> Tensor:
-        """The sum of all squares of the gradient."""
+        """Return the sum of all squares of the gradient."""
         d_RO, a_RI = (torch.cat(rows) for rows in zip(*self._pairs, strict=True))
         length: Tensor = torch.linalg.vector_norm(d_RO.mT @ a_RI)
         return length.square()
@@ -76,7 +76,9 @@ class Gathered:
         self._ours, self._apart = ours, apart
 
     def product(self, part: int, d_RO: Tensor, a_RI: Tensor) -> Tensor | None:
-        """dᵀa, and what was added up for this part unless that has been asked for: (O, I)."""
+        """Return dᵀa, and what was added up for this part unless that has been asked for: (O,
+        I).
+        """
         if self._apart and d_RO.ndim == 2:
             self.products[part].note(d_RO, a_RI)
             return None

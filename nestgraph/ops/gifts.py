@@ -35,26 +35,26 @@ class Gift:
             self._made += made
 
     def take(self) -> tuple[Tensor, ...]:
-        """What was given, once."""
+        """Return what was given, once."""
         made, self._made = self._made, ()
         return made
 
 
 def gift_of(handed_on: tuple[Tensor, ...]) -> Gift | None:
-    """Where the node that handed these tensors on looks for their gradients."""
+    """Return where the node that handed these tensors on looks for their gradients."""
     nodes = {x.grad_fn for x in handed_on}
     return _gift(nodes.pop()) if len(nodes) == 1 else None
 
 
 def give(gift: Gift | None, made: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The gradients, of which their receiver is told if it is one."""
+    """Return the gradients, of which their receiver is told if it is one."""
     if gift is not None:
         gift.give(made)
     return made
 
 
 def is_given(x: Tensor | None, made: tuple[Tensor, ...]) -> bool:
-    """Whether a gradient that arrived is one of those made for the receiver."""
+    """Return whether a gradient that arrived is one of those made for the receiver."""
     return x is not None and any(
         x.data_ptr() == one.data_ptr() and x.shape == one.shape and x.stride() == one.stride()
         for one in made

@@ -63,7 +63,7 @@ class Ground:
         return len(self.parts[0]) // self.shape.numel()
 
     def ask(self, x_GRD: Tensor, share: Share, *, back: bool = False) -> Tensor:
-        """Rows through the matrices, or back through them: (G, R, E)."""
+        """Return rows through the matrices, or back through them: (G, R, E)."""
         parts = self.parts if share.speed is not None else self.parts[:1]
         how = self.book, share.late, back
         y: Tensor = _Ask.apply(how, x_GRD, share.weights, share.speed, *parts)  # type: ignore[no-untyped-call]
@@ -90,7 +90,7 @@ class Book:
         self._pairs[part].append((l_GRE, r_GRD))
 
     def take(self, part: int) -> list[tuple[Tensor, Tensor]]:
-        """All that this backward noted."""
+        """Return all that this backward noted."""
         if self._pass != _this_backward():
             return []
         pairs, self._pairs[part][:] = list(self._pairs[part]), []
@@ -98,7 +98,7 @@ class Book:
 
 
 def _this_backward() -> int:
-    """A number that each call of backward has for itself."""
+    """Return a number that each call of backward has for itself."""
     return torch._C._current_graph_task_id()
 
 

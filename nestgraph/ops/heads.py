@@ -15,32 +15,32 @@ from nestgraph.ops.layout import runs
 
 
 def split_heads(x_BTW: Tensor, heads: int) -> Tensor:
-    """(B, T, H·d) to (B, H, T, d), a view."""
+    """Return (B, T, H·d) to (B, H, T, d), a view."""
     return runs(x_BTW, heads).transpose(1, 2)
 
 
 def merge_heads(x_BHTD: Tensor) -> Tensor:
-    """(B, H, T, d) to (B, T, H·d)."""
+    """Return (B, H, T, d) to (B, T, H·d)."""
     return x_BHTD.transpose(1, 2).flatten(2)
 
 
 def mean(x_BTW: Tensor, heads: int = 1) -> Tensor:
-    """The mean of each head's run: (B, T, H·d) to (B, T, H)."""
+    """Return the mean of each head's run: (B, T, H·d) to (B, T, H)."""
     return runs(x_BTW, heads).mean(-1)
 
 
 def total(x_BTW: Tensor, heads: int = 1) -> Tensor:
-    """The sum of each head's run: (B, T, H·d) to (B, T, H)."""
+    """Return the sum of each head's run: (B, T, H·d) to (B, T, H)."""
     return runs(x_BTW, heads).sum(-1)
 
 
 def tile(x_BTW: Tensor, times: int) -> Tensor:
-    """The whole vector, several times: (B, T, W) to (B, T, times·W)."""
+    """Return the whole vector, several times: (B, T, W) to (B, T, times·W)."""
     return x_BTW.repeat(1, 1, times)
 
 
 def repeat_channels(x_BTW: Tensor, times: int | Sequence[int], heads: int = 1) -> Tensor:
-    """Each channel several times in a row.
+    """Return each channel several times in a row.
 
     Args:
         x_BTW: (B, T, H·d).
@@ -59,12 +59,12 @@ def repeat_channels(x_BTW: Tensor, times: int | Sequence[int], heads: int = 1) -
 
 
 def slice_heads(x_BTW: Tensor, heads: int, start: int, size: int) -> Tensor:
-    """Channels start..start+size-1 of each head: (B, T, H·d) to (B, T, H·size)."""
+    """Return channels start..start+size-1 of each head: (B, T, H·d) to (B, T, H·size)."""
     return runs(x_BTW, heads)[..., start : start + size].flatten(-2)
 
 
 def decay(x_BTW: Tensor, a: Tensor, states: int = 0) -> Tensor:
-    """exp(-exp(a) · x): a learned rate of forgetting a channel (Mamba-2, arXiv 2405.21060).
+    """Return exp(-exp(a) · x): a learned rate of forgetting a channel (Mamba-2, arXiv 2405.21060).
 
     Args:
         x_BTW: step sizes (B, T, W).

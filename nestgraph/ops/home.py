@@ -40,7 +40,7 @@ class Homing:
         return self.home + self.moving.weights
 
     def read(self, x_BHNTD: Tensor, *, before: bool) -> Tensor:
-        """x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
+        """Return x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
         return self.moving.read(x_BHNTD, before=before) + x_BHNTD @ self.home.mT
 
     def states(self) -> Tensor:
@@ -48,13 +48,13 @@ class Homing:
         return self.moving.states() + self.home.unsqueeze(-3)
 
     def advance(self) -> tuple[Tensor, Tensor | None]:
-        """A and S after the last token."""
+        """Return a and S after the last token."""
         weights, speed = self.moving.advance()
         return weights + self.home, speed
 
 
 def targets_from(home_HED: Tensor, keys: Tensor, values: Tensor, share: float) -> Tensor:
-    """Values less a share of what the first matrices answer: what V is to answer.
+    """Return values less a share of what the first matrices answer: what V is to answer.
 
     2·D·E FLOPs an event and head.
 
@@ -71,7 +71,7 @@ def targets_from(home_HED: Tensor, keys: Tensor, values: Tensor, share: float) -
 def with_home(
     moved: tuple[list[Tensor], Tensor], home_HED: Tensor, *queries: Tensor
 ) -> tuple[list[Tensor], Tensor]:
-    """Answers and last state of A, from those of V.
+    """Return answers and last state of A, from those of V.
 
     2·D·E FLOPs a query and head.
 

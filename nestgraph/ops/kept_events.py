@@ -129,7 +129,7 @@ def remember_kept(
 
 
 def forget_kept(past: Cache, position: int, period: int) -> Cache:
-    """What is left behind `position` positions: nothing at a tick, else all."""
+    """Return what is left behind `position` positions: nothing at a tick, else all."""
     keys, values, known = past
     keys, values = attention.forget(keys, values, position, period)
     return keys, values, _beside(keys, known)
@@ -138,7 +138,7 @@ def forget_kept(past: Cache, position: int, period: int) -> Cache:
 def _joined(
     known: Tensor, old: int, written: Tensor | None, new: int, events: int
 ) -> Tensor | None:
-    """Whether each event was written, (B, old + new); None where all were."""
+    """Return whether each event was written, (B, old + new); None where all were."""
     if written is None and known.shape[1] == 0:
         return None
     batch = len(known)
@@ -151,14 +151,14 @@ def _joined(
 
 
 def _latest(past: Cache, count: int | None) -> Cache:
-    """The last `count` events, all of them for None."""
+    """Return the last `count` events, all of them for None."""
     keys, values, known = past
     keys, values = latest((keys, values), count)
     return keys, values, _beside(keys, known)
 
 
 def _beside(keys: Tensor, known: Tensor) -> Tensor:
-    """The marks of the events that are left; none where there are none at all."""
+    """Return the marks of the events that are left; none where there are none at all."""
     first = known.shape[1] - keys.shape[2]
     return known[:, first:].clone() if first > 0 else known
 

@@ -43,7 +43,9 @@ REACH = 40.0
 
 
 def within_reach(alpha_BHTD: Tensor, size: int) -> bool:
-    """Whether chunks of `size` positions forget little enough; on a CPU, where looking is cheap."""
+    """Return whether chunks of `size` positions forget little enough; on a CPU, where looking is
+    cheap.
+    """
     if alpha_BHTD.device.type != "cpu" or alpha_BHTD.numel() == 0:
         return False
     return bool(alpha_BHTD.detach().amin() >= math.exp(-REACH / size))
@@ -56,7 +58,7 @@ def key_blocks(
     first_BHED: Tensor,
     reads: Sequence[tuple[Tensor, At]],
 ) -> tuple[list[Tensor], Tensor]:
-    """All answers, and the last state; differentiable once.
+    """Return all answers, and the last state; differentiable once.
 
     Args:
         shape: B, H and C; T is a multiple of C.
@@ -236,7 +238,7 @@ class Flows(NamedTuple):
         torch.bmm(block.rows, block.columns.mT, out=block.met).mul_(self.mask)
 
     def scale(self, part: slice, block: Kept) -> Tensor:
-        """c F_prev, (m·G, C·p, D)."""
+        """Return c F_prev, (m·G, C·p, D)."""
         pulls, start = self.counts[0], block.start
         rates = gathered(self.rates, part).view(len(start), self.shape.size, pulls, 1)
         return (rates * start.unsqueeze(2)).flatten(1, 2)

@@ -32,7 +32,7 @@ def back(
     given: tuple[Tensor, Sequence[Tensor]],
     needs: Sequence[bool],
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Gradients of the first state, and of the flows in their order.
+    """Return gradients of the first state, and of the flows in their order.
 
     Args:
         flows: of the forward.
@@ -167,7 +167,7 @@ class _Way:
         torch.div(over(d_logs), alpha.unsqueeze(-2), out=d_alpha.unsqueeze(-2))
 
     def _positions(self, x: Tensor) -> Tensor:
-        """Columns summed over the events of a position, (m·G, C, D)."""
+        """Return columns summed over the events of a position, (m·G, C, D)."""
         parts, over = x.split((self.pulls, x.shape[1] - self.pulls), 1), self.flows.shape.over
         one, other = (over(part).sum(-2) for part in parts)
         return one.add_(other).flatten(0, 2)

@@ -26,7 +26,7 @@ from torch.autograd.function import once_differentiable
 
 
 def key_products(x_MCaD: Tensor, y_MCbD: Tensor, sums_MCD: Tensor) -> Tensor:
-    """What is left of each earlier event where a later one meets it.
+    """Return what is left of each earlier event where a later one meets it.
 
     a·b·C·D FLOPs a position and log2(C)·D exponentials; twice the products and as many
     exponentials again backward, which keeps the arguments alone.
@@ -60,15 +60,15 @@ class _Square(NamedTuple):
     right: Tensor
 
     def rows(self, x_MCaD: Tensor) -> Tensor:
-        """The later half of each pair of runs, (M, C/2s, s, a, D)."""
+        """Return the later half of each pair of runs, (M, C/2s, s, a, D)."""
         return self._pairs(x_MCaD)[:, :, self.size :]
 
     def columns(self, y_MCbD: Tensor) -> Tensor:
-        """The earlier half, (M, C/2s, s, b, D)."""
+        """Return the earlier half, (M, C/2s, s, b, D)."""
         return self._pairs(y_MCbD)[:, :, : self.size]
 
     def place(self, products_MCaCb: Tensor) -> Tensor:
-        """Where the squares lie in M, (M, s, a, s, b, C/2s)."""
+        """Return where the squares lie in M, (M, s, a, s, b, C/2s)."""
         chunks, span, a, _, b = products_MCaCb.shape
         pairs, both = span // (2 * self.size), 2 * self.size
         split = products_MCaCb.view(chunks, pairs, both, a, pairs, both, b)
@@ -121,7 +121,7 @@ def _squares(sums_MCD: Tensor) -> Iterator[_Square]:
 
 
 def _flat(x: Tensor) -> Tensor:
-    """(M, C/2s, s, a, D) to one matrix a square."""
+    """Return (M, C/2s, s, a, D) to one matrix a square."""
     return x.reshape(-1, x.shape[2] * x.shape[3], x.shape[4])
 
 

@@ -117,7 +117,7 @@ def _broadcast(value: Coefficient, k_BHTD: Tensor) -> Tensor:
 
 
 def _paces(shape: Shape, x_BHT: Tensor) -> Tensor:
-    """A coefficient (B, H, T) or (B, H, T, E) for each event, (N, G, R, 1 or E)."""
+    """Return a coefficient (B, H, T) or (B, H, T, E) for each event, (N, G, R, 1 or E)."""
     x = shape.chunks(filled(shape, x_BHT)).flatten(1, 2)
     return copies(x.unsqueeze(-1) if x_BHT.dim() == 3 else x, shape.many)
 

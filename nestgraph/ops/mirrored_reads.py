@@ -37,7 +37,7 @@ def mirrored_read(
     writes_BHMJE: Tensor,
     inputs_BHNJD: Tensor,
 ) -> Tensor:
-    """Every token's vector through its own matrix.
+    """Return every token's vector through its own matrix.
 
     Args:
         form: says which map.
@@ -98,7 +98,7 @@ def _weights(form: Form, states_NED: Tensor) -> Tensor:
 def _back(
     form: Form, states_NED: Tensor, x_N1D: Tensor, y_N1E: Tensor, d_N1E: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients at x (N, 1, D) and A (N, E, D)."""
+    """Return gradients at x (N, 1, D) and A (N, E, D)."""
     if form.mirror == "softmax":
         weights = torch.softmax(states_NED, -1)
         d_x = torch.bmm(d_N1E, weights)

@@ -14,7 +14,7 @@ EPS = 1e-12  # added to the sum of powers: a zero matrix maps to zero
 
 
 def mirrored(form: Form, weights: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Every matrix through the map; biases as they are."""
+    """Return every matrix through the map; biases as they are."""
     if form.mirror == "none":
         return weights
     maps = [mirror(form, weight) for weight in weights[: form.layers]]
@@ -22,7 +22,7 @@ def mirrored(form: Form, weights: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def mirror(form: Form, state_ED: Tensor) -> Tensor:
-    """One matrix (..., E, D) through the map.
+    """Return one matrix (..., E, D) through the map.
 
     `softmax`: every row a distribution over its inputs (KL retention). `lq`: A over
     (Σ|A|^q)^((q-2)/q), the sum over the whole matrix.

@@ -15,7 +15,7 @@ Slow = tuple[Tensor, ...]  # gain (H, M, E), and shift for `layer_norm`; empty w
 
 
 def normed(form: Form, z_BHMJE: Tensor, slow: Slow) -> Tensor:
-    """The last layer's output through the form's norm."""
+    """Return the last layer's output through the form's norm."""
     if form.norm == "none":
         return z_BHMJE
     unit, _ = _unit(form, z_BHMJE)
@@ -24,7 +24,7 @@ def normed(form: Form, z_BHMJE: Tensor, slow: Slow) -> Tensor:
 
 
 def back(form: Form, slope_BHMJE: Tensor, z_BHMJE: Tensor, slow: Slow) -> Tensor:
-    """A gradient at the norm's output, brought to its input; learning flows through it.
+    """Return a gradient at the norm's output, brought to its input; learning flows through it.
 
     With u the unit and s the root: (g - mean(g) - u mean(g u)) / s, without mean(g) for `rms_norm`.
     """

@@ -22,7 +22,7 @@ from nestgraph.ops.net_norms import Slow, normed
 
 
 def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow = ()) -> Tensor:
-    """norm(W_L s(... s(W_0 x + b_0)) + b_L), plus x if the net is residual.
+    """Return norm(W_L s(... s(W_0 x + b_0)) + b_L), plus x if the net is residual.
 
     Args:
         form: what the memories are.
@@ -41,7 +41,7 @@ def answer(form: Form, weights: tuple[Tensor, ...], x: Tensor, slow: Slow = ()) 
 
 
 def ask(form: Form, state: State, x: Tensor, slow: Slow = ()) -> tuple[Tensor, State]:
-    """`answer` of the weights of the last tick, and the same state, to be written to next.
+    """Return `answer` of the weights of the last tick, and the same state, to be written to next.
 
     The gradient of these weights is then made in place: one pass less over each.
     """
@@ -115,7 +115,7 @@ class _Answer(torch.autograd.Function):
 
 
 def _added(before: Tensor | None, left: Tensor, right: Tensor, given: tuple[Tensor, ...]) -> Tensor:
-    """left @ right (G, E, D), and what else was said of the weight, (B, H, M, E, D)."""
+    """Return left @ right (G, E, D), and what else was said of the weight, (B, H, M, E, D)."""
     if before is None:
         return torch.bmm(left, right)
     if is_given(before, given):
@@ -124,5 +124,5 @@ def _added(before: Tensor | None, left: Tensor, right: Tensor, given: tuple[Tens
 
 
 def _rows(x: Tensor, members: int) -> Tensor:
-    """Queries (B, H, T, D), or (B, H, M, T, D), as (G, T, D)."""
+    """Return queries (B, H, T, D), or (B, H, M, T, D), as (G, T, D)."""
     return rows_of(x, None, members) if x.dim() == 4 else outermost(x)

@@ -17,7 +17,7 @@ __all__ = ["FLOOR", "A", "B", "C", "newton_schulz", "quintic"]
 
 
 def newton_schulz(x: Tensor, steps: int = 5) -> Tensor:
-    """Orthogonalises (..., m, n) matrices, each over its own Frobenius norm plus 1e-7.
+    """Orthogonalise (..., m, n) matrices, each over its own Frobenius norm plus 1e-7.
 
     Its backward runs the iteration again, block by block, and keeps nothing but x: 3 products a
     step forward, 9 backward (`rounds.py`).
@@ -29,7 +29,9 @@ def newton_schulz(x: Tensor, steps: int = 5) -> Tensor:
 
 
 def quintic(x: Tensor, steps: int) -> Tensor:
-    """The iteration itself on (..., m, n) matrices of norm 1 or less, by differentiable tools."""
+    """Return the iteration itself on (..., m, n) matrices of norm 1 or less, by differentiable
+    tools.
+    """
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     shape = x.shape
@@ -50,8 +52,10 @@ def quintic(x: Tensor, steps: int) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
-    """Frobenius norms (..., 1, 1), whose derivatives are zero at zero: of PyTorch's, the second
-    isn't a number there, and a weight that nothing depends on yet has a gradient of zero."""
+    """Return Frobenius norms (..., 1, 1), whose derivatives are zero at zero: of PyTorch's, the
+    second isn't a number there, and a weight that nothing depends on yet has a gradient of
+    zero.
+    """
     zero = (x == 0).all(-1, keepdim=True).all(-2, keepdim=True)
     norm: Tensor = torch.linalg.matrix_norm(x.masked_fill(zero, 1.0), keepdim=True)
     return norm.masked_fill(zero, 0.0)

@@ -19,7 +19,8 @@ EPS = 1e-6  # added to the mean square, the variance or the sum of squares, insi
 
 
 def rms_norm(x_BTW: Tensor, gain_W: Tensor, heads: int = 1) -> Tensor:
-    """x / sqrt(mean(x²) + eps) in each head's run, times a gain a channel (Zhang, Sennrich 2019).
+    """Return x / sqrt(mean(x²) + eps) in each head's run, times a gain a channel (Zhang, Sennrich
+    2019).
 
     Args:
         x_BTW: a flow (..., W).
@@ -34,7 +35,7 @@ def rms_norm(x_BTW: Tensor, gain_W: Tensor, heads: int = 1) -> Tensor:
 
 
 def layer_norm(x_BTW: Tensor, gain_W: Tensor, shift_W: Tensor, heads: int = 1) -> Tensor:
-    """(x - mean) / sqrt(var + eps) in each head's run, then gain and shift (Ba et al. 2016).
+    """Return (x - mean) / sqrt(var + eps) in each head's run, then gain and shift (Ba et al. 2016).
 
     Args:
         x_BTW: a flow (..., W).
@@ -52,13 +53,13 @@ def layer_norm(x_BTW: Tensor, gain_W: Tensor, shift_W: Tensor, heads: int = 1) -
 
 
 def standard(x: Tensor) -> Tensor:
-    """(x - mean) / sqrt(var + eps) over the last axis of (..., d)."""
+    """Return (x - mean) / sqrt(var + eps) over the last axis of (..., d)."""
     normed: Tensor = _Standard.apply(x, None, None)  # type: ignore[no-untyped-call]
     return normed
 
 
 def l2_norm(x_BTW: Tensor, heads: int = 1) -> Tensor:
-    """x / sqrt(sum(x²) + eps) in each head's run; zero stays zero.
+    """Return x / sqrt(sum(x²) + eps) in each head's run; zero stays zero.
 
     Args:
         x_BTW: a flow (..., W).
@@ -147,5 +148,5 @@ def _unit_and_scale(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def _by_heads(x: Tensor, heads: int) -> Tensor:
-    """Runs of the last axis, without an axis more where there is one run."""
+    """Return runs of the last axis, without an axis more where there is one run."""
     return x if heads == 1 else runs(x, heads)

@@ -14,7 +14,7 @@ from nestgraph.ops.form import Form
 def slope(
     form: Form, answer_BHMJE: Tensor, value_BHMJE: Tensor, delta_BHJ: Tensor | None
 ) -> Tensor:
-    """∂ objective / ∂ answer of every event by itself; values are constants.
+    """Return ∂ objective / ∂ answer of every event by itself; values are constants.
 
     Args:
         form: says which objective; `dot` looks at the values alone.
@@ -37,7 +37,7 @@ def slope(
 
 
 def _power(miss: Tensor, p: float) -> Tensor:
-    """sign(r) |r|^(p-1), whose own slope at r = 0 is taken as 0 for every p."""
+    """Return sign(r) |r|^(p-1), whose own slope at r = 0 is taken as 0 for every p."""
     nowhere = miss == 0
     size = torch.where(nowhere, 1.0, miss.abs())
     return torch.where(nowhere, 0.0, size.pow(p - 1) * miss.sign())

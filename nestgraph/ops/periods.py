@@ -40,7 +40,7 @@ def summed_layers(
     fades: Transfer,
     period: int,
 ) -> tuple[Summed, ...]:
-    """Every matrix, then every bias, with the events of all periods.
+    """Return every matrix, then every bias, with the events of all periods.
 
     Args:
         form: one that `is_summed`.
@@ -79,7 +79,7 @@ def _fused(
     rate_BHT: Tensor | None,
     period: int,
 ) -> tuple[Summed, ...]:
-    """The same of a plain net."""
+    """Return the same of a plain net."""
     shape, members = grounds[0].shape, grounds[0].members
 
     def stacked(x_BHTD: Tensor) -> Tensor:
@@ -124,7 +124,9 @@ def _product(rate: Tensor | None, step: Tensor | None) -> Tensor | None:
 
 
 def _entries(ground: Ground, shares: Shares, rows_GRD: Tensor, period: int, count: int) -> Tensor:
-    """Rows through the first layer as their periods found it, without events; `count` a period."""
+    """Return rows through the first layer as their periods found it, without events; `count` a
+    period.
+    """
     speed, later = None, rows_GRD.shape[1] > count
     moment = at_ticks(period, count)
     weights = None if shares.weights is None or not later else moment(shares.weights, 1.0)
@@ -180,7 +182,9 @@ class _Past:
             self.writes[layer].append(stacked_rows(w, ground.shape, ground.members))
 
     def ask(self, layer: int, x_GRD: Tensor, entry_GRE: Tensor | None, *, back: bool) -> Tensor:
-        """Rows through a matrix as it stands now, or back; `entry` is that without events."""
+        """Return rows through a matrix as it stands now, or back; `entry` is that without
+        events.
+        """
         writes, ground = self.writes[layer], self.grounds[layer]
         now = sum(w.shape[1] for w in writes)
         if not now:

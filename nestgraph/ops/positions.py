@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def position(x_BTW: Tensor, start: int, period: int = 0) -> Tensor:
-    """The position of each token as a flow of width 1.
+    """Return the position of each token as a flow of width 1.
 
     Args:
         x_BTW: a flow whose batch, time and dtype are taken; of 16 bits, which count to 256 or
@@ -29,7 +29,8 @@ def position(x_BTW: Tensor, start: int, period: int = 0) -> Tensor:
 
 
 def lookup(position_BT1: Tensor, table_N: Tensor) -> Tensor:
-    """The table's entry at a position, counted from 1; positions beyond it take the last one.
+    """Return the table's entry at a position, counted from 1; positions beyond it take the last
+    one.
 
     Args:
         position_BT1: (B, T, 1).

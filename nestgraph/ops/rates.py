@@ -39,19 +39,21 @@ class Rates:
     written: Tensor | None = None
 
     def detached(self) -> Rates:
-        """The same numbers, without a way back."""
+        """Return the same numbers, without a way back."""
         return Rates(**{k: None if v is None else v.detach() for k, v in vars(self).items()})
 
 
 def by_event(x_BHT: Tensor, events: int) -> Tensor:
-    """A position's number for each of its events: (B, H, T, ...) to (B, H, T·events, ...)."""
+    """Return a position's number for each of its events: (B, H, T, ...) to (B, H, T·events,
+    ...).
+    """
     return x_BHT if events == 1 else x_BHT.repeat_interleave(events, 2)
 
 
 def write_rate(
     form: Form, layer: int, inputs_BHNJD: Tensor, rate_BHJ: Tensor | None
 ) -> Tensor | None:
-    """The rate of each event at one layer, (B, H, N, J, 1) or (B, H, 1, J, n); None is 1."""
+    """Return the rate of each event at one layer, (B, H, N, J, 1) or (B, H, 1, J, n); None is 1."""
     if rate_BHJ is None and not form.implicit:
         return None
     if rate_BHJ is None:
@@ -64,7 +66,9 @@ def write_rate(
 
 
 def erase_rate(form: Form, rate: Tensor | None, rates: Rates, like_BHNJD: Tensor) -> Tensor:
-    """The rate at which new events erase, (B, H, N or 1, J, 1 or n); `rate` is the write's."""
+    """Return the rate at which new events erase, (B, H, N or 1, J, 1 or n); `rate` is the
+    write's.
+    """
     if rates.erase is not None:
         own = rates.erase if rates.erase.dim() == 4 else rates.erase.unsqueeze(-1)
         return by_event(own, 1 if form.erase_key else form.events).unsqueeze(2)
@@ -74,7 +78,7 @@ def erase_rate(form: Form, rate: Tensor | None, rates: Rates, like_BHNJD: Tensor
 
 
 def spread(x_BHTn: Tensor, per: Per, rows: int, columns: int) -> Tensor:
-    """A coefficient over a matrix: (B, H, 1, T, rows or 1, columns or 1)."""
+    """Return a coefficient over a matrix: (B, H, 1, T, rows or 1, columns or 1)."""
     if x_BHTn.dim() == 3:
         return x_BHTn[:, :, None, :, None, None]
     x = x_BHTn.unsqueeze(2)
@@ -87,7 +91,7 @@ def spread(x_BHTn: Tensor, per: Per, rows: int, columns: int) -> Tensor:
 
 
 def mean_share(like_BHTE: Tensor, start: int, periods: tuple[int, ...]) -> Tensor:
-    """1 / (positions since the last tick), (B, H, T): what makes a period's sum a mean.
+    """Return 1 / (positions since the last tick), (B, H, T): what makes a period's sum a mean.
 
     Args:
         like_BHTE: any tensor of the segment.

@@ -66,7 +66,7 @@ class Layer:
     erased: Tensor | None
 
     def read(self, x_BHNTD: Tensor, *, before: bool) -> Tensor:
-        """x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
+        """Return x_t through A_t, or A_{t-1} if `before`; (B, H, M, T, E)."""
         shift, fades = earlier if before else _same, self.transfer
         y = x_BHNTD @ self.weights.mT
         if fades.start is not None:
@@ -116,7 +116,7 @@ class Layer:
         return first - moved
 
     def advance(self) -> tuple[Tensor, Tensor | None]:
-        """A and S after the last token."""
+        """Return a and S after the last token."""
         fades = self.transfer
         moved = (self.writes * fades.speed_events[..., -1, :, None]).mT @ self.inputs
         if self.erased is not None:
@@ -174,7 +174,7 @@ def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, fades: Transfer) 
 
 
 def _solve(inputs: Tensor, erase: Tensor, fades: Transfer, right: Tensor) -> Tensor:
-    """(I + L)^-1 right; events of one position see the same state."""
+    """Return (I + L)^-1 right; events of one position see the same state."""
     if fades.events.shape[-1] == 1:
         return right
     grams = inputs @ inputs.mT

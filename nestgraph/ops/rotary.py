@@ -59,7 +59,7 @@ def _angles(
     base: float,
     period: int,
 ) -> tuple[Tensor, Tensor]:
-    """cos and sin (T, 1, d/2), made in float64: positions may be large.
+    """Return cos and sin (T, 1, d/2), made in float64: positions may be large.
 
     Queries and keys of all layers turn by the same angles, which take longer than the turning of
     a short piece.

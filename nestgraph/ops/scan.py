@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 def affine_scan(
     first_GED: Tensor, factors: Tensor, additions_GNED: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """States before each chunk, and the last one.
+    """Return states before each chunk, and the last one.
 
     2·E·D·D FLOPs a chunk and group with matrices, else 2·E·D; twice that and as much again for M
     backward. Keeps the states and M.
@@ -71,7 +71,7 @@ class _AffineScan(torch.autograd.Function):
 
 
 def _advance(source: Tensor, step: Tensor, addition: Tensor, target: Tensor) -> None:
-    """target = source · step + addition, for each group."""
+    """Compute target = source · step + addition, for each group."""
     if step.dim() == 3:
         torch.baddbmm(addition, source, step, out=target)
     else:

@@ -42,7 +42,7 @@ class NewMatrix(NamedTuple):
 
     @property
     def place(self) -> Tensor:
-        """Where the gradient of the old ones goes, once this one has been read."""
+        """Return where the gradient of the old ones goes, once this one has been read."""
         return self.gradient if self.ours else torch.empty_like(self.gradient)
 
 
@@ -101,21 +101,21 @@ def back(
 
 
 def _dots(old: list[Tensor], gradients: list[Tensor]) -> Tensor:
-    """Gradients of b, c and q of a block, (1 or 3, G)."""
+    """Return gradients of b, c and q of a block, (1 or 3, G)."""
     dots = [_dot(part, gradients[0]) for part in old]
     dots += [_dot(old[1], gradients[1])] if len(old) == 2 else []
     return torch.stack(dots)
 
 
 def _through_starts(gradients: list[Tensor], starts: Tensor, into: list[Tensor]) -> None:
-    """Gradients of a block's W and S, perhaps in the place of those of W' and S'."""
+    """Compute gradients of a block's W and S, perhaps in the place of those of W' and S'."""
     if len(gradients) == 2:
         torch.mul(gradients[1], starts[2], out=into[1]).addcmul_(gradients[0], starts[1])
     torch.mul(gradients[0], starts[0], out=into[0])
 
 
 def _blocks(x_GOI: Tensor) -> list[slice]:
-    """Matrices that stay in the processor's cache through all passes over them."""
+    """Return matrices that stay in the processor's cache through all passes over them."""
     count = max(1, BLOCK // x_GOI[0].numel())
     return [slice(first, first + count) for first in range(0, len(x_GOI), count)]
 

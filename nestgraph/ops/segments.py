@@ -51,7 +51,7 @@ def pieces(
 def pieces(
     x: Tensor | None, axis: int, cuts: Sequence[tuple[int, int, tuple[bool, ...]]]
 ) -> dict[int, Tensor] | dict[int, None]:
-    """A flow's part in every segment, by the segment's begin.
+    """Return a flow's part in every segment, by the segment's begin.
 
     One split for all: the gradient of a slice is as long as the whole flow, so that slicing
     segment by segment would cost the square of the length.

@@ -118,7 +118,7 @@ class _Chunk(NamedTuple):
     alpha: Tensor
 
     def seen(self, before: bool) -> Tensor:
-        """What each position's queries meet."""
+        """Return what each position's queries meet."""
         return self.states[:-1] if before else self.states[1:]
 
 
@@ -208,7 +208,9 @@ def _owed(
     d_answers: list[Tensor],
     before: tuple[bool, ...],
 ) -> Tensor:
-    """The gradient of each state of a chunk by its own reads, and of the last by what follows."""
+    """Return the gradient of each state of a chunk by its own reads, and of the last by what
+    follows.
+    """
     d_states = torch.empty_like(states)
     for place, (q, d_y) in enumerate(zip(queries, d_answers, strict=True)):
         target = d_states[:-1] if before[place] else d_states[1:]

@@ -19,13 +19,14 @@ from nestgraph.ops.rates import Rates
 
 
 def where_written(written_BT: Tensor, x: Tensor, otherwise: float) -> Tensor:
-    """A coefficient (B, H, T, ...), and `otherwise` at skipped positions."""
+    """Return a coefficient (B, H, T, ...), and `otherwise` at skipped positions."""
     mask = written_BT[(slice(None), None, slice(None)) + (None,) * (x.dim() - 3)]
     return torch.where(mask, x, otherwise)
 
 
 def skipping(form: Form, rates: Rates, written_BT: Tensor, like_BHJD: Tensor) -> tuple[Form, Rates]:
-    """What a stack of memories is and takes in over a segment some of whose events are skipped.
+    """Return what a stack of memories is and takes in over a segment some of whose events are
+    skipped.
 
     Args:
         form: what the memories are.

@@ -94,7 +94,9 @@ def softmax_answer(
     *,
     causal: bool = False,
 ) -> Tensor:
-    """softmax(q·k / sqrt(D)) v; unequal widths are filled up, which keeps the fused kernel."""
+    """Return softmax(q·k / sqrt(D)) v; unequal widths are filled up, which keeps the fused
+    kernel.
+    """
     width, out = q_BHTD.shape[-1], values_BHSE.shape[-1]
     if width < out:
         q_BHTD, keys_BHSD = (F.pad(x, (0, out - width)) for x in (q_BHTD, keys_BHSD))
@@ -107,7 +109,7 @@ def softmax_answer(
 
 
 def _growing(q_BHTD: Tensor, keys: Tensor, values: Tensor, step: int) -> Tensor:
-    """The last query sees all events, each earlier one `step` fewer."""
+    """Return windows: the last query sees all events, each earlier one `step` fewer."""
     time, last = q_BHTD.shape[2], keys.shape[2]
     if time == 1:
         return softmax_answer(q_BHTD, keys, values)
@@ -148,7 +150,7 @@ def _fixed(
 
 
 def _windows(x_BHSD: Tensor, span: int, move: int, count: int) -> Tensor:
-    """Runs of `span` events, each `move` later than the one before: (B, H, N, span, D)."""
+    """Return runs of `span` events, each `move` later than the one before: (B, H, N, span, D)."""
     runs: Tensor = _Windows.apply(x_BHSD, span, move, count)  # type: ignore[no-untyped-call]
     return runs
 
@@ -182,7 +184,7 @@ class _Band(NamedTuple):
     reach: int
 
     def answer(self, q_BHNCD: Tensor, keys_BHNSD: Tensor, values_BHNSE: Tensor) -> Tensor:
-        """(B, H, N, C, E); all blocks are under one mask."""
+        """Return (B, H, N, C, E); all blocks are under one mask."""
         begin, event = _grid(q_BHNCD, keys_BHNSD.shape[3], 0, self.step)
         mask = (event >= begin) & (event < begin + self.reach)
         if self.entries is not None:
@@ -194,7 +196,7 @@ class _Band(NamedTuple):
 
 
 def _grid(queries: Tensor, events: int, first: int, step: int) -> tuple[Tensor, Tensor]:
-    """first + i·step as a column, and the numbers of the events as a row."""
+    """Return first + i·step as a column, and the numbers of the events as a row."""
     columns = torch.arange(queries.shape[-2], device=queries.device) * step + first
     return columns.unsqueeze(1), torch.arange(events, device=queries.device)
 

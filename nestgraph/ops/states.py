@@ -21,7 +21,7 @@ def first_state(
     delta: bool = False,
     kept: int | None = None,
 ) -> State:
-    """The state before the first event.
+    """Return the state before the first event.
 
     Args:
         form: what the memories are.
@@ -43,7 +43,7 @@ def fresh(
     delta: bool = False,
     kept: int | None = None,
 ) -> State:
-    """A state that starts at weights (B, H, M, out, in), with nothing else remembered."""
+    """Return a state that starts at weights (B, H, M, out, in), with nothing else remembered."""
     like = weights[0]
     batch, heads, members = like.shape[:3]
     width, out = weights[0].shape[-1], weights[form.layers - 1].shape[-2]
@@ -68,7 +68,7 @@ def fresh(
 
 
 def detached(state: State) -> State:
-    """The same numbers, without a way back."""
+    """Return the same numbers, without a way back."""
     window = state.window
     if window is not None:
         window = Window(*(None if x is None else x.detach() for x in window))  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ def detached(state: State) -> State:
 
 
 def seen(form: Form, state: State) -> tuple[Tensor, ...]:
-    """θ: the weights before any mirror, as reads behind the last event see them."""
+    """Return θ: the weights before any mirror, as reads behind the last event see them."""
     if not form.reduces and form.gradient == "full":
         return state.running
     return tuple(
@@ -105,10 +105,10 @@ def _seen(form: Form, anchor: Tensor, running: Tensor, share: Tensor | None) -> 
 
 
 def weights_before(form: Form, state: State) -> tuple[Tensor, ...]:
-    """What a read `before` the next event asks."""
+    """Return what a read `before` the next event asks."""
     return mirrored(form, seen(form, state))
 
 
 def weights_at_boundary(form: Form, state: State) -> tuple[Tensor, ...]:
-    """What a read at the boundary asks."""
+    """Return what a read at the boundary asks."""
     return mirrored(form, state.anchor)

@@ -24,7 +24,7 @@ def static_net(
     norm: Literal["none", "layer_norm", "rms_norm"] = "none",
     slow: tuple[Tensor, ...] = (),
 ) -> Tensor:
-    """The net's answer (B, T, H·E).
+    """Return the net's answer (B, T, H·E).
 
     Args:
         x_BTW: queries, heads side by side.

@@ -31,7 +31,7 @@ Moment = Callable[[Tensor, float], Tensor]
 
 
 def is_summed(form: Form) -> bool:
-    """Whether a state of this form is such a sum."""
+    """Return whether a state of this form is such a sum."""
     return (
         form.erase == "none"
         and form.mirror == "none"
@@ -79,17 +79,19 @@ class Shares:
 
 
 def after(rows: Tensor, first: float) -> Tensor:
-    """A token's answer knows its own event."""
+    """Return answers that know each token's own event."""
     return rows
 
 
 def earlier_than(rows: Tensor, first: float) -> Tensor:
-    """A token's answer knows what happened before its own event."""
+    """Return answers that know what happened before each token's own event."""
     return earlier(rows, first)
 
 
 def at_ticks(period: int, count: int = 0) -> Moment:
-    """A token's answer knows what happened before the last tick; `count` rows ask a period."""
+    """Return answers that know what happened before the last tick; `count` rows ask a
+    period.
+    """
     count = count or period
 
     def moment(rows: Tensor, first: float) -> Tensor:
@@ -117,7 +119,7 @@ class Summed:
     writes: Tensor
 
     def read(self, x_BHNTD: Tensor, moment: Moment | None, *, late: int = 0) -> Tensor:
-        """x_t through the state at a moment, (B, H, M, T, E).
+        """Return x_t through the state at a moment, (B, H, M, T, E).
 
         Args:
             x_BHNTD: rows.
@@ -157,10 +159,10 @@ class Summed:
         return found.view(-1, *self.ground.shape, *found.shape[1:]).permute(1, 2, 0, 3, 4, 5)
 
     def advance(self) -> tuple[Tensor, Tensor | None]:
-        """A and S after the last token."""
+        """Return a and S after the last token."""
         return self.ground.moved(self.inputs, self.writes, self.shares.left)
 
 
 def stacked_rows(x_BHNTD: Tensor, shape: torch.Size, members: int) -> Tensor:
-    """(G, T, D), of rows that batch, heads or members may share; shape is (B, H)."""
+    """Return (G, T, D), of rows that batch, heads or members may share; shape is (B, H)."""
     return outermost(x_BHNTD.expand(*shape, members, -1, -1))

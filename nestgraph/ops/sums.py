@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 def grouped(x: Tensor, lead: tuple[int, int, int], inner: int) -> Tensor:
-    """(B or 1, H or 1, M or 1, ...), or without these axes, for every group: (g, ...)."""
+    """Return (B or 1, H or 1, M or 1, ...), or without these axes, for every group: (g, ...)."""
     own = x.shape[x.dim() - inner :]
     return x.expand(*lead, *own).reshape(-1, *own)
 
@@ -34,11 +34,11 @@ class Sums(NamedTuple):
     first_gRC: Tensor | None
 
     def of(self, some: slice) -> Sums:
-        """Those of a few groups."""
+        """Return those of a few groups."""
         return Sums(*(None if x is None else x[some] for x in self))  # type: ignore[arg-type]
 
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """-G w (gT, J, R) and a (gT, J, C) of every token."""
+        """Return -G w (gT, J, R) and a (gT, J, C) of every token."""
         events = self.events_gTJ.neg().unsqueeze(-1)
         right = self.right_gJC.unsqueeze(1).expand(-1, events.shape[1], -1, -1)
         return (events * self.left_gJR.unsqueeze(1)).flatten(0, 1), right.flatten(0, 1)

@@ -44,12 +44,14 @@ class Transfer:
 
     @property
     def is_joint(self) -> bool:
-        """Whether what an event writes and what it erases fade alike, so that they may be added."""
+        """Return whether what an event writes and what it erases fade alike, so that they may be
+        added.
+        """
         same = self.speed_events.shape[-1] == self.events.shape[-1] * self.count
         return self.speed_start is None and same
 
     def spread(self, x_T: Tensor) -> Tensor:
-        """(..., T, n) as (..., T·count, n): a position's row for each of its events."""
+        """Return (..., T, n) as (..., T·count, n): a position's row for each of its events."""
         return x_T if self.count == 1 else x_T.repeat_interleave(self.count, -2)
 
     @property
@@ -108,7 +110,7 @@ def transfer(form: Form, rates: Rates, like_BHJD: Tensor, time: int) -> Transfer
 def speeds_of(
     form: Form, rates: Rates, like_BHJD: Tensor, time: int
 ) -> tuple[Tensor | None, Tensor]:
-    """What the momentum holds: q (B, H, 1, T, 1), None without momentum; Q K (..., T, J)."""
+    """Return what the momentum holds: q (B, H, 1, T, 1), None without momentum; Q K (..., T, J)."""
     if rates.momentum is None:
         return None, band(form, time, like_BHJD, rates.written)
     speeds, speed = ratios(rates.momentum, form.signed)
@@ -133,6 +135,6 @@ def band(form: Form, time: int, like: Tensor, written_BT: Tensor | None = None) 
 
 
 def earlier(rows: Tensor, first: float) -> Tensor:
-    """Rows along the second last axis, one token later; the first one is a constant."""
+    """Return rows along the second last axis, one token later; the first one is a constant."""
     head = rows.new_full((1,), first).expand(*rows.shape[:-2], 1, rows.shape[-1])
     return torch.cat((head, rows[..., :-1, :]), -2)

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 
 def unit_lower_inverse(strict: Tensor) -> Tensor:
-    """(I + L)^-1 for strictly lower triangular L.
+    """Return (I + L)^-1 for strictly lower triangular L.
 
     C³/3 FLOPs a matrix by substitution, 4·C³·log2(C) by doubling. The backward is two products
     with the inverse.
@@ -50,7 +50,7 @@ class _UnitLowerInverse(torch.autograd.Function):
 
 
 def plain_inverse(strict_NCC: Tensor) -> Tensor:
-    """`unit_lower_inverse` of one batch of matrices, without a derivative."""
+    """Return `unit_lower_inverse` of one batch of matrices, without a derivative."""
     if strict_NCC.device.type == "cpu":
         return by_substitution(strict_NCC)
     return by_doubling(strict_NCC)
@@ -66,7 +66,7 @@ def by_substitution(strict_NCC: Tensor) -> Tensor:
 
 
 def by_doubling(strict_NCC: Tensor) -> Tensor:
-    """Products alone, which suits a GPU."""
+    """Return products alone, which suits a GPU."""
     size = strict_NCC.shape[-1]
     eye = torch.eye(size, dtype=strict_NCC.dtype, device=strict_NCC.device)
     inverse = eye - strict_NCC

@@ -41,7 +41,7 @@ def in_groups_of(size: int) -> Iterator[None]:
 
 
 def group_size(segments: int) -> int:
-    """How many of so many segments run again together; 0 where everything is kept."""
+    """Return how many of so many segments run again together; 0 where everything is kept."""
     return 0 if segments <= MOST_KEPT else math.ceil(math.sqrt(segments))
 
 

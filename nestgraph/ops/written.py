@@ -67,12 +67,12 @@ class Written:
 
     @cached_property
     def transfer(self) -> Transfer:
-        """What retention and momentum leave of each event at each later token."""
+        """Return what retention and momentum leave of each event at each later token."""
         return transfer(self.form, self.rates, self.new.keys, self.time)
 
     @cached_property
     def speeds(self) -> tuple[Tensor | None, Tensor]:
-        """What the momentum holds of its start and of each event at each token."""
+        """Return what the momentum holds of its start and of each event at each token."""
         return speeds_of(self.form, self.rates, self.new.keys, self.time)
 
     @cached_property
@@ -120,7 +120,8 @@ class Written:
 
     @property
     def is_at_tick(self) -> bool:
-        """Whether the weights before the segment are those of a tick, and a sum that knows ticks.
+        """Return whether the weights before the segment are those of a tick, and a sum that knows
+        ticks.
 
         A state that was copied holds them twice; but several periods begin at a tick only.
         """
@@ -129,11 +130,13 @@ class Written:
 
     @property
     def is_worked_out(self) -> bool:
-        """Whether a read has asked for the events already."""
+        """Return whether a read has asked for the events already."""
         return "layers" in self.__dict__
 
     def part(self, start: int, stop: int) -> Written:
-        """The same events as some members of a stack that `fused_step` knows take them in."""
+        """Return the same events as some members of a stack that `fused_step` knows take them
+        in.
+        """
         assert can_fuse(self.form), "what else a state holds isn't divided"
         running, anchor = (members(x, start, stop) for x in self.state[:2])
         values = self.new.values
@@ -147,7 +150,7 @@ class Written:
         )
 
     def fused(self) -> tuple[Tensor, ...]:
-        """The running weights after the segment, in one step."""
+        """Return the running weights after the segment, in one step."""
         return fused_step(
             self.form,
             self.state,
@@ -160,11 +163,13 @@ class Written:
         )
 
     def fused_momentum(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """The running weights and the momentum after the segment, in one step."""
+        """Return the running weights and the momentum after the segment, in one step."""
         return fused_momentum_step(self.form, self.state, self.new, self.rates.rate, self.transfer)
 
     def with_home(self, running: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Weights that were pulled towards 0 and erase nothing, as retention leaves them here."""
+        """Return weights that were pulled towards 0 and erase nothing, as retention leaves them
+        here.
+        """
         fades = self.transfer
         if not self.home or fades.start is None:
             return running
@@ -172,7 +177,7 @@ class Written:
         return tuple(weight + pull * home for weight, home in zip(running, self.home, strict=True))
 
     def share(self, *, before: bool) -> Tensor | None:
-        """How much what the period has moved counts at each token, (B, H, T)."""
+        """Return how much what the period has moved counts at each token, (B, H, T)."""
         if not self.form.reduces:
             return None
         now, last = self.rates.share, self.state.share
@@ -181,7 +186,7 @@ class Written:
         return torch.cat((last.unsqueeze(-1), now[..., :-1]), -1) if before else now
 
     def seen(self, index: int, *, before: bool) -> Tensor:
-        """A matrix as reads see it at every token, (B, H, M, T, E, D)."""
+        """Return a matrix as reads see it at every token, (B, H, M, T, E, D)."""
         layer, anchor = self.layers[index], self.anchor[index].unsqueeze(-3)
         states = layer.states()
         states = shifted(layer.weights, states) if before else states
@@ -194,7 +199,7 @@ class Written:
         return mirror(self.form, states) if self.form.mirror != "none" else states
 
     def through(self, index: int, x_BHNTD: Tensor, at: At) -> Tensor:
-        """Vectors through one layer as reads see it, (B, H, M, T, E)."""
+        """Return vectors through one layer as reads see it, (B, H, M, T, E)."""
         form, before = self.form, at == "before"
         layer = self.layers[index]
         if isinstance(layer, Summed):
@@ -222,7 +227,9 @@ class Written:
         return earlier_than if at == "before" else after
 
     def _where(self) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """The weights at which gradients are taken, and what is left of them at each event."""
+        """Return the weights at which gradients are taken, and what is left of them at each
+        event.
+        """
         anchor, kept = self.state.anchor, self.kept
         if self.form.retain_first and self.form.kind("retain") != "head":
             assert self.time == 1, "retention within a matrix moves the gradient's place: a scan"
@@ -235,7 +242,7 @@ class Written:
         return mirrored(self.form, anchor), None
 
     def _events_a_position(self, kept: Tensor) -> int:
-        """All events of the window are looked at from the one position of a scan."""
+        """Look at all events of the window from the one position of a scan."""
         if self.form.window == 1:
             return self.form.events
         assert kept.shape[2] == 1, "a window over a fading anchor differs by token: a scan"
@@ -249,7 +256,7 @@ class Written:
         return self._left(fade[..., 0, :, :])
 
     def _left(self, fade: Tensor) -> tuple[Tensor, ...]:
-        """The anchor, where a factor has faded it."""
+        """Return the anchor, where a factor has faded it."""
         if not self.home:
             return tuple(fade * weight for weight in self.state.anchor)
         pairs = zip(self.state.anchor, self.home, strict=True)
@@ -273,7 +280,7 @@ class Written:
         pair: Factors,
         rate_BHJ: Tensor | None,
     ) -> recurrence.Layer | Directed | Explicit:
-        """What retention fades: the weights, or how far they are from where they started."""
+        """Return what retention fades: the weights, or how far they are from where they started."""
         form, rates = self.form, self.rates
         speed = self.state.momentum[index] if form.momentum else None
         if form.is_explicit and not form.is_directed:
@@ -330,7 +337,7 @@ def _with_past(past: Window, new: Facts, rate: Tensor | None) -> tuple[Facts, Te
 
 
 def window_of(written: Written) -> Window | None:
-    """The last events, for the positions to come."""
+    """Return the last events, for the positions to come."""
     if written.state.window is None:
         return None
     facts, rate = written.facts

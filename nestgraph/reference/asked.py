@@ -19,7 +19,7 @@ Pair = tuple[Tensor, Tensor]  # a key and its value, (batch, heads, width) each
 
 
 def pairs(memory: Memory, flows: Flows) -> list[Pair]:
-    """The keys and values of this position's events, in the order of the spec."""
+    """Return the keys and values of this position's events, in the order of the spec."""
     values = [in_runs(flows[name], memory.heads) for name in memory.values]
     if memory.net.kind == "vector":
         return [(value.new_ones(*value.shape[:-1], 1), value) for value in values]
@@ -28,7 +28,7 @@ def pairs(memory: Memory, flows: Flows) -> list[Pair]:
 
 
 def position(memory: Memory, flows: Flows, number: int, home: Matrices | None = None) -> Position:
-    """All that a memory learns from at position `number`, counted from 1.
+    """Return all that a memory learns from at position `number`, counted from 1.
 
     `home` is what its retention pulls towards, None for 0.
     """
@@ -56,7 +56,7 @@ def position(memory: Memory, flows: Flows, number: int, home: Matrices | None = 
 
 
 def _share(memory: Memory, flows: Flows, number: int, like: Tensor) -> Tensor:
-    """c of θ = Θ + c (A − Θ): a flow, or 1 over the positions since Θ last moved."""
+    """Return c of θ = Θ + c (A − Θ): a flow, or 1 over the positions since Θ last moved."""
     lead = like.shape[:2]
     if memory.rule.reduce_is_flow:
         return flows[memory.rule.reduce].expand(lead)

@@ -18,7 +18,8 @@ def append(
     new: Sequence[tuple[Tensor, Tensor]],
     written: Tensor | None = None,
 ) -> Events:
-    """The events with this position's keys and values, (batch, heads, width) each, behind them.
+    """Return the events with this position's keys and values, (batch, heads, width) each, behind
+    them.
 
     With a `window`, only those of the last so many positions are kept. Where `written` (batch,) is
     false, they keep their place and are never seen.
@@ -33,7 +34,7 @@ def append(
 
 
 def _marks(state: Events, written: Tensor | None, new: int) -> Tensor:
-    """Which events are written, with so many new ones; none are marked while all are."""
+    """Return which events are written, with so many new ones; none are marked while all are."""
     before = state.written
     if written is None and not before.shape[1]:
         return before
@@ -68,5 +69,5 @@ def attend(events: Events, learned: Mapping[str, Tensor], query: Tensor) -> Tens
 
 
 def forget(state: Events) -> Events:
-    """No events: what a reset leaves."""
+    """Return no events: what a reset leaves."""
     return Events(state.keys[:, :, :0], state.values[:, :, :0], state.written[:, :0])

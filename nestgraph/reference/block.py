@@ -51,7 +51,7 @@ class Program:
         watch: Watch | None = None,
         written: Tensor | None = None,
     ) -> tuple[Tensor, LayerState]:
-        """The block's output at one position, (batch, width), and the state behind it.
+        """Return the block's output at one position, (batch, width), and the state behind it.
 
         `watch` is told how much each write surprises its memory, if there is one. Rows whose
         `written` (batch,) is false skip their events.
@@ -80,7 +80,7 @@ class _Position:
     tails: dict[str, Tensor] = field(default_factory=dict)
 
     def do(self, job: Job) -> None:
-        """Runs one node, one read or one write."""
+        """Run one node, one read or one write."""
         match job:
             case Write():
                 self.written[job.memory.name] = self._write(job.memory)
@@ -91,7 +91,9 @@ class _Position:
                 self.flows[job.name] = self._op(job)
 
     def end(self, batch: int) -> LayerState:
-        """The state behind this position, with the ticks and then the resets that are due."""
+        """Return the state behind this position, with the ticks and then the resets that are
+        due.
+        """
         block = self.program.block
         ticked = {
             name: memory.tick(block.memories[name], state, self.position)

@@ -22,7 +22,7 @@ from nestgraph.system import Coefficient, Memory
 def factor(
     memory: Memory, coefficient: Coefficient, flows: Mapping[str, Tensor], like: Tensor
 ) -> Tensor:
-    """A coefficient at one position."""
+    """Return a coefficient at one position."""
     if coefficient.flow is None:
         numbers = coefficient.numbers or (coefficient.number,)
         return spread(memory, coefficient, like.new_tensor([numbers])[..., None])
@@ -33,27 +33,27 @@ def factor(
 
 
 def spread(memory: Memory, coefficient: Coefficient, flat: Tensor) -> Tensor:
-    """(batch, heads, n) as a factor."""
+    """Return (batch, heads, n) as a factor."""
     return flat.reshape(*flat.shape[:-1], *shape(memory, coefficient))
 
 
 def shape(memory: Memory, coefficient: Coefficient) -> tuple[int, int]:
-    """The last two sizes of a factor."""
+    """Return the last two sizes of a factor."""
     keys, values = head_widths(memory)
     shapes = {"head": (1, 1), "value": (values, 1), "key": (1, keys), "cell": (values, keys)}
     return shapes[coefficient.per]
 
 
 def each_head(memory: Memory, flow: Tensor) -> Tensor:
-    """A factor of one number a head as (batch, heads)."""
+    """Return a factor of one number a head as (batch, heads)."""
     return flow[..., 0, 0].expand(-1, memory.heads)
 
 
 def on(factor: Tensor, tensor: Tensor) -> Tensor:
-    """A factor times a matrix or a bias; nets with biases have one number a head."""
+    """Return a factor times a matrix or a bias; nets with biases have one number a head."""
     return factor * tensor if is_matrix(tensor) else factor[..., 0] * tensor
 
 
 def scaled(factor: Tensor, state: Matrices) -> Matrices:
-    """A factor times everything in a state."""
+    """Return a factor times everything in a state."""
     return tuple(on(factor, tensor) for tensor in state)

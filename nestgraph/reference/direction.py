@@ -33,7 +33,9 @@ def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
 
 
 def _norm(matrix: Tensor) -> Tensor:
-    """‖S‖, (..., 1, 1). It has no slope at zero, and PyTorch's no second one: both are zero."""
+    """Return ‖S‖, (..., 1, 1). It has no slope at zero, and PyTorch's no second one: both are
+    zero.
+    """
     still = (matrix == 0).all(-1, keepdim=True).all(-2, keepdim=True)
     norm = torch.linalg.matrix_norm(torch.where(still, 1.0, matrix), keepdim=True)
     return torch.where(still, 0.0, norm)

@@ -35,7 +35,7 @@ class Position(NamedTuple):
 
 
 def write(memory: Memory, function: Function, state: Learned, now: Position) -> Learned:
-    """The state behind one position (§5). The anchor stays: only a tick moves it."""
+    """Return the state behind one position (§5). The anchor stays: only a tick moves it."""
     # With `first_order` and `none`, nothing of a write is differentiated.
     with torch.set_grad_enabled(torch.is_grad_enabled() and memory.gradient == "full"):
         if now.share is not None and memory.gradient != "full":
@@ -44,7 +44,7 @@ def write(memory: Memory, function: Function, state: Learned, now: Position) -> 
 
 
 def surprise(memory: Memory, function: Function, state: Learned, now: Position) -> Tensor:
-    """The square of the norm of the gradient that this position's events bring, (batch,).
+    """Return the square of the norm of the gradient that this position's events bring, (batch,).
 
     Of all parts and heads together, at the anchor, before any rate.
     """
@@ -56,7 +56,7 @@ def surprise(memory: Memory, function: Function, state: Learned, now: Position) 
 def _lessons(
     memory: Memory, function: Function, state: Learned, now: Position, events: Sequence[Event]
 ) -> list[Lesson]:
-    """Events with their gradients, as weights, at Θ̄ if retain_first else Θ."""
+    """Return events with their gradients, as weights, at Θ̄ if retain_first else Θ."""
     rule = memory.rule
     anchor = _faded(state, now) if rule.retain_first else state.anchor
     at = mirror.weights(rule, anchor)
@@ -107,7 +107,8 @@ def _write(memory: Memory, function: Function, state: Learned, now: Position) ->
 
 
 def skipped(memory: Memory, old: Learned, new: Learned, written: Tensor) -> Learned:
-    """The state behind a position at which only the rows of `written` (batch,) have an event.
+    """Return the state behind a position at which only the rows of `written` (batch,) have an
+    event.
 
     In others nothing moves, fades or is erased, momentum included; but the position counts: c is
     its own, and the window moves on by events of rate 0.
@@ -135,7 +136,7 @@ def read(
     query: Tensor | None,
     at: At,
 ) -> Tensor:
-    """The answer (§6) by θ_{t−1}, θ_t or Θ, as (batch, heads, width).
+    """Return the answer (§6) by θ_{t−1}, θ_t or Θ, as (batch, heads, width).
 
     Without a query, a `linear` memory answers its matrix row by row, (batch, heads, d_v · d_k);
     a `vector` its numbers, which is the same.
@@ -151,7 +152,7 @@ def read(
 
 
 def answer(function: Function, weights: Matrices, query: Tensor | None) -> Tensor:
-    """What a net answers to a query, or without one its only matrix, row by row."""
+    """Return what a net answers to a query, or without one its only matrix, row by row."""
     if query is None:
         (matrix,) = weights
         return matrix.flatten(-2)
@@ -159,7 +160,7 @@ def answer(function: Function, weights: Matrices, query: Tensor | None) -> Tenso
 
 
 def present(memory: Memory, state: Learned) -> Matrices:
-    """θ = Θ + c (A − Θ), which is A where c = 1 (§3).
+    """Return θ = Θ + c (A − Θ), which is A where c = 1 (§3).
 
     Where writes aren't differentiated it is Θ + stop(θ − Θ): slower levels see the anchor.
     """
@@ -175,7 +176,7 @@ def present(memory: Memory, state: Learned) -> Matrices:
 
 
 def tick(memory: Memory, state: Learned, position: int) -> Learned:
-    """Commits Θ, A ← θ behind the last position of each period; momentum lives on.
+    """Commit Θ, A ← θ behind the last position of each period; momentum lives on.
 
     A tick lies between two positions (§3). Done at the end of the first of them, it is in the
     state that leaves the model there.

@@ -15,7 +15,7 @@ TINY = 1e-12
 
 
 def weights(rule: Rule, state: Matrices) -> Matrices:
-    """The weights that a state stands for, each matrix of each head by itself."""
+    """Return the weights that a state stands for, each matrix of each head by itself."""
     if rule.mirror == "none":
         return state
     return tuple(_mirrored(rule, tensor) if is_matrix(tensor) else tensor for tensor in state)
@@ -29,6 +29,6 @@ def _mirrored(rule: Rule, matrix: Tensor) -> Tensor:
 
 
 def lq(matrix: Tensor, q: float) -> Tensor:
-    """A / ‖A‖_q^(q−2), the norm over the whole matrix (Moneta, arXiv 2504.13173)."""
+    """Return a / ‖A‖_q^(q−2), the norm over the whole matrix (Moneta, arXiv 2504.13173)."""
     total = matrix.abs().pow(q).sum((-2, -1), keepdim=True) + TINY
     return matrix / total.pow((q - 2) / q)

@@ -44,7 +44,7 @@ class Reference(nn.Module):
         *,
         blank: bool = False,
     ) -> None:
-        """Prepares a system.
+        """Prepare a system.
 
         Args:
             system: a checked system (`Spec.system`).
@@ -71,7 +71,7 @@ class Reference(nn.Module):
         self._state_names = frozenset(self.initial_state(1))
 
     def initial_state(self, batch: int) -> dict[str, Any]:
-        """The state before the first token, alike in every row of the batch."""
+        """Return the state before the first token, alike in every row of the batch."""
         parameters, like = self.parameters_by_layer(), self._embedding
         flat = {"position": torch.zeros((), dtype=torch.int64, device=like.device)}
         for layer, _ in self._layers:
@@ -93,7 +93,7 @@ class Reference(nn.Module):
         write_mask: Tensor | None = None,
         hidden: bool = False,
     ) -> Output | HiddenOutput:
-        """Scores of the next token behind each token.
+        """Return scores of the next token behind each token.
 
         Args:
             tokens: (batch, time) of whole numbers; -1 behind the end of a row, which isn't read.
@@ -137,7 +137,9 @@ class Reference(nn.Module):
         return task.run(self, tokens, labels, written, flat)
 
     def _nothing(self, tokens: Tensor, flat: Mapping[str, Any]) -> HiddenOutput:
-        """The answer to no rows, or to no tokens: nothing is read, so that only time passes."""
+        """Return the answer to no rows, or to no tokens: nothing is read, so that only time
+        passes.
+        """
         parameters = self.parameters_by_layer()
         own = parameters[""][""]
         x = self._norm(own["embed"][tokens], own)
@@ -145,7 +147,7 @@ class Reference(nn.Module):
         return HiddenOutput(self.scores(x, parameters), after, x)
 
     def _run(self, tokens: Tensor, written: Tensor | None, flat: Mapping[str, Any]) -> HiddenOutput:
-        """Scores and state, position by position."""
+        """Return scores and state, position by position."""
         batch, time = tokens.shape
         position = int(flat["position"])
         states, parameters = self.unpacked(flat), self.parameters_by_layer()
@@ -172,7 +174,8 @@ class Reference(nn.Module):
         watch: Watch | None = None,
         written: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, LayerState]]:
-        """What the head is given (batch, width) at a position, and the layers' states behind it.
+        """Return what the head is given (batch, width) at a position, and the layers' states behind
+        it.
 
         `watch` is told how much each write surprises its memory, which it calls `3.hope.a.M`.
         Rows whose `written` (batch,) is false skip the events of this position.
@@ -187,15 +190,15 @@ class Reference(nn.Module):
         return self._norm(x, own), after
 
     def scores(self, x: Tensor, parameters: Mapping[str, Parameters]) -> Tensor:
-        """What the head answers to what it is given (..., width)."""
+        """Return what the head answers to what it is given (..., width)."""
         return x @ parameters[""][""]["head"].mT
 
     def unpacked(self, flat: Mapping[str, Tensor]) -> dict[str, LayerState]:
-        """The state of each layer out of a flat one."""
+        """Return the state of each layer out of a flat one."""
         return {layer.path: _unpack(layer, flat) for layer, _ in self._layers}
 
     def packed(self, states: Mapping[str, LayerState]) -> dict[str, Tensor]:
-        """The inverse of `unpacked`."""
+        """Return the inverse of `unpacked`."""
         flat: dict[str, Tensor] = {}
         for layer, _ in self._layers:
             state = states[layer.path]
@@ -230,7 +233,7 @@ class Reference(nn.Module):
         return ops.layer_norm(x, own["gain"], own["shift"])
 
     def parameters_by_layer(self, *, constant: bool = False) -> dict[str, Parameters]:
-        """Every layer's parameters, by its path, then the owner, then the short name.
+        """Return every layer's parameters, by its path, then the owner, then the short name.
 
         Those of the model itself stand under the path "". As constants they learn nothing.
         """

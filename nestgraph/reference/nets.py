@@ -59,12 +59,13 @@ class Gradient(NamedTuple):
 
 
 def is_matrix(tensor: Tensor) -> bool:
-    """Whether a part of a state is a matrix and no bias."""
+    """Return whether a part of a state is a matrix and no bias."""
     return tensor.ndim == 4
 
 
 def forward(function: Function, weights: Matrices, x: Tensor) -> Forward:
-    """`linear` is W x; `mlp` is norm(W_L σ(… σ(W_1 x + b_1) …) + b_L), plus x with `residual`.
+    """Return the answer of a net: `linear` is W x; `mlp` is norm(W_L σ(… σ(W_1 x + b_1) …) + b_L),
+    plus x with `residual`.
 
     With `gated` a hidden layer is σ(g) ⊙ v, the upper and the lower half of W_ℓ a + b_ℓ.
     """
@@ -104,12 +105,12 @@ def apply(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def outer(left: Tensor, right: Tensor) -> Tensor:
-    """left rightᵀ, in each row and head."""
+    """Return left rightᵀ, in each row and head."""
     return left[..., :, None] * right[..., None, :]
 
 
 def gradient(function: Function, objective: Objective, at: Matrices, event: Event) -> Gradient:
-    """∂ loss(net(W; key), value) / ∂W at the weights `at`, for each row and head by itself.
+    """Return ∂ loss(net(W; key), value) / ∂W at the weights `at`, for each row and head by itself.
 
     One backward pass of the summed loss does that, since no row or head enters another's term.
     W is an alias of `at`: `value` may depend on `at` too and still counts as constant here, while

@@ -15,7 +15,7 @@ from nestgraph.system import Objective
 
 
 def loss(objective: Objective, answer: Tensor, value: Tensor, delta: Tensor | None) -> Tensor:
-    """The declared objective of one event, (batch, heads).
+    """Return the declared objective of one event, (batch, heads).
 
     Args:
         objective: which one, with its numbers.
@@ -33,7 +33,9 @@ def _l2(_: Objective, r: Tensor, __: Tensor | None) -> Tensor:
 
 
 def _huber(objective: Objective, r: Tensor, delta: Tensor | None) -> Tensor:
-    """½ r² within δ, and beyond it δ(|r| − δ/2) in each channel, or δ‖r‖₁ for the whole head."""
+    """Return ½ r² within δ, and beyond it δ(|r| − δ/2) in each channel, or δ‖r‖₁ for the whole
+    head.
+    """
     assert delta is not None, "`huber` has a `delta`"
     if objective.switch == "norm":
         # Yaad (arXiv 2504.13173) turns as a whole, where ‖r‖₂ passes δ.

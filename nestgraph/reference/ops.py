@@ -46,7 +46,7 @@ class Call:
 
     @property
     def heads(self) -> int:
-        """How many runs the flow falls into."""
+        """Return how many runs the flow falls into."""
         return self.whole("heads", 1)
 
     @property
@@ -56,35 +56,35 @@ class Call:
         return before % self.period if self.period else before
 
     def whole(self, field: str, default: int) -> int:
-        """A whole-number field; the default where it is left out."""
+        """Return a whole-number field; the default where it is left out."""
         value = self.node.fields.get(field)
         return value if isinstance(value, int) else default
 
     def number(self, field: str, default: float) -> float:
-        """A number field; the default where it is left out."""
+        """Return a number field; the default where it is left out."""
         value = self.node.fields.get(field)
         return float(value) if isinstance(value, int | float) else default
 
 
 def run(call: Call) -> Tensor:
-    """The flow that an op makes at one position."""
+    """Return the flow that an op makes at one position."""
     return OPS[call.node.op](call)
 
 
 def in_runs(x: Tensor, heads: int) -> Tensor:
-    """(batch, heads · d) as (batch, heads, d)."""
+    """Return (batch, heads · d) as (batch, heads, d)."""
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
 
 def rms_norm(x: Tensor, gain: Tensor, heads: int = 1) -> Tensor:
-    """Each run over the root of its mean square, times a gain a channel."""
+    """Return each run over the root of its mean square, times a gain a channel."""
     runs = in_runs(x, heads)
     root = (runs.square().mean(-1, keepdim=True) + EPSILON).sqrt()
     return (runs / root).flatten(-2) * gain
 
 
 def layer_norm(x: Tensor, gain: Tensor, shift: Tensor, heads: int = 1) -> Tensor:
-    """Each run centred and over its standard deviation, times a gain, plus a shift."""
+    """Return each run centred and over its standard deviation, times a gain, plus a shift."""
     runs = in_runs(x, heads)
     centred = runs - runs.mean(-1, keepdim=True)
     root = (centred.square().mean(-1, keepdim=True) + EPSILON).sqrt()
@@ -146,7 +146,7 @@ def _lookup(call: Call) -> Tensor:
 
 
 def sum_of(terms: Iterable[Tensor]) -> Tensor:
-    """The sum of one or more flows."""
+    """Return the sum of one or more flows."""
     return functools.reduce(operator.add, terms)
 
 
@@ -227,7 +227,7 @@ def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[[Call], Tenso
 
 
 def numbers(value: object) -> Sequence[float]:
-    """A field that lists numbers."""
+    """Return a field that lists numbers."""
     assert isinstance(value, Sequence), value
     return [float(item) for item in value]
 

@@ -24,7 +24,7 @@ Job = Node | Read | Write
 
 
 def in_order(block: FlatBlock) -> tuple[Job, ...]:
-    """Every node and every write of a block, each behind what it asks for."""
+    """Return every node and every write of a block, each behind what it asks for."""
     jobs: dict[str, Job] = dict(block.nodes)
     writes = (m for m in block.memories.values() if m.objective.kind != "task")
     jobs |= {_write(memory.name): Write(memory) for memory in writes}

@@ -42,7 +42,7 @@ class Lesson(NamedTuple):
 
 
 def effective(rule: Rule, lesson: Lesson, part: int) -> Tensor:
-    """r = η / (1 + η‖a‖²) if implicit, else η. Biases have no such division."""
+    """Return r = η / (1 + η‖a‖²) if implicit, else η. Biases have no such division."""
     rate = lesson.event.rate
     if not rule.implicit or not is_matrix(lesson.gradient.slopes[part]):
         return rate
@@ -66,7 +66,7 @@ def changed(
     rates: Rates,
     new: Sequence[Lesson],
 ) -> Tensor:
-    """A ← K − E + γ D(S), with E taken from R = K if retain_first, else from A.
+    """Return a ← K − E + γ D(S), with E taken from R = K if retain_first, else from A.
 
     K is α A, or Θ₀ + α (A − Θ₀) where retention pulls towards the start.
 
@@ -87,14 +87,14 @@ def changed(
 
 
 def kept(factor: Tensor, old: Tensor, home: Tensor | None) -> Tensor:
-    """What a factor of retention leaves of one part: α A, or Θ₀ + α (A − Θ₀)."""
+    """Return what a factor of retention leaves of one part: α A, or Θ₀ + α (A − Θ₀)."""
     return on(factor, old) if home is None else home + on(factor, old - home)
 
 
 def _erasures(
     memory: Memory, part: int, rates: Rates, new: Sequence[Lesson]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every e of E = Σ ρ ⊙ (R e) eᵀ with its ρ."""
+    """Yield every e of E = Σ ρ ⊙ (R e) eᵀ with its ρ."""
     erase = memory.rule.erase
     if not _erases(memory, part, new):
         return
@@ -109,7 +109,9 @@ def _erasures(
 
 
 def _erases(memory: Memory, part: int, new: Sequence[Lesson]) -> bool:
-    """`key` erases in the layer that sees the key, `layers` in each; a bias is never erased."""
+    """Return `key` erases in the layer that sees the key, `layers` in each; a bias is never
+    erased.
+    """
     where = memory.rule.erase.where
     if not is_matrix(new[0].gradient.slopes[part]):
         return False

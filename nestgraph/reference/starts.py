@@ -31,7 +31,7 @@ States = Mapping[str, MemoryState]
 
 
 def first(block: FlatBlock, parameters: Parameters, batch: int, like: Tensor) -> States:
-    """Every memory at t = 0: A = Θ = as `init` says, all else zero, no events.
+    """Return every memory at t = 0: A = Θ = as `init` says, all else zero, no events.
 
     Args:
         block: whose memories.
@@ -49,7 +49,7 @@ def first(block: FlatBlock, parameters: Parameters, batch: int, like: Tensor) ->
 def started_over(
     block: FlatBlock, parameters: Parameters, states: States, position: int, batch: int
 ) -> States:
-    """The states behind a position, with the resets that are due there.
+    """Return the states behind a position, with the resets that are due there.
 
     They come behind all commits; a memory that starts `from` another starts as that is then,
     behind its own reset if both are due.
@@ -68,7 +68,7 @@ def started_over(
 
 
 def home(block: FlatBlock, memory: Memory, parameters: Parameters, like: Matrices) -> Matrices:
-    """Where a memory that pulls towards its start began: it doesn't change on the way.
+    """Return where a memory that pulls towards its start began: it doesn't change on the way.
 
     One that starts `from` another began as that did; a `reset` would be another's present
     state, which the checks refuse here.
@@ -78,7 +78,7 @@ def home(block: FlatBlock, memory: Memory, parameters: Parameters, like: Matrice
 
 
 def _sources_first(block: FlatBlock) -> list[Memory]:
-    """Each memory behind the one that it starts as."""
+    """Return each memory behind the one that it starts as."""
     placed: dict[str, Memory] = {}
     for memory in block.memories.values():
         chain = [memory]
@@ -149,6 +149,6 @@ def _start(
 
 
 def _unit(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """A rectangular unit matrix a head."""
+    """Return a rectangular unit matrix a head."""
     *heads, rows, columns = shape
     return torch.eye(rows, columns, dtype=like.dtype, device=like.device).expand(*heads, -1, -1)

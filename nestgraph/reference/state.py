@@ -69,17 +69,17 @@ EVENTS = ("k", "v", "written")  # names of the parts of `Events`
 
 
 def flat_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state by name, for comparing and saving."""
+    """Return the state by name, for comparing and saving."""
     return dict(state)
 
 
 def has_momentum(memory: Memory) -> bool:
-    """Whether S outlives a position."""
+    """Return whether S outlives a position."""
     return memory.rule.momentum.number != 0
 
 
 def has_share(memory: Memory) -> bool:
-    """Whether θ is more than A."""
+    """Return whether θ is more than A."""
     moved_once = memory.rule.reduce_is_flow or memory.rule.reduce != "sum"
     return moved_once and not memory.is_fast  # a fast memory has one state only
 
@@ -90,7 +90,7 @@ def keeps_retention(memory: Memory) -> bool:
 
 
 def pack(prefix: str, memory: Memory, state: MemoryState) -> dict[str, Tensor]:
-    """One memory's state under its public names."""
+    """Return one memory's state under its public names."""
     if isinstance(state, Events):
         return {f"{prefix}.{name}": x for name, x in zip(EVENTS, state, strict=True)}
     return {f"{prefix}.{name}": tensor for name, tensor in _parts(memory, state)}
@@ -118,7 +118,7 @@ def _parts(memory: Memory, state: Learned) -> Iterator[tuple[str, Tensor]]:
 
 
 def unpack(prefix: str, memory: Memory, state: Mapping[str, Tensor]) -> MemoryState:
-    """The inverse of `pack`."""
+    """Return the inverse of `pack`."""
     if memory.net.kind == "attention":
         return Events(*(state[f"{prefix}.{name}"] for name in EVENTS))
 

@@ -12,7 +12,7 @@ from nestgraph.reference.model import Reference
 
 @torch.no_grad()
 def surprises(reference: Reference, tokens: Tensor) -> dict[str, float]:
-    """The size of the gradients that each memory learns from, by ids such as `3.hope.a.M`.
+    """Return the size of the gradients that each memory learns from, by ids such as `3.hope.a.M`.
 
     Of one position that is the Euclidean norm of the gradient of its objective by the memory's
     weights as they were at the last tick, before any rate (the surprise of Titans, arXiv

@@ -79,7 +79,7 @@ class Reading:
         self.starts[position] = self._now()
 
     def read(self, token: Tensor, label: Tensor, written: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What the head is given at one token (batch,), and its scores; negative is padding.
+        """Return what the head is given at one token (batch,), and its scores; negative is padding.
 
         `label` (batch,) is what inner losses take for it; with `labels.NEXT` the next token.
         Rows whose `written` (batch,) is false skip the events of this position.
@@ -99,11 +99,13 @@ class Reading:
         return hidden, self._scores
 
     def start_at(self, position: int) -> Start:
-        """The state at a tick, or now: where no memory ever moves, nothing waits for a tick."""
+        """Return the state at a tick, or now: where no memory ever moves, nothing waits for a
+        tick.
+        """
         return self.starts[position] if position in self.starts else self._now()
 
     def _tick(self) -> None:
-        """Gradients of all that is due, then all steps, then commits, then resets."""
+        """Take gradients of all that is due, then all steps, then commits, then resets."""
         if not self.ticks.due(self.position):
             return
         slopes = self._slopes()
@@ -138,7 +140,9 @@ class Reading:
         return torch.stack([self._losses[i] for i in range(first, self.position + 1)]).sum()
 
     def _slopes(self) -> dict[Address, Matrices]:
-        """The gradient of each memory that is due, at the states before any of them moves."""
+        """Return the gradient of each memory that is due, at the states before any of them
+        moves.
+        """
         cut = self.ticks.horizon
         due = {a: m for a, m in self.memories.items() if self._is_due(m.level.period)}
         if not cut:
@@ -171,7 +175,7 @@ class Reading:
         return _at(new, _nodes(weights), tuple(s.detach() for s in new.momentum))
 
     def _cut(self) -> None:
-        """Everything that is carried becomes constant, but for fast memories: theirs decide."""
+        """Make everything that is carried constant, but for fast memories: theirs decide."""
         for path, layer in self.layers.items():
             own = {name for at, name in self.memories if at == path}
             memories = {n: s if n in own else _detached(s) for n, s in layer.memories.items()}
@@ -179,7 +183,7 @@ class Reading:
             self.layers[path] = replace(layer, memories=memories, tails=tails)
 
     def _sources_first(self) -> list[Address]:
-        """Each memory behind the one that it starts as."""
+        """Return each memory behind the one that it starts as."""
         placed: dict[Address, None] = {}
         for address in self.memories:
             chain = [address]
@@ -206,7 +210,7 @@ class Reading:
         return _at(state._replace(grams=grams), _nodes(start), rest)
 
     def _link(self) -> None:
-        """Makes the states of the start nodes of the graph, and ties those that start as others.
+        """Make the states of the start nodes of the graph, and ties those that start as others.
 
         One that has moved since it started, and still has its graph, keeps it.
         """
@@ -225,7 +229,9 @@ class Reading:
 
 
 def initial(reference: Reference, flat: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
-    """What a state keeps for coming gradients before the first token, given the rest of it."""
+    """Return what a state keeps for coming gradients before the first token, given the rest of
+    it.
+    """
     kept = {f"{OPEN}{name}": tensor for name, tensor in flat.items() if name != "position"}
     for path, name in _gathering(reference.model):
         kept |= _named(path, name, _zeros(reference.unpacked(flat), (path, name)))
@@ -241,7 +247,7 @@ def run(
     written: Tensor | None,
     flat: Mapping[str, Tensor],
 ) -> HiddenOutput:
-    """Scores behind each token, and the state behind the last one.
+    """Return scores behind each token, and the state behind the last one.
 
     Args:
         reference: what runs.
@@ -275,7 +281,7 @@ def run(
 
 
 def _begin(reference: Reference, flat: Mapping[str, Tensor], *, constant: bool) -> Reading:
-    """A sequence at the place where the gradients that a state still owes begin."""
+    """Return a sequence at the place where the gradients that a state still owes begin."""
     kept = {n.removeprefix(OPEN): tensor for n, tensor in flat.items() if n.startswith(OPEN)}
     layers = reference.unpacked(kept)
     sums: dict[Address, Matrices] = {}
@@ -296,7 +302,7 @@ def _kept(reference: Reference, start: Start) -> dict[str, Tensor]:
 
 
 def _gathering(model: Model) -> dict[Address, Memory]:
-    """Memories whose gradients are summed over several windows of the horizon."""
+    """Return memories whose gradients are summed over several windows of the horizon."""
     cut = ticks_of(model).horizon
     return {(p, m.name): m for p, m in fast_memories(model) if cut and m.level.period > cut}
 
@@ -311,17 +317,17 @@ def _named(path: str, name: str, sums: Matrices) -> dict[str, Tensor]:
 
 
 def _at(state: Learned, weights: Matrices, momentum: Matrices) -> Learned:
-    """A fast memory has one state: what is read is what moves."""
+    """Return a fast memory has one state: what is read is what moves."""
     return state._replace(running=weights, anchor=weights, momentum=momentum)
 
 
 def _following(value: Tensor, origin: Tensor) -> Tensor:
-    """`value`, exactly, whose gradient goes to `origin` as it is."""
+    """Return `value`, exactly, whose gradient goes to `origin` as it is."""
     return value.detach() + (origin - origin.detach())
 
 
 def _nodes(weights: Matrices) -> Matrices:
-    """Weights that a gradient can be asked for."""
+    """Return weights that a gradient can be asked for."""
     return tuple(w if w.requires_grad else w.detach().requires_grad_() for w in weights)
 
 

@@ -15,7 +15,7 @@ from nestgraph.system import Coefficient, Memory
 
 
 def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Tensor]) -> Learned:
-    """The state behind a tick.
+    """Return the state behind a tick.
 
     S ← β S − η G,  A = α Θ − ρ Θ K + γ D(S),  θ = Θ + c (A − Θ).
 
@@ -28,7 +28,7 @@ def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Te
     rule = memory.rule
 
     def factor(coefficient: Coefficient, like: Tensor) -> Tensor:
-        """(batch or 1, heads or 1, 1, ...)."""
+        """Return (batch or 1, heads or 1, 1, ...)."""
         numbers = coefficient.numbers or (coefficient.number,)
         flow = coefficient.flow
         rates = like.new_tensor([numbers]) if flow is None else flows[flow]
@@ -64,7 +64,7 @@ def asked(
     query: Tensor,
     written: Tensor | None = None,
 ) -> Learned:
-    """The state with one query more, (batch, heads, d_k), among what its layers were given.
+    """Return the state with one query more, (batch, heads, d_k), among what its layers were given.
 
     Rows whose `written` (batch,) is false are left out.
     """
@@ -78,7 +78,7 @@ def asked(
 
 
 def start(memory: Memory, drawn: Mapping[str, Tensor], like: Matrices) -> Matrices:
-    """Where a memory starts that starts as no other: (batch, heads, ...) for each part."""
+    """Return where a memory starts that starts as no other: (batch, heads, ...) for each part."""
     kind = memory.init.kind
     parts: list[Tensor] = []
     for shape, now in zip(state_shapes(memory), like, strict=True):
@@ -93,7 +93,7 @@ def start(memory: Memory, drawn: Mapping[str, Tensor], like: Matrices) -> Matric
 
 
 def _share(memory: Memory, flows: Mapping[str, Tensor], like: Tensor) -> Tensor:
-    """c: 1, or 1 over the period, or the flow."""
+    """Return c: 1, or 1 over the period, or the flow."""
     rule = memory.rule
     if rule.reduce_is_flow:
         share = flows[rule.reduce]

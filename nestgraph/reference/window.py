@@ -35,7 +35,7 @@ class Window(NamedTuple):
 
 
 def blank(memory: Memory, batch: int, like: Tensor) -> Window | None:
-    """A window without events; None where an objective counts only this position's."""
+    """Return a window without events; None where an objective counts only this position's."""
     count = (memory.objective.window - 1) * len(memory.values)
     if not count:
         return None
@@ -51,18 +51,18 @@ def blank(memory: Memory, batch: int, like: Tensor) -> Window | None:
 
 
 def key_width(memory: Memory) -> int:
-    """d_k; the key of a vector is the number 1."""
+    """Return d_k; the key of a vector is the number 1."""
     return 1 if memory.net.kind == "vector" else head_widths(memory)[0]
 
 
 def keeps_deltas(memory: Memory) -> bool:
-    """Whether δ differs from event to event."""
+    """Return whether δ differs from event to event."""
     delta = memory.objective.delta
     return delta is not None and delta.flow is not None
 
 
 def past(memory: Memory, window: Window | None, events: Sequence[Event]) -> list[Event]:
-    """The events in the window; a δ that is a number is that of any of this position's."""
+    """Return the events in the window; a δ that is a number is that of any of this position's."""
     if window is None:
         return []
     count = window.keys.shape[2]
@@ -78,7 +78,7 @@ def past(memory: Memory, window: Window | None, events: Sequence[Event]) -> list
 
 
 def moved(window: Window | None, events: Sequence[Event]) -> Window | None:
-    """The window with this position's events, less the oldest position's."""
+    """Return the window with this position's events, less the oldest position's."""
     if window is None:
         return None
     for event in events:
@@ -87,7 +87,7 @@ def moved(window: Window | None, events: Sequence[Event]) -> Window | None:
 
 
 def without_rate(memory: Memory, window: Window | None, written: Tensor) -> Window | None:
-    """The window whose latest position had events only in the rows of `written` (batch,)."""
+    """Return the window whose latest position had events only in the rows of `written` (batch,)."""
     if window is None:
         return None
     count = len(memory.values)

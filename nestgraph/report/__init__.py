@@ -18,7 +18,7 @@ PLOTS = "plots"
 
 
 def write_report(folders: Sequence[Path], page: Path | None = None) -> tuple[Path, Path]:
-    """Writes the report.
+    """Write the report.
 
     Args:
         folders: of runs, such as those of several seeds.

@@ -37,7 +37,7 @@ def require_matplotlib() -> None:
 
 
 def framed(title: str, body: str) -> str:
-    """A whole page.
+    """Return a whole page.
 
     Args:
         title: of it, as text.
@@ -53,11 +53,11 @@ def framed(title: str, body: str) -> str:
 
 
 def image(svg: bytes, words: str) -> str:
-    """An SVG as an image, in which no script runs and no name meets another."""
+    """Return an SVG as an image, in which no script runs and no name meets another."""
     content = base64.b64encode(svg).decode()
     return f'<img alt="{escaped(words)}" src="data:image/svg+xml;base64,{content}">'
 
 
 def folded(title: str, text: str) -> str:
-    """A text that a reader may open."""
+    """Return a text that a reader may open."""
     return f"<details><summary>{escaped(title)}</summary><pre>{escaped(text)}</pre></details>"

@@ -27,7 +27,7 @@ SUMMARY = (
 
 
 def html_page(runs: Sequence[Run], plots: Sequence[tuple[Plot, bytes]]) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         runs: at least one; the level picture is that of the first.
@@ -80,7 +80,7 @@ def _last(column: Column) -> str:
 
 
 def _differences(runs: Sequence[Run]) -> Iterator[str]:
-    """Runs are meant to differ in their seeds; whatever else differs is told."""
+    """Yield whatever else than their seeds differs between runs."""
     for run in runs[1:]:
         diff = compare(runs[0].spec.system, run.spec.system)
         seed_only = [change.name for change in diff.training] in ([], ["seed"])

@@ -81,12 +81,12 @@ class Plot:
 
 
 def figures(runs: Sequence[Run]) -> list[Plot]:
-    """All plots that the runs have numbers for."""
+    """Return all plots that the runs have numbers for."""
     return [plot for plot in _all(runs) if any(curve.points for curve in plot.curves)]
 
 
 def drawn(plot: Plot, form: str) -> bytes:
-    """A plot as `svg` or `png`."""
+    """Return a plot as `svg` or `png`."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
@@ -107,7 +107,7 @@ def drawn(plot: Plot, form: str) -> bytes:
 
 
 def smoothed(points: Column) -> Column:
-    """A running mean over about a fiftieth of the points, each at the end of its window."""
+    """Return a running mean over about a fiftieth of the points, each at the end of its window."""
     width = len(points) // SMOOTHED
     if width < 2:
         return points
@@ -137,7 +137,7 @@ def _add(axes: Any, curve: Curve) -> None:
 
 
 def _shown(label: str) -> str:
-    """A label that fits; matplotlib would leave one out that begins with `_`."""
+    """Return a label that fits; matplotlib would leave one out that begins with `_`."""
     printable = "".join(c if c.isprintable() else "?" for c in label)
     cut = printable if len(printable) <= LONGEST else f"{printable[:LONGEST]}..."
     return f" {cut}" if cut.startswith("_") else cut
@@ -164,7 +164,7 @@ def _all(runs: Sequence[Run]) -> Iterator[Plot]:
 
 
 def _losses(runs: Sequence[Run]) -> tuple[Curve, ...]:
-    """The loss of each step faintly, its running mean, and the losses of validations."""
+    """Return the loss of each step faintly, its running mean, and the losses of validations."""
     curves: list[Curve] = []
     for index, run in enumerate(runs):
         colour, points = _colour(index), run.column("train_loss")
@@ -201,7 +201,7 @@ def _of_levels(runs: Sequence[Run], prefix: str) -> tuple[Curve, ...]:
 
 
 def _levels(runs: Sequence[Run]) -> list[str]:
-    """All levels in one order, so that each has its colour in every plot."""
+    """Return all levels in one order, so that each has its colour in every plot."""
     prefixes = [prefix for prefix, _, _ in OF_LEVELS]
     return sorted({level for run in runs for prefix in prefixes for level in run.columns(prefix)})
 
@@ -211,7 +211,7 @@ def _colour(index: int) -> str:
 
 
 def _spread(curves: Sequence[Curve]) -> bool:
-    """Whether positive values reach over more than a factor of 30."""
+    """Return whether positive values reach over more than a factor of 30."""
     values = [value for curve in curves for _, value in curve.points]
     positive = [value for value in values if value > 0]
     return len(positive) > 1 and math.log(max(positive) / min(positive)) > math.log(30)

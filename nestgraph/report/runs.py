@@ -41,7 +41,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What plots call it."""
+        """Return what plots call it."""
         return f"{self.folder.name}, seed {self.spec.system.training.seed}"
 
     @property
@@ -51,24 +51,24 @@ class Run:
         return int(losses[-1][0]) if losses else 0
 
     def column(self, name: str) -> Column:
-        """Steps and values of a column; empty where it has none."""
+        """Return steps and values of a column; empty where it has none."""
         return self.table.get(name, ())
 
     def columns(self, prefix: str) -> dict[str, Column]:
-        """The columns `prefix/LEVEL` by level."""
+        """Return the columns `prefix/LEVEL` by level."""
         start = f"{prefix}/"
         found = {name: column for name, column in self.table.items() if name.startswith(start)}
         return {name.removeprefix(start): column for name, column in found.items()}
 
     def tokens_per_second(self) -> Column:
-        """How fast each step was."""
+        """Return how fast each step was."""
         training = self.spec.system.training
         tokens = training.batch * training.context
         return [(step, tokens / seconds) for step, seconds in self.column("seconds") if seconds > 0]
 
 
 def read_run(folder: Path) -> Run:
-    """Reads a run.
+    """Read a run.
 
     Raises:
         InputError: when the folder holds none, or what it holds can't be read or isn't as the run
@@ -90,7 +90,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _spec(folder: Path) -> Spec:
-    """The spec as its author wrote it, if that is what was trained; else resolved.
+    """Return the spec as its author wrote it, if that is what was trained; else resolved.
 
     Resolving splits blocks that are used with different vars, under names of its own.
     """
@@ -105,7 +105,7 @@ def _spec(folder: Path) -> Spec:
 
 
 def _read_table(path: Path) -> dict[str, Column]:
-    """The columns of a table."""
+    """Return the columns of a table."""
     columns: dict[str, list[tuple[float, float]]] = {}
     for row in whole_rows(_text(path)):
         step = _number(row.get(STEP))
@@ -137,7 +137,9 @@ def _environment(path: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def _text(path: Path) -> str:
-    """The text of a file; empty where there is none, since a run may have been stopped early."""
+    """Return the text of a file; empty where there is none, since a run may have been stopped
+    early.
+    """
     try:
         return path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else ""
     except OSError as error:

@@ -36,7 +36,7 @@ class Ablation:
 
 
 def ablated(spec: Spec, name: str) -> Spec:
-    """The spec without one of its parts; what only that part needed goes too.
+    """Return the spec without one of its parts; what only that part needed goes too.
 
     Args:
         spec: a model.
@@ -61,7 +61,7 @@ def ablated(spec: Spec, name: str) -> Spec:
 
 
 def _each_memory(rewrite: Rewrite) -> Change:
-    """Changes the memories that have a part."""
+    """Change the memories that have a part."""
 
     def change(block: Values, place: Place) -> Values:
         new = {
@@ -74,7 +74,7 @@ def _each_memory(rewrite: Rewrite) -> Change:
 
 
 def _each_rule(has: Callable[[Memory], bool], *fields: str) -> Change:
-    """Leaves fields of rules at their defaults, where memories that learn in context use them."""
+    """Leave fields of rules at their defaults, where memories that learn in context use them."""
 
     def rewrite(memory: Values, known: Memory) -> Values | None:
         if known.is_step_group or known.net.kind == "attention" or not has(known):
@@ -100,7 +100,7 @@ def _without_dgd(block: Values, place: Place) -> Values:
 
 
 def _without_cms(block: Values, place: Place) -> Values:
-    """One clock: what learns from the model's own loss moves with every step of training."""
+    """Return one clock: what learns from the model's own loss moves with every step of training."""
     names = block.get("memories", {})
     fast = [name for name in names if place.memory(name).is_fast]
     on_steps = _each_memory(
@@ -114,7 +114,7 @@ def _on_slow_steps(memory: Memory) -> bool:
 
 
 def _on_slowest_level(role: Role) -> Change:
-    """Makers of keys, values or questions that are maps, which only training moves."""
+    """Return makers of keys, values or questions that are maps, which only training moves."""
 
     def change(block: Values, place: Place) -> Values:
         made = makers(place.block, role)

@@ -24,19 +24,19 @@ class Place:
     prefix: str = ""
 
     def inside(self, call: str) -> Place:
-        """The instance that a node of this one calls."""
+        """Return the instance that a node of this one calls."""
         return Place(block=self.block, prefix=f"{self.prefix}{call}.")
 
     def memory(self, name: str) -> Memory:
-        """What the elaborated spec knows of a memory of the instance."""
+        """Return what the elaborated spec knows of a memory of the instance."""
         return self.block.memories[f"{self.prefix}{name}"]
 
     def start_of(self, name: str) -> Memory:
-        """The memory with a start of its own that a memory of the instance starts as."""
+        """Return the memory with a start of its own that a memory of the instance starts as."""
         return starts(self.block, self.memory(name))[-1]
 
     def width(self, name: str, node: Values) -> int:
-        """The width of a node before its chain."""
+        """Return the width of a node before its chain."""
         width = self.block.nodes[f"{self.prefix}{name}{'.base' * ('then' in node)}"].width
         assert width is not None, "of a spec that was checked"
         return width
@@ -46,7 +46,7 @@ Change = Callable[[Values, Place], Values]
 
 
 def rewritten(spec: Spec, change: Change, *, suffix: str, doc: str, prune: bool) -> Spec:
-    """A spec whose blocks a function has changed.
+    """Return a spec whose blocks a function has changed.
 
     Args:
         spec: a model.
@@ -92,7 +92,7 @@ class _Rewriter:
         self.names: dict[str, str] = {}  # of new blocks, by their origin and contents
 
     def stack(self, items: list[Values]) -> list[Any]:
-        """The items of the stack with the names of the new blocks."""
+        """Return the items of the stack with the names of the new blocks."""
         return [self._item(item) for item in items]
 
     def _item(self, item: Values) -> Values:
@@ -102,7 +102,7 @@ class _Rewriter:
         return {**item, "block": self._block(item["block"], place, inner=False)}
 
     def _block(self, name: str, place: Place, *, inner: bool) -> str:
-        """The name of a block made anew in one place."""
+        """Return the name of a block made anew in one place."""
         block = self.blocks[name]
         nodes = dict(block.get("nodes", {}))
         for call, node in nodes.items():

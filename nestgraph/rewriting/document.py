@@ -21,7 +21,7 @@ TRAINING = "training."
 
 
 def model_of(spec: Spec) -> Model:
-    """The model of a spec.
+    """Return the model of a spec.
 
     Raises:
         InputError: NG955, when it is an optimizer.
@@ -34,12 +34,12 @@ def model_of(spec: Spec) -> Model:
 
 
 def resolved(spec: Spec) -> Spec:
-    """The spec as its resolved text reads: one block for each set of vars, and no vars."""
+    """Return the spec as its resolved text reads: one block for each set of vars, and no vars."""
     return _read(spec, spec.resolved_yaml(names_seen_from(Path(spec.path).parent, spec)))
 
 
 def values_of(spec: Spec) -> Values:
-    """The plain values of a spec that `resolved` has made."""
+    """Return the plain values of a spec that `resolved` has made."""
     tree = parse(spec.sources[spec.path], spec.path, Findings())
     assert tree is not None
     values = plain(tree)
@@ -48,7 +48,7 @@ def values_of(spec: Spec) -> Values:
 
 
 def spec_of(values: Mapping[str, object], like: Spec) -> Spec:
-    """The spec that plain values say.
+    """Return the spec that plain values say.
 
     Args:
         values: of a whole file.
@@ -61,7 +61,7 @@ def spec_of(values: Mapping[str, object], like: Spec) -> Spec:
 
 
 def _read(spec: Spec, text: str) -> Spec:
-    """The spec of a resolved text; what was set of its training counts as set still."""
+    """Return the spec of a resolved text; what was set of its training counts as set still."""
     sources = {**spec.sources, spec.path: text}
     kept = {path: value for path, value in spec.overrides.items() if path.startswith(TRAINING)}
     return Spec.from_sources(sources, spec.path, kept, spec.shipped)

@@ -12,7 +12,7 @@ BUILT_IN = ("token", "step", "never")
 
 
 def pruned(block: Values, *, inner: bool) -> Values:
-    """A block with only what its output needs.
+    """Return a block with only what its output needs.
 
     Args:
         block: its plain values.
@@ -29,7 +29,7 @@ def pruned(block: Values, *, inner: bool) -> Values:
 
 
 def fewer_flows(call: Values, before: Values, after: Values) -> Values:
-    """The call of a block that takes fewer inputs than it did.
+    """Return the call of a block that takes fewer inputs than it did.
 
     Args:
         call: the node.
@@ -42,7 +42,9 @@ def fewer_flows(call: Values, before: Values, after: Values) -> Values:
 
 
 def needed_horizon(values: Values) -> Values:
-    """The model, less its horizon where no memory learns from the task on tokens any more."""
+    """Return the model, less its horizon where no memory learns from the task on tokens any
+    more.
+    """
     clocks = {"step": "step", **values.get("levels", {})}
     memories = [one for block in values["blocks"].values() for one in _memories(block)]
     levels = [one.get("level", "token") for one in memories if _is_task(one)]
@@ -52,7 +54,7 @@ def needed_horizon(values: Values) -> Values:
 
 
 def used_levels(values: Values) -> dict[str, str]:
-    """The declared levels that blocks and the model's horizon still name."""
+    """Return the declared levels that blocks and the model's horizon still name."""
     named = set(_levels(values["blocks"])) | {values["model"].get("horizon")}
     return {name: clock for name, clock in values.get("levels", {}).items() if name in named}
 
@@ -67,7 +69,7 @@ def _is_task(memory: Values) -> bool:
 
 
 def _levels(tree: Any) -> Iterator[str]:
-    """Every word that may name a level, wherever it stands."""
+    """Yield every word that may name a level, wherever it stands."""
     if isinstance(tree, list):
         for one in tree:
             yield from _levels(one)
@@ -80,7 +82,7 @@ def _levels(tree: Any) -> Iterator[str]:
 
 
 def _used(block: Values) -> set[str]:
-    """The flows and memories that the output needs, itself among them."""
+    """Return the flows and memories that the output needs, itself among them."""
     nodes, memories = block.get("nodes", {}), block.get("memories", {})
     used: set[str] = set()
     todo = [block.get("output", "out")]
@@ -98,12 +100,14 @@ def _used(block: Values) -> set[str]:
 
 
 def _taken(node: Values) -> list[str]:
-    """The flows and the memory that a node takes."""
+    """Return the flows and the memory that a node takes."""
     return [*listed(node.get("in")), *listed(node.get("query")), *listed(node.get("read"))]
 
 
 def _retied(kept: Mapping[str, Values], before: Mapping[str, Values]) -> dict[str, Values]:
-    """Nodes whose `tie` names a node that is left: the first of those that shared with it."""
+    """Return nodes whose `tie` names a node that is left: the first of those that shared with
+    it.
+    """
     owners: dict[str, str] = {}
     nodes: dict[str, Values] = {}
     for name, node in kept.items():
@@ -121,13 +125,15 @@ def _retied(kept: Mapping[str, Values], before: Mapping[str, Values]) -> dict[st
 
 
 def _owning(node: Values, origin: Values) -> Values:
-    """A node that holds the parameters which it shared until now, and starts them as they did."""
+    """Return a node that holds the parameters which it shared until now, and starts them as they
+    did.
+    """
     own = {key: value for key, value in node.items() if key not in ("tie", "init")}
     return {**own, **({"init": origin["init"]} if "init" in origin else {})}
 
 
 def _origin(name: str, nodes: Mapping[str, Values]) -> str:
-    """The node at the end of a chain of ties."""
+    """Return the node at the end of a chain of ties."""
     while "tie" in nodes[name]:
         name = nodes[name]["tie"]
     return name

@@ -18,7 +18,7 @@ from nestgraph.spec import Spec
 
 
 def rates_off(spec: Spec) -> Spec:
-    """The spec whose inner memories stay as they start, whatever they read.
+    """Return the spec whose inner memories stay as they start, whatever they read.
 
     Args:
         spec: a model.
@@ -57,7 +57,7 @@ class _Switch:
         self.held: dict[tuple[str, int], str] = {}
 
     def rule(self, rule: Mapping[str, Any]) -> Values:
-        """A rule with rates of 0 and a retention of 1."""
+        """Return a rule with rates of 0 and a retention of 1."""
         new = {"rate": self._held(rule.get("rate"), 0)}
         if "retain" in rule:
             new["retain"] = self._held(rule["retain"], 1)
@@ -68,7 +68,9 @@ class _Switch:
         return new
 
     def _held(self, given: Any, number: int) -> Any:
-        """A rate that is always one number; a flow is still asked for, and then is that number."""
+        """Return a rate that is always one number; a flow is still asked for, and then is that
+        number.
+        """
         flows = coefficient_flow(given)
         if not flows:
             return number
@@ -80,7 +82,7 @@ class _Switch:
         return {**given, "flow": self.held[key]} if isinstance(given, dict) else self.held[key]
 
     def _free(self, name: str) -> str:
-        """A name that nothing in the block has."""
+        """Return a name that nothing in the block has."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)

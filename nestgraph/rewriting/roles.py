@@ -31,7 +31,7 @@ _OF_FIELDS = {"keys": Role.KEY, "rule.erase.key": Role.KEY, "values": Role.VALUE
 
 
 def makers(block: FlatBlock, role: Role) -> frozenset[str]:
-    """The memories that learn in context and only answer what others take in one role.
+    """Return the memories that learn in context and only answer what others take in one role.
 
     Args:
         block: of whose memories.
@@ -50,7 +50,7 @@ def _makes(memory: Memory) -> bool:
 
 
 def _roles(flow: str, takers: dict[str, list[str | Role]]) -> set[Role]:
-    """The roles of a flow and of all that is made from it."""
+    """Return the roles of a flow and of all that is made from it."""
     roles: set[Role] = set()
     seen: set[str] = set()
     todo = [flow]
@@ -68,7 +68,9 @@ def _roles(flow: str, takers: dict[str, list[str | Role]]) -> set[Role]:
 
 
 def _takers(block: FlatBlock) -> dict[str, list[str | Role]]:
-    """What takes each flow: another flow that is made from it, or the role in which it ends."""
+    """Return what takes each flow: another flow that is made from it, or the role in which it
+    ends.
+    """
     takers: dict[str, list[str | Role]] = {}
     for flow, taker in _taken(block):
         takers.setdefault(flow, []).append(taker)

@@ -26,12 +26,12 @@ class Measure(StrEnum):
     FLOPS = "flops"
 
     def of(self, spec: Spec) -> float:
-        """Parameters of a spec, or FLOPs of a token, forward, at its training context."""
+        """Return parameters of a spec, or FLOPs of a token, forward, at its training context."""
         cost = total(spec.system)
         return cost.parameters if self is Measure.PARAMETERS else cost.flops
 
     def told(self, amount: float) -> str:
-        """An amount in words."""
+        """Return an amount in words."""
         return f"{amount:,.0f} {'parameters' if self is Measure.PARAMETERS else 'FLOPs a token'}"
 
 
@@ -68,7 +68,7 @@ class _Knob:
 
 
 def static_as_large(spec: Spec, measure: Measure) -> Sized:
-    """The static counterpart of a spec, with as much of a measure as the spec.
+    """Return the static counterpart of a spec, with as much of a measure as the spec.
 
     Its maps are left as they are where they agree already; else their hidden layers become wider
     or narrower, all by one factor, and each matrix gets one.
@@ -90,7 +90,7 @@ def static_as_large(spec: Spec, measure: Measure) -> Sized:
 
 
 def as_large(spec: Spec, target: Spec, measure: Measure) -> Sized:
-    """A spec that is as large as another by the finest of its vars that say a size.
+    """Return a spec that is as large as another by the finest of its vars that say a size.
 
     Args:
         spec: a model with `hidden`, `inner`, `expansion` or `width` among its vars.
@@ -106,7 +106,7 @@ def as_large(spec: Spec, target: Spec, measure: Measure) -> Sized:
 
 
 def _knobs(spec: Spec) -> Iterator[_Knob]:
-    """The vars of a spec that say its size, with the steps in which they may change."""
+    """Yield the vars of a spec that say its size, with the steps in which they may change."""
     values = {field.name: field.value for field in spec.variables()}
     numbers = {name: float(text) for name, text in values.items() if _is_number(text)}
     heads = numbers.get("heads", 1)  # which divide what is wide; twice that where pairs turn
@@ -117,7 +117,7 @@ def _knobs(spec: Spec) -> Iterator[_Knob]:
 
 
 def _knob(spec: Spec, name: str, start: float, step: float) -> _Knob:
-    """Gives a spec other values of one of its vars."""
+    """Give a spec other values of one of its vars."""
 
     def make(steps: int) -> Spec:
         value = steps * step
@@ -133,7 +133,7 @@ def _knob(spec: Spec, name: str, start: float, step: float) -> _Knob:
 
 
 def _sized(spec: Spec, measure: Measure, wanted: float, knobs: Iterable[_Knob], what: str) -> Sized:
-    """The spec as it is where it agrees, else by the first of its knobs by which it does."""
+    """Return the spec as it is where it agrees, else by the first of its knobs by which it does."""
     if _agrees(measure.of(spec), wanted):
         return Sized(spec=spec, changed="", wanted=wanted, found=measure.of(spec))
     nearest = spec
@@ -162,7 +162,8 @@ def _is_number(text: str) -> bool:
 
 
 def _nearest(knob: _Knob, measure: Measure, wanted: float) -> tuple[int, Spec]:
-    """The number of steps, from 1 on, whose spec has an amount of a measure, or the nearest tried.
+    """Return the number of steps, from 1 on, whose spec has an amount of a measure, or the nearest
+    tried.
 
     More steps have more of it: the number is doubled or halved until the amount lies between two,
     and then taken where a straight line through both has it.

@@ -19,7 +19,7 @@ LAYER = "<n>"  # the number of the layer, in the key of a checkpoint
 
 
 def static(spec: Spec, *, hidden: float | None = None) -> Spec:
-    """The spec whose inner memories are learned maps of their nets, heads and widths.
+    """Return the spec whose inner memories are learned maps of their nets, heads and widths.
 
     A memory that is asked becomes one with `objective: task` on level `step`, which is a learned
     net; one that is only read as it stands, a vector or a matrix, becomes a `constant`.
@@ -46,7 +46,7 @@ def static(spec: Spec, *, hidden: float | None = None) -> Spec:
 
 
 def inner_memories(spec: Spec) -> list[Memory]:
-    """The memories of a model that learn in context, each layer's.
+    """Return the memories of a model that learn in context, each layer's.
 
     Raises:
         InputError: NG955, for an optimizer.
@@ -59,7 +59,7 @@ def inner_memories(spec: Spec) -> list[Memory]:
 def as_maps(
     block: Values, place: Place, chosen: Collection[str], *, hidden: float | None = None
 ) -> Values:
-    """A block with maps for the chosen memories, or constants where nothing asks them."""
+    """Return a block with maps for the chosen memories, or constants where nothing asks them."""
     memories, nodes = block.get("memories", {}), block.get("nodes", {})
     reads = {name: node for name, node in nodes.items() if node.get("read") in chosen}
     asked = {node["read"] for node in reads.values() if "query" in node}
@@ -78,7 +78,7 @@ def as_maps(
 
 
 def _map(memory: Values, known: Memory, hidden: float | None) -> Values:
-    """The memory as a net that moves with the optimizer's steps."""
+    """Return the memory as a net that moves with the optimizer's steps."""
     kept = {field: memory[field] for field in OF_THE_MAP if field in memory}
     net = memory.get("net", "linear")
     fields = {"kind": net} if isinstance(net, str) else dict(net)
@@ -94,14 +94,15 @@ def _map(memory: Values, known: Memory, hidden: float | None) -> Values:
 
 
 def _with_hidden(fields: Values, known: Net, factor: float) -> Values:
-    """A net whose hidden layers are wider, or narrower, by a factor."""
+    """Return a net whose hidden layers are wider, or narrower, by a factor."""
     deep = known.kind == "mlp" and known.layers > 1
     width = factor * (known.expansion if deep else 1)
     return {**fields, "kind": "mlp", "layers": known.layers if deep else 2, "expansion": width}
 
 
 def _start(memory: Values, place: Place, kept: Collection[str], *, learned: bool) -> Values:
-    """How a memory starts, if not as it says: not as one that is gone, and a map as it can learn.
+    """Return how a memory starts, if not as it says: not as one that is gone, and a map as it can
+    learn.
 
     A net of zeros would hardly learn, and one that is never trained is no learned map.
     """
@@ -115,7 +116,7 @@ def _start(memory: Values, place: Place, kept: Collection[str], *, learned: bool
 
 
 def _spelled_out(origin: Memory, block: FlatBlock) -> Values:
-    """The start of a memory, for another one."""
+    """Return the start of a memory, for another one."""
     init = origin.init
     if init.kind == "checkpoint":
         keys = init.keys or (f"{LAYER}.{block.name}.{origin.name}",)
@@ -127,12 +128,12 @@ def _spelled_out(origin: Memory, block: FlatBlock) -> Values:
 
 
 def _asked(read: Values) -> Values:
-    """A read of a map, which answers the same at every moment."""
+    """Return a read of a map, which answers the same at every moment."""
     return {key: value for key, value in read.items() if key != "at"}
 
 
 def _constant(read: Values, width: int) -> Values:
-    """A learned vector in place of a state that was read as it stood.
+    """Return a learned vector in place of a state that was read as it stood.
 
     It starts at 1, so that products and quotients with it start as if it weren't there.
     """

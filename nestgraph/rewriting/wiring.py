@@ -12,17 +12,17 @@ _NO_FLOW = ("sum", "mean")
 
 
 def inputs_of(block: Values) -> list[str]:
-    """The inputs of a block."""
+    """Return the inputs of a block."""
     return list(block.get("inputs", ["x"]))
 
 
 def listed(flows: str | list[str] | None) -> list[str]:
-    """One flow or several as a list."""
+    """Return one flow or several as a list."""
     return [flows] if isinstance(flows, str) else list(flows or ())
 
 
 def written_flows(memory: Values) -> Iterator[str]:
-    """The flows that one write of a memory takes."""
+    """Yield the flows that one write of a memory takes."""
     values, rule = memory.get("values"), memory.get("rule", {})
     yield from listed(memory.get("keys"))
     yield from listed(values["self"] if isinstance(values, dict) else values)
@@ -39,13 +39,13 @@ def written_flows(memory: Values) -> Iterator[str]:
 
 
 def coefficient_flow(given: Any) -> list[str]:
-    """The flow of a rate; none for numbers."""
+    """Return the flow of a rate; none for numbers."""
     if isinstance(given, dict):
         return [given["flow"]] if "flow" in given else []
     return [given] if isinstance(given, str) else []
 
 
 def start_memory(memory: Values) -> str | None:
-    """The memory that another one starts from."""
+    """Return the memory that another one starts from."""
     init = memory.get("init")
     return init["memory"] if isinstance(init, dict) and init["kind"] == "from" else None

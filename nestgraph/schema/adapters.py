@@ -10,5 +10,5 @@ from pydantic import TypeAdapter
 
 @cache
 def adapter(annotation: Any) -> TypeAdapter[Any]:
-    """The validator of an annotation of the schema."""
+    """Return the validator of an annotation of the schema."""
     return TypeAdapter(annotation)

@@ -26,7 +26,7 @@ class Closed(BaseModel):
 
 
 def by_shape(value: Any) -> str | None:
-    """Tells a number, a flow, a list and a mapping apart."""
+    """Tell a number, a flow, a list and a mapping apart."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -36,7 +36,7 @@ def by_shape(value: Any) -> str | None:
 
 
 def by_kind(value: Any) -> str | None:
-    """Tells a word from a mapping, and mappings by their `kind`."""
+    """Tell a word from a mapping, and mappings by their `kind`."""
     if isinstance(value, str):
         return "word"
     if isinstance(value, dict) and isinstance(value.get("kind"), str):
@@ -45,14 +45,14 @@ def by_kind(value: Any) -> str | None:
 
 
 def by_word(value: Any) -> str | None:
-    """Tells a word from a mapping."""
+    """Tell a word from a mapping."""
     if isinstance(value, str):
         return "word"
     return "mapping" if isinstance(value, dict) else None
 
 
 def key_among(value: dict[Any, Any], *keys: str) -> str | None:
-    """The first of some keys that a mapping holds; else one that a key of it looks like."""
+    """Return the first of some keys that a mapping holds; else one that a key of it looks like."""
     for key in keys:
         if key in value:
             return key
@@ -61,7 +61,7 @@ def key_among(value: dict[Any, Any], *keys: str) -> str | None:
 
 
 def by_key(*keys: str) -> Any:
-    """Tells mappings apart by which of some keys they hold; a mistyped one counts."""
+    """Tell mappings apart by which of some keys they hold; a mistyped one counts."""
 
     def by_one_key(value: Any) -> str | None:
         return key_among(value, *keys) if isinstance(value, dict) else None
@@ -73,7 +73,7 @@ def by_key(*keys: str) -> Any:
 
 
 def shapes(message: str) -> Discriminator:
-    """A discriminator by shape, whose error says what was expected."""
+    """Return a discriminator by shape, whose error says what was expected."""
     return Discriminator(by_shape, custom_error_type="shape", custom_error_message=message)
 
 
@@ -115,7 +115,7 @@ Coefficient: TypeAlias = Annotated[
 
 
 def by_retention(value: Any) -> str | None:
-    """Tells what makes a retention: as `by_shape`, and mappings by which of two keys they hold."""
+    """Tell what makes a retention: as `by_shape`, and mappings by which of two keys they hold."""
     if isinstance(value, dict):
         return "number mapping" if key_among(value, "flow", "number") == "number" else "mapping"
     return by_shape(value)

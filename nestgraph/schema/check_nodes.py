@@ -151,18 +151,18 @@ def _chainable(name: str, tree: Tree, findings: Findings) -> bool:
 
 
 def _other_nodes(tree: Tree) -> Cures:
-    """Nodes in place of an unusable one."""
+    """Return nodes in place of an unusable one."""
     return either(Put(tree.span, one) for one in stand_ins.nodes(stand_ins.FLOWS))
 
 
 def _other_steps(tree: Tree) -> Cures:
-    """Ops in place of an unusable one of a chain, or none."""
+    """Return ops in place of an unusable one of a chain, or none."""
     wide = [{"op": "linear", "out": out} for out in stand_ins.WIDTHS]
     return either([Drop(tree.span), *(Put(tree.span, one) for one in ("tanh", *wide))])
 
 
 def _other_ops(op: Tree, holder: Tree) -> Cures:
-    """Ops that resemble each other little, in place of one whose name is none."""
+    """Return ops that resemble each other little, in place of one whose name is none."""
     if not isinstance(holder, Table) or "in" not in holder:
         return _other_steps(holder)
     names = either(Put(op.span, name) for name in ("linear", "tanh", "sum", "product"))

@@ -23,7 +23,9 @@ HOLDERS: dict[str, type[BaseModel]] = {
 
 
 def elsewhere(key: str, here: type[BaseModel] | None) -> str:
-    """A hint that names the mapping which has a key, itself or by another word; empty if none."""
+    """Return a hint that names the mapping which has a key, itself or by another word; empty if
+    none.
+    """
     for place, holder in HOLDERS.items():
         keys = known_keys(holder)
         names = [name for name in (key, *meant_by(key)) if name in keys]

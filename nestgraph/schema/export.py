@@ -31,7 +31,7 @@ LEAVES = ("integer", "number", "boolean")
 
 
 def json_schema() -> Json:
-    """The JSON schema of a spec file (draft 2020-12)."""
+    """Return the JSON schema of a spec file (draft 2020-12)."""
     kinds: list[type[BaseModel]] = [SpecFile, Block, Memory, ReadNode, BlockNode]
     kinds += [op_node(name) for name in OPS] + list(CHAINABLE.values())
     _, described = models_json_schema(
@@ -57,7 +57,7 @@ def json_schema() -> Json:
 
 
 def schema_text() -> str:
-    """The JSON schema as it is kept beside the shipped specs."""
+    """Return the JSON schema as it is kept beside the shipped specs."""
     return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -67,7 +67,9 @@ def write_schema(path: Path) -> None:
 
 
 def _root(file: Json, needed: list[str]) -> Json:
-    """The file as a whole: one that extends another may leave out anything inside its parts."""
+    """Return the file as a whole: one that extends another may leave out anything inside its
+    parts.
+    """
     whole = {name: file["properties"][name] for name in PARTS if name in file["properties"]}
     parts = {name: {"description": schema.get("description", "")} for name, schema in whole.items()}
     required = [name for name in file["required"] if name not in PARTS]
@@ -86,7 +88,7 @@ def _root(file: Json, needed: list[str]) -> Json:
 
 
 def _inline(file: Json) -> Json:
-    """An optimizer written where its name could stand; it needs no name of its own."""
+    """Return an optimizer written where its name could stand; it needs no name of its own."""
     within = {key: field for key, field in file["properties"].items() if key not in OUTSIDE}
     told = {"title": "inline optimizer"}
     told["description"] = "An optimizer written where its name could stand."
@@ -100,7 +102,9 @@ def _or_inline(name: Json) -> Json:
 
 
 def _partial(schema: Any) -> Any:
-    """The schema of what is merged into something else, so that any field may be left out."""
+    """Return the schema of what is merged into something else, so that any field may be left
+    out.
+    """
     if isinstance(schema, list):
         return [_partial(item) for item in schema]
     if not isinstance(schema, dict):
@@ -139,7 +143,7 @@ def _told_by_op(names: dict[str, str]) -> Json:
 
 
 def _polished(definition: Json) -> Json:
-    """A model's schema with a title that reads well, and with arithmetic allowed."""
+    """Return a model's schema with a title that reads well, and with arithmetic allowed."""
     properties = {
         name: schema if name in LITERAL else _with_arithmetic(schema)
         for name, schema in definition.get("properties", {}).items()
@@ -152,7 +156,7 @@ def _polished(definition: Json) -> Json:
 
 
 def _with_arithmetic(schema: Json) -> Json:
-    """The schema of a value that may also be written as arithmetic."""
+    """Return the schema of a value that may also be written as arithmetic."""
     about = {key: schema[key] for key in ("description", "default") if schema.get(key) is not None}
     schema = {key: schema[key] for key in schema if key not in ("description", "default", "title")}
     for union in ("anyOf", "oneOf"):
@@ -168,7 +172,7 @@ def _with_arithmetic(schema: Json) -> Json:
 
 
 def _union(members: list[Json]) -> Json:
-    """The schema of any of some values; leaving a key out is clearer than `null`."""
+    """Return the schema of any of some values; leaving a key out is clearer than `null`."""
     flat: list[Json] = []
     for member in members:
         whole = _with_arithmetic(member)

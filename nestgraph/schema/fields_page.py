@@ -74,7 +74,7 @@ TITLES = {
 
 
 def fields_page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     schema = json_schema()
     kinds = schema["$defs"]
     return "\n".join([HEAD, *_file(schema), *_groups(kinds), *_ops(kinds)]).rstrip() + "\n"
@@ -87,7 +87,7 @@ def write_fields_page(path: Path) -> None:
 
 @cache
 def titles() -> dict[str, str]:
-    """The heading of each kind of the schema that has a section of its own."""
+    """Return the heading of each kind of the schema that has a section of its own."""
     kinds = json_schema()["$defs"]
     own = {name: _title(name, kinds[name]) for _, names in GROUPS for name in names}
     return own | {f"{kind.__name__}Node": name for name, kind in OPS.items()}
@@ -99,7 +99,7 @@ def _file(schema: Json) -> Iterator[str]:
 
 
 def _whole(schema: Json) -> Json:
-    """A kind as it is where it extends nothing."""
+    """Return a kind as it is where it extends nothing."""
     if "else" not in schema:
         return schema
     parts = schema["else"]["properties"]
@@ -161,7 +161,7 @@ def _default(field: Json) -> str:
 
 
 def _values(field: Json) -> str:
-    """What a field takes, in words."""
+    """Return what a field takes, in words."""
     forms = field.get("anyOf") or field.get("oneOf")
     if forms is not None:
         words = (_values(form) for form in forms if form != ARITHMETIC)
@@ -205,7 +205,7 @@ def _number(field: Json) -> str:
 
 
 def _linked(name: str) -> str:
-    """A kind by the heading of its section."""
+    """Return a kind by the heading of its section."""
     if name == "Node":
         return "[a node](#nodes) or [an op](#ops-op)"
     if name == "Step":

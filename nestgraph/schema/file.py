@@ -172,7 +172,7 @@ class Training(Closed):
 
 
 def _no_truth(value: object) -> object:
-    """`true`, which Python takes for 1, as a word that is not."""
+    """Return `true`, which Python takes for 1, as a word that is not."""
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -51,14 +51,14 @@ def follow(annotation: Any, loc: tuple[str | int, ...]) -> Trail:
 
 
 def known_keys(model: type[BaseModel] | None) -> tuple[str, ...]:
-    """The keys of a mapping, as authors write them."""
+    """Return the keys of a mapping, as authors write them."""
     if model is None:
         return ()
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def bounded(field: FieldInfo) -> Any:
-    """A field's annotation together with its bounds, which pydantic keeps apart."""
+    """Return a field's annotation together with its bounds, which pydantic keeps apart."""
     annotation: Any = field.annotation
     for one in field.metadata:
         annotation = Annotated[annotation, one]
@@ -66,7 +66,7 @@ def bounded(field: FieldInfo) -> Any:
 
 
 def _bare(annotation: Any) -> Any:
-    """The annotation less its metadata and less `None`."""
+    """Return the annotation less its metadata and less `None`."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
@@ -83,7 +83,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def _member(annotation: Any, part: str | int) -> Any:
-    """The member of a union that carries a tag, if `part` is a tag here."""
+    """Return the member of a union that carries a tag, if `part` is a tag here."""
     for member in _members(_bare(annotation)):
         if part in _tags(member):
             return member

@@ -40,7 +40,7 @@ _FLOWS: dict[str, Any] = {
 
 @cache
 def op_node(name: str) -> type[Op]:
-    """The op as it stands among the nodes: with `in`, `then` and, if it learns, `tie`."""
+    """Return the op as it stands among the nodes: with `in`, `then` and, if it learns, `tie`."""
     kind = OPS[name]
     fields: dict[str, Any] = {"then": (Chain, Field([], description=_THEN))}
     if kind.arity != "none":

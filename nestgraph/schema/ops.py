@@ -386,7 +386,7 @@ def _all_ops() -> dict[str, type[Op]]:
 
 
 def op_name(kind: type[Op]) -> str:
-    """The name of an op in the language."""
+    """Return the name of an op in the language."""
     annotation = kind.model_fields["op"].annotation
     return str(annotation.__args__[0])  # type: ignore[union-attr]
 

@@ -19,7 +19,7 @@ Path = tuple[str | int, ...]
 
 
 def in_range(tree: Tree, where: str, findings: Findings, path: Path = ()) -> Tree:
-    """The tree with a broken scalar, which has its finding, for every number out of range.
+    """Return the tree with a broken scalar, which has its finding, for every number out of range.
 
     Args:
         tree: what the author wrote, vars already replaced.
@@ -51,7 +51,9 @@ def in_range(tree: Tree, where: str, findings: Findings, path: Path = ()) -> Tre
 
 
 def _wanted(value: object) -> str | None:
-    """What is expected in place of a number that is out of range; None where it is within."""
+    """Return what is expected in place of a number that is out of range; None where it is
+    within.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not math.isfinite(value):

@@ -29,7 +29,7 @@ LEVEL_FIELDS = ("level", "reset", "since", "horizon")
 
 @cache
 def samples(annotation: Any, field: str, depth: int = 0) -> tuple[Any, ...]:
-    """Some values that an annotation allows; a spec with mistakes asks again and again.
+    """Return some values that an annotation allows; a spec with mistakes asks again and again.
 
     Args:
         annotation: of a field of the schema.
@@ -81,7 +81,9 @@ def _lists(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _models(kind: type[BaseModel], depth: int) -> tuple[Any, ...]:
-    """A mapping with the fields that must be there, each sample with others of their values."""
+    """Return a mapping with the fields that must be there, each sample with others of their
+    values.
+    """
     if not kind.__pydantic_fields_complete__:
         kind.model_rebuild()
     needed: dict[str, tuple[Any, ...]] = {}
@@ -99,14 +101,14 @@ def _models(kind: type[BaseModel], depth: int) -> tuple[Any, ...]:
 
 
 def _mixed(groups: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    """The first of each group, then the second of each, and so on."""
+    """Return the first of each group, then the second of each, and so on."""
     rounds = zip_longest(*groups, fillvalue=PydanticUndefined)
     found = [one for every in rounds for one in every if one is not PydanticUndefined]
     return tuple(found[:MOST])
 
 
 def allowed(annotation: Any, value: Any) -> bool:
-    """Whether a value is one that an annotation allows."""
+    """Return whether a value is one that an annotation allows."""
     try:
         adapter(annotation).validate_python(_named(value))
     except ValidationError:
@@ -115,7 +117,7 @@ def allowed(annotation: Any, value: Any) -> bool:
 
 
 def _named(value: Any) -> Any:
-    """The value with some word for each name that is left open."""
+    """Return the value with some word for each name that is left open."""
     if isinstance(value, dict):
         return {key: _named(below) for key, below in value.items()}
     if isinstance(value, list):

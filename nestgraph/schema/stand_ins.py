@@ -18,7 +18,7 @@ FLOWS = tuple(Known("flow", index) for index in range(4))  # whichever the block
 
 
 def nodes(flows: Sequence[Flow]) -> list[dict[str, Any]]:
-    """Nodes that take one of some flows, the first of which the block is given."""
+    """Return nodes that take one of some flows, the first of which the block is given."""
     first, others = flows[0], flows[1:4]
     return [
         {"op": "tanh", "in": first},
@@ -31,7 +31,7 @@ def nodes(flows: Sequence[Flow]) -> list[dict[str, Any]]:
 
 
 def memories(flows: Sequence[Flow]) -> list[dict[str, Any]]:
-    """Memories that are written with some flows."""
+    """Return memories that are written with some flows."""
     first, second = flows[0], flows[min(1, len(flows) - 1)]
     step = {"net": "vector", "level": "step"}
     return [
@@ -47,5 +47,5 @@ def memories(flows: Sequence[Flow]) -> list[dict[str, Any]]:
 
 
 def blocks() -> list[dict[str, Any]]:
-    """Blocks that take one flow."""
+    """Return blocks that take one flow."""
     return [{"nodes": {"out": {"op": op, "in": "x"}}} for op in ("linear", "tanh")]

@@ -31,7 +31,7 @@ NUMBERS = ("int_type", "float_type", "shape")
 
 
 def mended(table: Table, known: Iterable[str], where: str, findings: Findings) -> Table:
-    """The table with mistyped keys, each reported, read as the keys they were meant to be.
+    """Return the table with mistyped keys, each reported, read as the keys they were meant to be.
 
     For tables whose keys decide how the rest is read: a mistyped `vars` would else make every
     var unknown.
@@ -52,7 +52,7 @@ def mended(table: Table, known: Iterable[str], where: str, findings: Findings) -
 
 
 def mended_each(tables: Table, known: Iterable[str], kind: str, findings: Findings) -> Table:
-    """A table of named tables, each of them mended."""
+    """Return a table of named tables, each of them mended."""
     keys, entries = tuple(known), dict(tables.entries)
     for name, entry in tables.entries.items():
         if isinstance(entry.value, Table):
@@ -127,7 +127,7 @@ class _Reporter:
                 self.findings.add("NG106", message, self._start(path), hint, cures=cures)
 
     def repaired(self, data: object) -> object:
-        """The data without what was reported, or with something usable in its place."""
+        """Return the data without what was reported, or with something usable in its place."""
         for path in sorted(self.bad, key=len, reverse=True):
             holder: Any = data
             for part in path[:-1]:
@@ -141,7 +141,7 @@ class _Reporter:
         return data
 
     def _unknown(self, trail: Trail) -> None:
-        """An unknown key, together with the missing one in whose place it stands."""
+        """Report an unknown key, together with the missing one in whose place it stands."""
         path, key = trail.path[:-1], str(trail.path[-1])
         holder, _ = at(self.tree, path)
         missing = self.missing.get(path, {})
@@ -166,14 +166,16 @@ class _Reporter:
         self.findings.add("NG103", message, span, hint, cures=cures)
 
     def _beside(self, path: Path, given: Mapping[str, Entry], file: str) -> frozenset[str]:
-        """The keys of a mapping that one file says."""
+        """Return the keys of a mapping that one file says."""
         if (path, file) not in self.beside:
             words = (word for word, entry in given.items() if entry.key.file == file)
             self.beside[path, file] = frozenset(words)
         return self.beside[path, file]
 
     def _not_here(self, key: str, trail: Trail, free: list[str]) -> str:
-        """What to do about a key that resembles none: say otherwise, elsewhere, or another."""
+        """Return what to do about a key that resembles none: say otherwise, elsewhere, or
+        another.
+        """
         said = otherwise(key) or elsewhere(key, trail.model)
         return said or did_you_mean(key, free, limit=len(free)) or "delete it"
 
@@ -204,7 +206,7 @@ class _Reporter:
         self.findings.wrong(name, value, wanted, hint, cures)
 
     def _unknown_kind(self, error: Error, trail: Trail) -> None:
-        """A mapping with a `kind` that there is not."""
+        """Report a mapping with a `kind` that there is not."""
         value = self._value(trail)
         given = value.get("kind") if isinstance(value, Table) else None
         if value is None or given is None or (isinstance(given, Scalar) and given.value is BROKEN):
@@ -217,7 +219,7 @@ class _Reporter:
         self.findings.wrong(what, given, listed(known, "or"), hint, cures)
 
     def _formless(self, error: Error, trail: Trail) -> None:
-        """A mapping that has none of the keys by which it would be told."""
+        """Report a mapping that has none of the keys by which it would be told."""
         value = self._value(trail)
         if value is None:
             return
@@ -230,7 +232,7 @@ class _Reporter:
         self.findings.wrong(name, value, "a mapping", cures=_other_values(trail, value))
 
     def _kindless(self, trail: Trail) -> None:
-        """A value that is neither a word nor a mapping with a `kind`."""
+        """Report a value that is neither a word nor a mapping with a `kind`."""
         value = self._value(trail)
         if value is None:
             return
@@ -254,13 +256,13 @@ class _Reporter:
         self.findings.add("NG103", message, span, "did you mean `kind`?", cures=cures)
 
     def _value(self, trail: Trail) -> Tree | None:
-        """The value that an error is about, to be left out; None if it has its finding."""
+        """Return the value that an error is about, to be left out; None if it has its finding."""
         self.bad[trail.path] = None
         value, _ = at(self.tree, trail.path)
         return None if isinstance(value, Scalar) and value.value is BROKEN else value
 
     def _start(self, path: Path) -> Span:
-        """The place of a mapping: its key, else the value itself."""
+        """Return the place of a mapping: its key, else the value itself."""
         holder, found = at(self.tree, path[:-1])
         if path and isinstance(holder, Table) and len(found) == len(path) - 1:
             entry = holder.entries.get(str(path[-1]))
@@ -268,7 +270,7 @@ class _Reporter:
         return at(self.tree, path)[0].span
 
     def _name(self, path: Path) -> str:
-        """`rule.rate` of memory `M`, or the thing itself."""
+        """Return `rule.rate` of memory `M`, or the thing itself."""
         if not path:
             return self.where
         dotted = ".".join(str(part) for part in path)
@@ -276,7 +278,7 @@ class _Reporter:
 
 
 def _other_values(trail: Trail, value: Tree) -> Cures:
-    """What may have been meant in place of a value: others, or nothing."""
+    """Return what may have been meant in place of a value: others, or nothing."""
     field = next((part for part in reversed(trail.path) if isinstance(part, str)), "")
     found = samples(trail.annotation, field)
     given = plain(value)
@@ -287,14 +289,14 @@ def _other_values(trail: Trail, value: Tree) -> Cures:
 
 
 def _may_lack(trail: Trail) -> bool:
-    """Whether the holder of a value may do without it."""
+    """Return whether the holder of a value may do without it."""
     fields = trail.model.model_fields.items() if trail.model and trail.path else ()
     needed = {field.alias or name for name, field in fields if field.is_required()}
     return bool(trail.path) and trail.path[-1] not in needed
 
 
 def _other_keys(trail: Trail, free: Iterable[str], entry: Entry | None) -> Cures:
-    """What may have been meant by a key that resembles none: any that is not there yet."""
+    """Return what may have been meant by a key that resembles none: any that is not there yet."""
     if entry is None or trail.model is None:
         return either(())
     choices: list[tuple[Put | Rename | Drop, ...]] = [(Drop(entry.key),)]

@@ -39,7 +39,7 @@ _LIMITS = {
 
 
 def expectation(error: Error, trail: Trail, value: Tree) -> tuple[str, str]:
-    """What was expected in place of a value, and a hint."""
+    """Return what was expected in place of a value, and a hint."""
     kind, context = error["type"], error.get("ctx", {})
     field = next((part for part in reversed(trail.path) if isinstance(part, str)), "")
     if kind == "string_type" and field in FLOWS:
@@ -64,7 +64,7 @@ def expectation(error: Error, trail: Trail, value: Tree) -> tuple[str, str]:
 
 
 def _as_list(value: Tree, trail: Trail) -> str:
-    """How a value that stands alone is written where several may stand."""
+    """Return how a value that stands alone is written where several may stand."""
     if isinstance(value, Scalar) and isinstance(value.value, str | int | float):
         told = value.text or str(value.value)
     elif isinstance(value, Table):
@@ -76,7 +76,9 @@ def _as_list(value: Tree, trail: Trail) -> str:
 
 
 def stand_in(error: Error) -> object:
-    """A value of the kind that was expected, to go on with; None where a name was expected."""
+    """Return a value of the kind that was expected, to go on with; None where a name was
+    expected.
+    """
     kind, context = error["type"], error.get("ctx", {})
     if kind == "literal_error":
         return next(iter(words(context["expected"])), None)
@@ -87,7 +89,8 @@ def stand_in(error: Error) -> object:
 
 
 def whole(number: float, text: str, annotation: Any) -> str:
-    """What to write in place of a number that must be whole and is not, infinite ones among them.
+    """Return what to write in place of a number that must be whole and is not, infinite ones among
+    them.
 
     Args:
         number: its value.
@@ -103,7 +106,7 @@ def whole(number: float, text: str, annotation: Any) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The quoted words of one of pydantic's lists."""
+    """Return the quoted words of one of pydantic's lists."""
     return re.findall(r"'([^']+)'", text)
 
 

@@ -15,7 +15,7 @@ from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
 def infer(system: System) -> tuple[System, tuple[Diagnostic, ...]]:
-    """The system with every width of its model known, and every width that doesn't fit.
+    """Return the system with every width of its model known, and every width that doesn't fit.
 
     Layers that shared one block share one again. A width that follows from a mismatch stays
     None, so that a mistake is reported where it was made and not all the way down.

@@ -13,14 +13,14 @@ Reads = Mapping[str, Sequence[Read]]
 
 
 def spot(memory: Memory, field: str) -> Span | None:
-    """Where a field of a memory (or of its rule, dotted) was written, else the memory."""
+    """Return where a field of a memory (or of its rule, dotted) was written, else the memory."""
     head, _, tail = field.partition(".")
     inner = memory.rule.spans.get(tail) if head == "rule" else None
     return inner or memory.spans.get(field) or memory.spans.get(head) or memory.span
 
 
 def reads_by_memory(block: FlatBlock) -> Reads:
-    """The reads of each memory that has any, in the order of the file."""
+    """Return the reads of each memory that has any, in the order of the file."""
     found: dict[str, list[Read]] = {}
     for node in block.nodes.values():
         if isinstance(node, Read):
@@ -29,7 +29,7 @@ def reads_by_memory(block: FlatBlock) -> Reads:
 
 
 def key_side(memory: Memory, reads: Reads) -> tuple[Flow, ...]:
-    """The flows that enter the net: keys, questions, and what self values are asked with."""
+    """Return the flows that enter the net: keys, questions, and what self values are asked with."""
     keys = [("keys", flow, spot(memory, "keys")) for flow in memory.keys]
     if memory.self_values:
         keys += [("self", flow, spot(memory, "values")) for flow in memory.values]
@@ -40,14 +40,14 @@ def key_side(memory: Memory, reads: Reads) -> tuple[Flow, ...]:
 
 
 def value_side(memory: Memory) -> tuple[Flow, ...]:
-    """The flows that the net's answers are compared with."""
+    """Return the flows that the net's answers are compared with."""
     if memory.self_values:
         return ()
     return tuple(("values", flow, spot(memory, "values")) for flow in memory.values)
 
 
 def coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
-    """Every rate of a memory with the name of its field."""
+    """Yield every rate of a memory with the name of its field."""
     rule = memory.rule
     for field in ("rate", "momentum", "retain", "step"):
         yield f"rule.{field}", getattr(rule, field)
@@ -58,7 +58,7 @@ def coefficients(memory: Memory) -> Iterator[tuple[str, Coefficient]]:
 
 
 def memory_flows(memory: Memory) -> Iterator[tuple[str, str]]:
-    """Every flow that one write asks for, with the field that names it."""
+    """Yield every flow that one write asks for, with the field that names it."""
     rule = memory.rule
     yield from (("keys", flow) for flow in memory.keys)
     yield from (("values", flow) for flow in memory.values)

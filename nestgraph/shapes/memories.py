@@ -13,7 +13,7 @@ from nestgraph.system import Coefficient, Memory
 def memory_mismatches(
     memory: Memory, reads: Reads, widths: Mapping[str, int]
 ) -> Iterator[Diagnostic]:
-    """Everything that doesn't fit in one memory whose own widths have been inferred."""
+    """Yield everything that doesn't fit in one memory whose own widths have been inferred."""
     yield from _sides(memory, reads, widths)
     yield from _heads(memory)
     yield from _residual(memory)
@@ -96,7 +96,7 @@ def _coefficient(
 
 
 def _allowed(memory: Memory, coefficient: Coefficient) -> tuple[int, ...]:
-    """Widths that a coefficient's flow may have; none where the memory's own are unknown."""
+    """Return widths that a coefficient's flow may have; none where the memory's own are unknown."""
     key, value = memory.key_width, memory.value_width
     match coefficient.per:
         case "head":

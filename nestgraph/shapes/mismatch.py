@@ -17,12 +17,12 @@ class Mismatch:
     hint: str
 
     def at(self, span: Span | None) -> Diagnostic:
-        """The mismatch as a finding at a place."""
+        """Return the mismatch as a finding at a place."""
         return Diagnostic(code=self.code, message=self.message, hint=self.hint, span=span)
 
 
 def indivisible(field: str, what: str, width: int, heads: int) -> Mismatch:
-    """`heads` doesn't divide the width of `what`."""
+    """Return `heads` doesn't divide the width of `what`."""
     return Mismatch(
         code="NG222",
         field=field,

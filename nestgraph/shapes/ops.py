@@ -39,13 +39,13 @@ def fixed_width(node: Node) -> int | None:
 
 
 def number(node: Node, field: str, default: int) -> int:
-    """A whole-number field; absent or null reads as `default`."""
+    """Return a whole-number field; absent or null reads as `default`."""
     value = node.fields.get(field)
     return value if isinstance(value, int) else default
 
 
 def items(value: object) -> Sequence[object] | None:
-    """The value as a list, or None where it is a scalar."""
+    """Return the value as a list, or None where it is a scalar."""
     return value if isinstance(value, Sequence) and not isinstance(value, str) else None
 
 

@@ -30,14 +30,14 @@ class Solution:
 
 
 def solve(block: FlatBlock, width: int) -> Solution:
-    """All widths of `block` when each of its inputs has `width`."""
+    """Return all widths of `block` when each of its inputs has `width`."""
     solver = _Solver(block, width)
     solver.run()
     return solver.solution
 
 
 def op_mismatches(block: FlatBlock, solution: Solution) -> Iterator[Diagnostic]:
-    """Nodes whose known inputs don't fit their op."""
+    """Yield nodes whose known inputs don't fit their op."""
     for node in block.nodes.values():
         if isinstance(node, Read) or any(flow not in solution.flows for flow in node.inputs):
             continue
@@ -47,7 +47,7 @@ def op_mismatches(block: FlatBlock, solution: Solution) -> Iterator[Diagnostic]:
 
 
 def undetermined(block: FlatBlock, solution: Solution) -> Iterator[Diagnostic]:
-    """Memories that nothing of a known width ever reaches, so that their own is open."""
+    """Yield memories that nothing of a known width ever reaches, so that their own is open."""
     if solution.broken:
         return
     for memory in block.memories.values():
@@ -88,7 +88,7 @@ class _Solver:
                 self.waiting[memory.name].append(memory.init.memory)
 
     def run(self) -> None:
-        """Spreads and decides until nothing is left to learn."""
+        """Spread and decides until nothing is left to learn."""
         self._spread()
         while self._decide():
             self._spread()
@@ -104,7 +104,7 @@ class _Solver:
                 self.todo += self.waiting[name]
 
     def _memory(self, memory: Memory) -> bool:
-        """Looks at a memory; whether anything about it was learnt."""
+        """Look at a memory; whether anything about it was learnt."""
         keys, values, name = self.solution.keys, self.solution.values, memory.name
         before = (name in keys, name in values)
         if before == (True, True):
@@ -129,12 +129,12 @@ class _Solver:
             self.solution.values[name] = value
 
     def _first(self, side: tuple[Flow, ...]) -> int | None:
-        """The first known width among flows."""
+        """Return the first known width among flows."""
         flows = self.solution.flows
         return next((flows[flow] for _, flow, _ in side if flow in flows), None)
 
     def _take_from_starters(self, memory: Memory) -> None:
-        """A memory that nothing asks has the widths of those that start as it."""
+        """Give a memory that nothing asks the widths of those that start as it."""
         for other in self.block.memories.values():
             if other.init.memory == memory.name:
                 for widths in (self.solution.keys, self.solution.values):
@@ -142,7 +142,7 @@ class _Solver:
                         widths.setdefault(memory.name, widths[other.name])
 
     def _flow(self, name: str) -> bool:
-        """Looks at a node or read; whether its width was learnt, or can't be."""
+        """Look at a node or read; whether its width was learnt, or can't be."""
         solution, node = self.solution, self.block.nodes.get(name)
         if node is None or name in solution.flows or name in solution.broken:
             return False
@@ -188,7 +188,7 @@ class _Solver:
         self.open_nodes.pop(node.name, None)
 
     def _decide(self) -> bool:
-        """Breaks one tie of a loop that propagation can't enter; whether there was one."""
+        """Break one tie of a loop that propagation can't enter; whether there was one."""
         flows = self.solution.flows
         for name, node in self.open_nodes.items():
             flows[name] = next(flows[flow] for flow in node.inputs if flow in flows)

@@ -25,7 +25,7 @@ _HOMES = {
 
 
 def compile(spec: Spec, *, seed: int | None = None, blank: bool = False) -> NestModule:
-    """A module that trains and runs what the spec says.
+    """Return a module that trains and runs what the spec says.
 
     Args:
         spec: of a model.

@@ -46,7 +46,7 @@ class TrainingBatches:
             raise ValueError(f"`text` ({len(text)} bytes) must exceed `context` (={context})")
 
     def at(self, step: int) -> Tensor:
-        """The batch of one step, counted from 0."""
+        """Return the batch of one step, counted from 0."""
         starts = torch.tensor(_draw(f"{self._stream}/{step}", self._batch, self._starts))
         return self._tokens[starts[:, None] + self._columns].long()
 
@@ -54,7 +54,9 @@ class TrainingBatches:
         return self._steps
 
     def __iter__(self) -> Iterator[Tensor]:
-        """The batches that haven't been given out yet; all of them once more after the last."""
+        """Yield the batches that haven't been given out yet; all of them once more after the
+        last.
+        """
         if self._next >= self._steps:
             self._next = 0
         while self._next < self._steps:
@@ -62,11 +64,11 @@ class TrainingBatches:
             yield self.at(self._next - 1)
 
     def state_dict(self) -> dict[str, int]:
-        """How far it is; Lightning keeps this in its checkpoints."""
+        """Return how far it is; Lightning keeps this in its checkpoints."""
         return {"step": self._next}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes on behind the batches that were given out."""
+        """Go on behind the batches that were given out."""
         self._next = state_dict["step"]
 
 
@@ -98,12 +100,12 @@ class ValidationBatches:
 
 
 def as_tokens(text: bytes) -> Tensor:
-    """Bytes as a tensor of uint8."""
+    """Return bytes as a tensor of uint8."""
     return torch.frombuffer(bytearray(text), dtype=torch.uint8)
 
 
 def _draw(key: str, count: int, choices: int) -> list[int]:
-    """Numbers below `choices` that depend on the key alone, on every machine and version."""
+    """Return numbers below `choices` that depend on the key alone, on every machine and version."""
     digest = hashlib.shake_256(key.encode()).digest(8 * count)
     numbers = (int.from_bytes(digest[i : i + 8], "big") for i in range(0, len(digest), 8))
     return [number % choices for number in numbers]

@@ -26,7 +26,7 @@ VIEWS: tuple[ViewName, ...] = ("levels", "block", "clock", "optimizer")
 
 
 def wants_board(home: Path | None, asked: bool) -> bool:
-    """Whether a run writes event files: if asked to, or if its folder has some from before.
+    """Return whether a run writes event files: if asked to, or if its folder has some from before.
 
     Raises:
         InputError: tensorboard is not installed.
@@ -64,7 +64,7 @@ class Board:
             _introduce(self._writer, spec)
 
     def write(self, row: Row) -> None:
-        """Adds the numbers of a row of metrics.csv.
+        """Add the numbers of a row of metrics.csv.
 
         Raises:
             InputError: when the disk is full.
@@ -78,7 +78,7 @@ class Board:
             raise unwritable(self._folder, error) from error
 
     def close(self) -> None:
-        """Ends the files."""
+        """End the files."""
         try:
             self._writer.close()
         except OSError as error:
@@ -86,7 +86,7 @@ class Board:
 
 
 def _introduce(writer: SummaryWriter, spec: Spec) -> None:
-    """The spec in pictures and in words."""
+    """Add the spec in pictures and in words."""
     from nestgraph.viz import DrawError, draw
 
     for view in VIEWS:
@@ -102,7 +102,7 @@ def _introduce(writer: SummaryWriter, spec: Spec) -> None:
 
 
 def _add_picture(writer: SummaryWriter, tag: str, png: bytes) -> None:
-    """The PNG as it is; the writer's own way would decode it first."""
+    """Add the PNG as it is; the writer's own way would decode it first."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     width, height = struct.unpack(">II", png[16:24])  # of the header, which comes first

@@ -37,13 +37,13 @@ class _Table(L.Callback):
         self._file: MetricsFile | None = None
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._close()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._close()
 
     def _close(self) -> None:
@@ -74,7 +74,7 @@ class Metrics(_Table):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Begins the row of this step."""
+        """Begin the row of this step."""
         self._flush()
         assert isinstance(pl_module, NestModule)
         step = trainer.global_step
@@ -85,13 +85,13 @@ class Metrics(_Table):
             self._file = MetricsFile(self._path, columns, after=step - 1)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Completes the row of a step that a validation follows."""
+        """Complete the row of a step that a validation follows."""
         self._row |= self._sizes.row()
         self._row |= {name: trainer.callback_metrics[name].item() for name in VALIDATION}
         self._flush()
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Writes what is left."""
+        """Write what is left."""
         if self._file is not None:
             self._flush()
         super().teardown(trainer, pl_module, stage)
@@ -99,7 +99,7 @@ class Metrics(_Table):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Writes what is left, unless writing is what failed."""
+        """Write what is left, unless writing is what failed."""
         if isinstance(exception, TrainingStopped):
             self._flush()
         super().on_exception(trainer, pl_module, exception)
@@ -130,7 +130,7 @@ class Times(_Table):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._began = time.perf_counter()
 
     def on_train_batch_end(
@@ -141,7 +141,7 @@ class Times(_Table):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Writes the row of this step, once its loss is known."""
+        """Write the row of this step, once its loss is known."""
         outputs["loss"].item()  # a device that works on its own may not be done
         seconds, step = time.perf_counter() - self._began, trainer.global_step
         if self._file is None:
@@ -177,21 +177,21 @@ class Keeper(L.Callback):
         self.best = math.inf
 
     def state_dict(self) -> dict[str, Any]:
-        """The best loss so far."""
+        """Return the best loss so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remembers the best loss of before."""
+        """Remember the best loss of before."""
         self.best = state_dict["best"]
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Lets the checkpoint remember the text."""
+        """Let the checkpoint remember the text."""
         checkpoint[texts.ENTRY] = self._text
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves a new run before its first step, so that it can be gone on with at any time."""
+        """Save a new run before its first step, so that it can be gone on with at any time."""
         self._interruption.listen()
         if not (self._folder / LAST).is_file():
             trainer.save_checkpoint(self._folder / LAST)
@@ -204,7 +204,7 @@ class Keeper(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Ends the training at its last step, or earlier if somebody wishes."""
+        """End the training at its last step, or earlier if somebody wishes."""
         step = trainer.global_step
         assert isinstance(pl_module, NestModule)
         self._require_gradients(trainer, pl_module)
@@ -215,7 +215,7 @@ class Keeper(L.Callback):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves."""
+        """Save."""
         loss = trainer.callback_metrics["val_loss"]
         self._require_finite(loss, "validation loss", trainer.global_step)
         if loss.item() < self.best:
@@ -226,7 +226,7 @@ class Keeper(L.Callback):
         trainer.save_checkpoint(self._folder / LAST)
 
     def _require_gradients(self, trainer: L.Trainer, module: NestModule) -> None:
-        """Ends a training whose gradients are no numbers any more, at its last good state."""
+        """End a training whose gradients are no numbers any more, at its last good state."""
         if module.is_broken:
             trainer.save_checkpoint(self._folder / LAST)  # skipped steps have moved nothing
             raise module.broken(f"{self._folder / LAST} holds the last good state")
@@ -255,7 +255,7 @@ class Lines(L.Callback):
         self._steps = steps
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Says where the training is."""
+        """Say where the training is."""
         train, *validation = (
             trainer.callback_metrics[name].item() for name in ("train_loss", *VALIDATION)
         )

@@ -35,7 +35,7 @@ BEST = "best.ckpt"
 
 
 def describe(spec: Spec) -> dict[str, Any]:
-    """The spec as plain values."""
+    """Return the spec as plain values."""
     return {
         "format": FORMAT,
         "version": __version__,
@@ -48,7 +48,7 @@ def describe(spec: Spec) -> dict[str, Any]:
 
 
 def load_run(path: str | Path) -> NestModule:
-    """Opens a trained model.
+    """Open a trained model.
 
     Args:
         path: a run folder, of which the newest checkpoint is taken, or a `.ckpt` file.
@@ -62,7 +62,7 @@ def load_run(path: str | Path) -> NestModule:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The file that a path to a run means.
+    """Return the file that a path to a run means.
 
     Raises:
         InputError: when there is none.
@@ -81,7 +81,7 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def _instead_of_last(path: Path) -> str:
-    """What to do with a folder that has no last checkpoint."""
+    """Return what to do with a folder that has no last checkpoint."""
     if (path / BEST).is_file():
         return f"give `{path / BEST}`"
     if folder.saved_nothing(path):
@@ -97,7 +97,7 @@ class Verified(dict[str, Any]):
 
 
 def read_checkpoint(file: Path, *, whole: bool = False) -> dict[str, Any]:
-    """The content of a checkpoint.
+    """Return the content of a checkpoint.
 
     Args:
         file: the checkpoint.
@@ -113,7 +113,7 @@ def read_checkpoint(file: Path, *, whole: bool = False) -> dict[str, Any]:
 def verified(
     place: str, content: object, *, whole: bool = False, leave: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """What was read as a checkpoint, if it is one of nestgraph's and as it was written.
+    """Return what was read as a checkpoint, if it is one of nestgraph's and as it was written.
 
     Args:
         place: of the checkpoint, for messages.
@@ -152,7 +152,7 @@ def _load(file: Path) -> Any:
 
 
 def spec_of(content: Mapping[str, Any]) -> Spec:
-    """The spec inside a checkpoint."""
+    """Return the spec inside a checkpoint."""
     from nestgraph.spec import Spec
 
     entry = content[ENTRY]
@@ -161,7 +161,7 @@ def spec_of(content: Mapping[str, Any]) -> Spec:
 
 
 def rebuild(file: Path, content: Mapping[str, Any]) -> NestModule:
-    """The module that a checkpoint holds.
+    """Return the module that a checkpoint holds.
 
     Raises:
         InputError: when the weights don't fit the spec beside them.
@@ -175,7 +175,7 @@ def rebuild(file: Path, content: Mapping[str, Any]) -> NestModule:
 
 
 def adopt(module: NestModule, path: str | Path) -> None:
-    """Gives a module the weights of a trained one whose parameters have its names and shapes.
+    """Give a module the weights of a trained one whose parameters have its names and shapes.
 
     Args:
         module: of any spec, such as one that puts the blocks of the trained one on clocks.
@@ -194,7 +194,7 @@ def adopt(module: NestModule, path: str | Path) -> None:
 
 
 def check_weights(file: Path, module: NestModule, content: Mapping[str, Any]) -> None:
-    """Makes sure that the weights of a checkpoint are those of a module.
+    """Make sure that the weights of a checkpoint are those of a module.
 
     Raises:
         InputError: naming the first that isn't.
@@ -244,7 +244,7 @@ def _checked(place: str, content: object) -> dict[str, Any]:
 
 
 def _strange(entry: Mapping[str, Any]) -> str | None:
-    """What is wrong with an entry that somebody else made, or made by hand."""
+    """Return what is wrong with an entry that somebody else made, or made by hand."""
     for name, text in entry["sources"].items():
         if not isinstance(name, str) or not isinstance(text, str):
             return f"the source `{name}` is no text"

@@ -19,7 +19,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Saves a checkpoint whole or not at all.
+        """Save a checkpoint whole or not at all.
 
         Raises:
             InputError: when it can't be written.
@@ -34,7 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Loads a checkpoint without running code of it, whatever is asked; to the CPU first.
+        """Load a checkpoint without running code of it, whatever is asked; to the CPU first.
 
         Raises:
             InputError: when it is damaged, lacks a part or is not nestgraph's.

@@ -19,7 +19,7 @@ COUNTS = Path("/proc/stat")
 
 
 def crowd() -> str | None:
-    """A line to print before a long run, if there is reason to; None on a quiet machine."""
+    """Return a line to print before a long run, if there is reason to; None on a quiet machine."""
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     if not COUNTS.is_file() or advice(os.getloadavg()[0], cores, threads) is None:
         return None
@@ -28,7 +28,9 @@ def crowd() -> str | None:
 
 
 def _busy() -> float:
-    """The share of all cores' time that is taken just now, by others: this process sleeps."""
+    """Return the share of all cores' time that is taken just now, by others: this process
+    sleeps.
+    """
     idle, total = _counts()
     time.sleep(LOOK)
     idle_then, total_then = _counts()
@@ -36,13 +38,13 @@ def _busy() -> float:
 
 
 def _counts() -> tuple[int, int]:
-    """Hundredths of seconds that all cores were idle, and all of them."""
+    """Return hundredths of seconds that all cores were idle, and all of them."""
     numbers = [int(n) for n in COUNTS.read_text().split("\n", 1)[0].split()[1:9]]
     return numbers[3] + numbers[4], sum(numbers)  # idle, and waiting for a disk
 
 
 def advice(load: float, cores: int, threads: int) -> str | None:
-    """What to say of threads that others leave too few cores; None where there are enough.
+    """Return what to say of threads that others leave too few cores; None where there are enough.
 
     Args:
         load: cores that others take.

@@ -10,7 +10,7 @@ from nestgraph.system_errors import cause_of, cure_of
 
 
 def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Puts `content` in the place of a file, or leaves everything as it was.
+    """Put `content` in the place of a file, or leaves everything as it was.
 
     Raises:
         InputError: when the disk is full or the place can't be written to.
@@ -22,5 +22,5 @@ def replace_file(path: Path, content: bytes | memoryview) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """Why a file or a folder couldn't be written, as a sentence with a cure that fits."""
+    """Return why a file or a folder couldn't be written, as a sentence with a cure that fits."""
     return InputError("NG721", f"`{path}` can't be written: {cause_of(error)}", cure_of(error))

@@ -71,7 +71,7 @@ def fit(
     tensorboard: bool = False,
     console: Console | None = None,
 ) -> Run:
-    """Trains a model, writes its run folder, and says what came of it.
+    """Train a model, write its run folder, and says what came of it.
 
     Args:
         spec: what to train; may be None with `resume`, whose checkpoint holds the spec.

@@ -33,7 +33,7 @@ _BEGUN = re.compile("|".join([*_FIRST, r"\..+\.\d+\.part", "tensorboard"]))
 
 
 def new_folder(name: str, wish: Path | None, held: contextlib.ExitStack) -> Path:
-    """Makes the folder of a new run: the one that is wished, or the next free runs/NAME-k.
+    """Make the folder of a new run: the one that is wished, or the next free runs/NAME-k.
 
     What a run has left that ended before its first save is taken away: it is begun once more.
 
@@ -59,7 +59,7 @@ def new_folder(name: str, wish: Path | None, held: contextlib.ExitStack) -> Path
 
 
 def saved_nothing(folder: Path) -> bool:
-    """Whether a run began there and ended before its first save, or is about to make it."""
+    """Return whether a run began there and ended before its first save, or is about to make it."""
     try:
         return _only_begun([path for path in folder.iterdir() if path.name != RUN_LOCK])
     except OSError:
@@ -67,13 +67,13 @@ def saved_nothing(folder: Path) -> bool:
 
 
 def _only_begun(paths: list[Path]) -> bool:
-    """Whether all of them are what a run writes before its first save."""
+    """Return whether all of them are what a run writes before its first save."""
     known = all(_BEGUN.fullmatch(path.name) for path in paths)
     return known and any(map(_tells_of_run, paths))
 
 
 def _tells_of_run(path: Path) -> bool:
-    """Whether a file is what no one but a run writes, and writes first."""
+    """Return whether a file is what no one but a run writes, and writes first."""
     return path.name.lstrip(".").startswith(ENVIRONMENT)
 
 
@@ -96,12 +96,12 @@ def _made(wish: Path) -> Path:
 
 
 def home_of(file: Path | None) -> Path | None:
-    """The folder of the run that a checkpoint lies in, which goes on there; else None."""
+    """Return the folder of the run that a checkpoint lies in, which goes on there; else None."""
     return file.parent if file is not None and is_run(file.parent) else None
 
 
 def hold_home(file: Path | None, held: contextlib.ExitStack) -> None:
-    """Keeps all others from writing to the folder of a run that is to go on there.
+    """Keep all others from writing to the folder of a run that is to go on there.
 
     Raises:
         InputError: when another process writes to it.
@@ -112,7 +112,7 @@ def hold_home(file: Path | None, held: contextlib.ExitStack) -> None:
 
 
 def place_of(spec: Spec, file: Path | None, out: Path | None, held: contextlib.ExitStack) -> Path:
-    """The folder to write to: that of the resumed run, else a new one, with its spec inside.
+    """Return the folder to write to: that of the resumed run, else a new one, with its spec inside.
 
     Args:
         spec: what is trained.
@@ -142,12 +142,12 @@ def place_of(spec: Spec, file: Path | None, out: Path | None, held: contextlib.E
 
 
 def seal_tables(folder: Path) -> None:
-    """Notes the checksums of tables that don't grow any more."""
+    """Note the checksums of tables that don't grow any more."""
     folder_sums.seal(folder, [folder / METRICS, folder / TIMES])
 
 
 def write_environment(folder: Path) -> None:
-    """Keeps what the run ran on; that of a resumption stands behind those before."""
+    """Keep what the run ran on; that of a resumption stands behind those before."""
     from nestgraph.training.surroundings import surroundings
 
     path = folder / ENVIRONMENT
@@ -161,12 +161,12 @@ def write_environment(folder: Path) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder was made by a run."""
+    """Return whether a folder was made by a run."""
     return (folder / RESOLVED).is_file()
 
 
 def draw_levels(folder: Path, spec: Spec) -> str:
-    """Draws the picture of the levels; its path, or why there is none."""
+    """Draw the picture of the levels; its path, or why there is none."""
     from nestgraph.viz import DrawError, draw
 
     try:
@@ -177,7 +177,7 @@ def draw_levels(folder: Path, spec: Spec) -> str:
 
 
 def draw_level_history(folder: Path) -> str:
-    """Draws which level moved when and how far; the picture's path, or why there is none."""
+    """Draw which level moved when and how far; the picture's path, or why there is none."""
     from nestgraph.viz.history import draw_history
 
     try:
@@ -201,7 +201,7 @@ def _next_free(name: str) -> Path:
 
 
 def _make(folder: Path) -> bool:
-    """Makes a folder; false if somebody else has it already, even a moment ago."""
+    """Make a folder; false if somebody else has it already, even a moment ago."""
     try:
         folder.mkdir()
     except FileExistsError:

@@ -20,7 +20,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def seal(folder: Path, files: Iterable[Path]) -> None:
-    """Notes the checksums of files of a run that are complete, beside those noted before.
+    """Note the checksums of files of a run that are complete, beside those noted before.
 
     Args:
         folder: of the run.
@@ -37,7 +37,7 @@ def seal(folder: Path, files: Iterable[Path]) -> None:
 
 
 def unseal(folder: Path) -> None:
-    """Forgets the checksums, before something of it is written anew.
+    """Forget the checksums, before something of it is written anew.
 
     Raises:
         InputError: the file can't be removed.
@@ -49,7 +49,7 @@ def unseal(folder: Path) -> None:
 
 
 def require_intact(folder: Path, *names: str) -> None:
-    """Makes sure that a run folder is as the run wrote it; warns where nothing tells.
+    """Make sure that a run folder is as the run wrote it; warns where nothing tells.
 
     Args:
         folder: of the run.

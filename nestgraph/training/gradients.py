@@ -7,13 +7,15 @@ from torch import Tensor
 
 
 def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """All that the parameters of an optimizer have."""
+    """Return all that the parameters of an optimizer have."""
     parameters = (p for group in optimizer.param_groups for p in group["params"])
     return [p.grad for p in parameters if p.grad is not None]
 
 
 def all_finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether every gradient is a number: one pass over them, and one look at the sum of norms."""
+    """Return whether every gradient is a number: one pass over them, and one look at the sum of
+    norms.
+    """
     gradients = gradients_of(optimizer)
     if not gradients:
         return True

@@ -70,7 +70,7 @@ class StackedModel(nn.Module):
 
     @classmethod
     def load(cls, name: str | Path, levels: Sequence[StackedLevel]) -> StackedModel:
-        """Opens a network by its name or local folder.
+        """Open a network by its name or local folder.
 
         Raises:
             InputError: when transformers isn't installed, or there is no such network.
@@ -93,7 +93,7 @@ class StackedModel(nn.Module):
         return cls(network, levels)
 
     def initial_state(self) -> StackedState:
-        """The state before the first token."""
+        """Return the state before the first token."""
         named = dict(self.network.named_parameters())
         weights = {name: named[name].detach() for name in self._rates}
         zeros = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -103,7 +103,7 @@ class StackedModel(nn.Module):
         )
 
     def forward(self, tokens: Tensor, state: StackedState | None = None) -> Output:
-        """Scores of the next token behind each token, and the state behind the last.
+        """Return scores of the next token behind each token, and the state behind the last.
 
         Any pieces give the numbers of the whole; tokens since the last tick are run again.
 
@@ -134,7 +134,7 @@ class StackedModel(nn.Module):
     def _window(
         self, piece: Tensor, labels: Tensor, state: StackedState, known: int
     ) -> tuple[Tensor, StackedState]:
-        """Runs one window; with a label for each of its tokens, its tick follows."""
+        """Run one window; with a label for each of its tokens, its tick follows."""
         ticks = labels.shape[1] == self.window
         with torch.inference_mode(False), torch.set_grad_enabled(ticks):
             weights = {
@@ -182,13 +182,13 @@ class StackedModel(nn.Module):
 
 
 def _cache_name(network: nn.Module) -> str:
-    """What the network calls its cache; older versions say `past_key_values`."""
+    """Return what the network calls its cache; older versions say `past_key_values`."""
     known = inspect.signature(network.forward).parameters
     return "cache" if "cache" in known else "past_key_values"
 
 
 def _blocks(network: nn.Module) -> dict[int, list[str]]:
-    """Names of the parameters of each layer's MLP."""
+    """Return names of the parameters of each layer's MLP."""
     blocks: dict[int, list[str]] = {}
     for name, _ in network.named_parameters():
         if (found := _MLP.search(name)) is not None:
@@ -199,7 +199,9 @@ def _blocks(network: nn.Module) -> dict[int, list[str]]:
 def _rates(
     levels: Sequence[StackedLevel], blocks: Mapping[int, Sequence[str]]
 ) -> dict[str, StackedLevel]:
-    """The level of every parameter on a clock; everything that doesn't fit is told at once."""
+    """Return the level of every parameter on a clock; everything that doesn't fit is told at
+    once.
+    """
     if not levels:
         raise InputError("NG763", "no level is given", "say which layers move, and how often")
     findings = Findings(misfits(levels))

@@ -56,7 +56,7 @@ class Interruption:
         return self
 
     def listen(self) -> None:
-        """Hears the signals alone, whoever has begun to since.
+        """Hear the signals alone, whoever has begun to since.
 
         Lightning hears SIGTERM, too, and would leave in the middle of a validation, without a save.
         """
@@ -82,7 +82,7 @@ class Interruption:
             os.write(STDERR, WORDS)  # not by `print`: the signal may have come in one
 
     def _leave_terminal(self, number: int) -> None:
-        """Writes nowhere from now on where the terminal has gone, so that no word stops a save."""
+        """Write nowhere from now on where the terminal has gone, so that no word stops a save."""
         if number != getattr(signal, "SIGHUP", None):
             return
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def keep_spec(folder: Path, spec: Spec, *, begun: bool) -> list[Path]:
-    """Keeps every source file as written but for the names of files, and the resolved spec.
+    """Keep every source file as written but for the names of files, and the resolved spec.
 
     Args:
         folder: of the run.
@@ -43,7 +43,7 @@ def keep_spec(folder: Path, spec: Spec, *, begun: bool) -> list[Path]:
 
 
 def _kept_starts(folder: Path, spec: Spec, *, begun: bool) -> Iterator[tuple[Span, str]]:
-    """Names of the copies of files that memories start as, by the places that name those."""
+    """Yield names of the copies of files that memories start as, by the places that name those."""
     files = start_paths(spec.system)
     kept: dict[Path, str | None] = {}
     for number, path in enumerate(dict.fromkeys(files.values()), start=1):
@@ -57,7 +57,9 @@ def _kept_starts(folder: Path, spec: Spec, *, begun: bool) -> Iterator[tuple[Spa
 
 
 def _copied(path: Path, folder: Path, stem: str) -> str | None:
-    """The copy of a file of tensors; None where other weights stand in for one that is gone."""
+    """Return the copy of a file of tensors; None where other weights stand in for one that is
+    gone.
+    """
     try:
         file = file_of(path)
     except InputError:
@@ -67,7 +69,7 @@ def _copied(path: Path, folder: Path, stem: str) -> str | None:
 
 
 def _copy(file: Path, to: Path) -> None:
-    """Copies a file of any size, whole or not at all."""
+    """Copy a file of any size, whole or not at all."""
     try:
         with (
             file.open("rb") as stream,
@@ -81,5 +83,5 @@ def _copy(file: Path, to: Path) -> None:
 
 
 def _learned_text(spec: Spec) -> dict[Span, str]:
-    """The text that the spec itself names, as a path that is good everywhere."""
+    """Return the text that the spec itself names, as a path that is good everywhere."""
     return {place: str(path.resolve()) for place, path in data_path(spec).items() if path.exists()}

@@ -14,7 +14,8 @@ from nestgraph.training.module import NestModule
 
 
 def level_metrics(module: NestModule, state: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers by `what/LEVEL`: updates, norm, moved, surprise; all root mean squares of norms.
+    """Return numbers by `what/LEVEL`: updates, norm, moved, surprise; all root mean squares of
+    norms.
 
     Args:
         module: a compiled model.

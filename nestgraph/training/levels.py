@@ -9,7 +9,9 @@ from nestgraph.system import Memory, System
 
 
 def token_memories(system: System) -> Iterator[tuple[str, Memory]]:
-    """The memories that commit on tokens, by ids such as `3.hope.a.M`; attention never does."""
+    """Yield the memories that commit on tokens, by ids such as `3.hope.a.M`; attention never
+    does.
+    """
     for path, block in instances(system):
         for memory in block.memories.values():
             if memory.level.unit == "tokens" and memory.net.kind != "attention":
@@ -17,10 +19,12 @@ def token_memories(system: System) -> Iterator[tuple[str, Memory]]:
 
 
 def token_levels(system: System) -> dict[str, int]:
-    """Periods, in tokens, of the levels on which memories of the context commit."""
+    """Return periods, in tokens, of the levels on which memories of the context commit."""
     return {memory.level.name: memory.level.period for _, memory in token_memories(system)}
 
 
 def commits(period: int, time: int) -> int:
-    """Ticks of a level within a sequence: a tick needs the first token of the next period."""
+    """Return ticks of a level within a sequence: a tick needs the first token of the next
+    period.
+    """
     return (time - 1) // period

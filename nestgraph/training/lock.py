@@ -52,7 +52,7 @@ class Owner:
 
     @classmethod
     def here(cls) -> Owner:
-        """This process, from now on."""
+        """Return this process, from now on."""
         return cls(
             host=socket.gethostname(),
             boot=_boot(),
@@ -63,7 +63,7 @@ class Owner:
 
     @classmethod
     def of(cls, text: bytes) -> Owner | None:
-        """The owner that a lock names; None where it names none, such as one just begun."""
+        """Return the owner that a lock names; None where it names none, such as one just begun."""
         try:
             found = cls(**json.loads(text))
         except (ValueError, TypeError):
@@ -73,11 +73,11 @@ class Owner:
         return found if whole else None
 
     def elsewhere(self) -> bool:
-        """Whether it is on another machine, of which nothing can be known here."""
+        """Return whether it is on another machine, of which nothing can be known here."""
         return self.host != socket.gethostname() and not (self.boot and self.boot == _boot())
 
     def lives(self) -> bool:
-        """Whether the process, which is of this machine, is still there."""
+        """Return whether the process, which is of this machine, is still there."""
         if self.boot != _boot() or self.started != _started(self.pid):
             return False
         try:
@@ -91,7 +91,7 @@ class Owner:
 
 @contextlib.contextmanager
 def sole_writer(what: Path) -> Iterator[None]:
-    """Keeps all others from writing to a run folder, or to a file, inside the block.
+    """Keep all others from writing to a run folder, or to a file, inside the block.
 
     Raises:
         InputError: when another process writes there, or nothing can be written.
@@ -132,7 +132,7 @@ def _taken(place: Path, what: Path) -> int:
 
 
 def _lock(file: int) -> bool | None:
-    """Whether the kernel gives this process the file; None where it can't say."""
+    """Return whether the kernel gives this process the file; None where it can't say."""
     if fcntl is None:
         return None
     try:
@@ -177,7 +177,7 @@ def _sign(file: int, place: Path) -> None:
 
 
 def _is_at(file: int, place: Path) -> bool:
-    """Whether an open file is still the one of that name."""
+    """Return whether an open file is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(file), place.stat())
     except FileNotFoundError:

@@ -35,7 +35,7 @@ class MetricsFile:
         self._file: RawIOBase = path.open("ab", buffering=0)
 
     def write(self, row: Row) -> None:
-        """Adds a row; columns without a number stay empty.
+        """Add a row; columns without a number stay empty.
 
         Raises:
             InputError: when the disk is full.
@@ -49,7 +49,7 @@ class MetricsFile:
             raise unwritable(self._path, error) from error
 
     def close(self) -> None:
-        """Ends the table."""
+        """End the table."""
         with contextlib.suppress(OSError):  # every row was written, or failed to be
             self._file.close()
 
@@ -64,7 +64,7 @@ class MetricsFile:
         ]
 
     def _drop_half_a_row(self) -> None:
-        """Ends the file where its last whole row ends: half a number would read as another."""
+        """End the file where its last whole row ends: half a number would read as another."""
         with contextlib.suppress(OSError):
             content = self._path.read_bytes()
             os.truncate(self._path, content.rfind(b"\n") + 1)
@@ -76,7 +76,7 @@ class MetricsFile:
 
 
 def whole_rows(text: str) -> Iterator[dict[str, str]]:
-    """The rows of a table by its columns.
+    """Yield the rows of a table by its columns.
 
     One that was being written when the machine stopped is left out: half a number reads as
     another. A row that is damaged harms no other.

@@ -86,7 +86,7 @@ class NestModule(L.LightningModule):
         write_mask: Tensor | None = None,
         hidden: bool = False,
     ) -> Output | HiddenOutput:
-        """Scores of the token after each of `tokens` (rows, time), and the state after them.
+        """Return scores of the token after each of `tokens` (rows, time), and the state after them.
 
         Args:
             tokens: (rows, time); -1 behind the end of a row.
@@ -121,11 +121,11 @@ class NestModule(L.LightningModule):
         return cast(tuple[Tensor, State], loss)
 
     def initial_state(self, batch: int) -> State:
-        """The state before the first token, for that many rows."""
+        """Return the state before the first token, for that many rows."""
         return cast(State, cast(Any, self.model).initial_state(batch))
 
     def on_train_start(self) -> None:
-        """Lets the spec beat a checkpoint: a resumed run may have been given other settings."""
+        """Let the spec beat a checkpoint: a resumed run may have been given other settings."""
         self.bad_in_a_row, self._window, self._counted = 0, Window(), None
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         if isinstance(optimizer, NestedOptimizer) and isinstance(schedule, LambdaLR):
@@ -142,7 +142,7 @@ class NestModule(L.LightningModule):
         return loss
 
     def _count(self, targets: Tensor, loss: Tensor) -> Tensor:
-        """Counts the tokens of a batch; answers with its mean loss over all processes."""
+        """Count the tokens of a batch; answers with its mean loss over all processes."""
         own = int((targets >= 0).sum())
         if processes() == 1:
             self._counted = own, float(own)
@@ -152,7 +152,7 @@ class NestModule(L.LightningModule):
         return loss.new_tensor(nats / max(1, tokens))
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Weighs the gradient of a batch by its tokens, which `training_step` counts.
+        """Weigh the gradient of a batch by its tokens, which `training_step` counts.
 
         Who optimises manually weighs and divides alone.
         """
@@ -163,7 +163,7 @@ class NestModule(L.LightningModule):
         super().backward(loss, *args, **kwargs)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Makes the gradient the mean over all tokens since the last update, and notes the rates.
+        """Make the gradient the mean over all tokens since the last update, and note the rates.
 
         An update whose gradient is no number is called off; the schedule goes on right after it
         either way.
@@ -187,7 +187,7 @@ class NestModule(L.LightningModule):
             raw.call_off()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Logs the clocks of all levels at the steps at which the loss is logged.
+        """Log the clocks of all levels at the steps at which the loss is logged.
 
         Raises:
             InputError: when as many updates in a row as the spec allows were called off.
@@ -200,11 +200,13 @@ class NestModule(L.LightningModule):
 
     @property
     def is_broken(self) -> bool:
-        """Whether the gradient was no number for as many steps in a row as the spec allows."""
+        """Return whether the gradient was no number for as many steps in a row as the spec
+        allows.
+        """
         return self.bad_in_a_row >= self.spec.system.training.bad_steps
 
     def broken(self, left: str) -> InputError:
-        """What ends a training whose gradients are no numbers any more.
+        """Return what ends a training whose gradients are no numbers any more.
 
         Args:
             left: what is left of it, in words.
@@ -217,7 +219,8 @@ class NestModule(L.LightningModule):
         )
 
     def level_metrics(self) -> dict[str, float]:
-        """How often each level has moved so far, and the rates of the outer optimizer's levels.
+        """Return how often each level has moved so far, and the rates of the outer optimizer's
+        levels.
 
         Levels on tokens count the ticks in one row of the batch.
         """
@@ -228,19 +231,19 @@ class NestModule(L.LightningModule):
         return updates | {f"lr/{name}": rate for name, rate in self._rates.items()} | skipped
 
     def on_validation_epoch_start(self) -> None:
-        """Forgets the last validation."""
+        """Forget the last validation."""
         self._tally = Tally()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds losses up in float64, so that windows of any size weigh by their tokens."""
+        """Add losses up in float64, so that windows of any size weigh by their tokens."""
         self._tally.add(*self._losses(batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the mean over all tokens of all batches, and of all processes."""
+        """Log the mean over all tokens of all batches, and of all processes."""
         self._log_mean("val")
 
     def on_test_epoch_start(self) -> None:
-        """Forgets the last test."""
+        """Forget the last test."""
         self._tally = Tally()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -248,11 +251,11 @@ class NestModule(L.LightningModule):
         self._tally.add(*self._losses(batch))
 
     def on_test_epoch_end(self) -> None:
-        """Logs the mean over all tokens of all batches, and of all processes."""
+        """Log the mean over all tokens of all batches, and of all processes."""
         self._log_mean("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Output:
-        """Scores of the token after each one that is read, and the state after them.
+        """Return scores of the token after each one that is read, and the state after them.
 
         Of tokens (rows, time) all are read, of a pair (inputs, targets) the inputs.
         """
@@ -263,7 +266,7 @@ class NestModule(L.LightningModule):
         return cast(Output, self(read))
 
     def _losses(self, batch: Batch) -> tuple[Tensor, int]:
-        """The loss of each token of a batch, and of how many tokens they are.
+        """Return the loss of each token of a batch, and of how many tokens they are.
 
         What is scored teaches no memory: those that the task moves learn from the inputs alone.
         """
@@ -285,7 +288,7 @@ class NestModule(L.LightningModule):
         self.log(f"{of}_bits_per_byte", loss / math.log(2), **alike)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The spec's optimizer on its step clocks, with warm-up and cosine."""
+        """Return the spec's optimizer on its step clocks, with warm-up and cosine."""
         training = self.spec.system.training
         optimizer = build_optimizer(self._parameters_with_specs(), training)
         if optimizer.needs_inputs:
@@ -302,13 +305,13 @@ class NestModule(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips as the spec says, unless the Trainer was told otherwise."""
+        """Clip as the spec says, unless the Trainer was told otherwise."""
         if gradient_clip_val is None:
             gradient_clip_val = self.spec.system.training.clip
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the spec into the checkpoint, so that it opens alone, and the checksums of all.
+        """Put the spec into the checkpoint, so that it opens alone, and the checksums of all.
 
         A subclass adds its own entries before it calls this, and they have checksums too.
         """
@@ -317,7 +320,7 @@ class NestModule(L.LightningModule):
         seal(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes up the counts that are no part of the weights.
+        """Take up the counts that are no part of the weights.
 
         Raises:
             InputError: when the checkpoint is damaged or not nestgraph's.
@@ -337,7 +340,7 @@ class NestModule(L.LightningModule):
         weights_only: bool | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Opens a trained model, or one of a subclass; its spec lies in the checkpoint.
+        """Open a trained model, or one of a subclass; its spec lies in the checkpoint.
 
         Args:
             checkpoint_path: a `.ckpt` file, of any Trainer, or a run folder.
@@ -376,7 +379,7 @@ class NestModule(L.LightningModule):
         generator: torch.Generator | None = None,
         state: State | None = None,
     ) -> Tensor:
-        """Continues a prompt; the work for one token doesn't grow with those before it.
+        """Continue a prompt; the work for one token doesn't grow with those before it.
 
         Args:
             prompt: tokens (rows, time), with -1 behind rows that end earlier; (time,) for one row;
@@ -415,7 +418,7 @@ class NestModule(L.LightningModule):
         generator: torch.Generator | None = None,
         state: State | None = None,
     ) -> Iterator[sampling.Sample]:
-        """Continues a prompt without end, token by token; arguments as for `generate`."""
+        """Continue a prompt without end, token by token; arguments as for `generate`."""
         require_next_tokens(self.spec.system)
         taste = sampling.Taste(temperature=temperature, top_k=top_k, generator=generator)
         groups = groups_of(prompt, model_of(self.spec.system).vocab, state)
@@ -445,7 +448,7 @@ class NestModule(L.LightningModule):
 
 
 def inputs_and_targets(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Splits a batch into what the model reads and what it should predict.
+    """Split a batch into what the model reads and what it should predict.
 
     Raises:
         TypeError: when it is neither one tensor of tokens nor a pair.

@@ -22,7 +22,8 @@ from nestgraph.system import Training
 def build_optimizer(
     parameters: Iterable[tuple[ParameterSpec, Tensor]], training: Training
 ) -> NestedOptimizer:
-    """The optimizer of a spec over its trained parameters, one group for each clock and kind.
+    """Return the optimizer of a spec over its trained parameters, one group for each clock and
+    kind.
 
     Raises:
         SpecError: the optimizer can't be run, or a parameter doesn't fit its group.
@@ -45,12 +46,14 @@ def learning_rate(training: Training, step: int) -> float:
 
 
 def build_schedule(optimizer: NestedOptimizer, training: Training) -> LambdaLR:
-    """The same schedule for all groups: a slow group takes the rate of the step that moves it."""
+    """Return the same schedule for all groups: a slow group takes the rate of the step that moves
+    it.
+    """
     return LambdaLR(optimizer, lambda step: learning_rate(training, step) / training.lr)
 
 
 def retune(optimizer: NestedOptimizer, schedule: LambdaLR, training: Training) -> None:
-    """Sets what a spec says over what a checkpoint held; the same numbers unless it was changed.
+    """Set what a spec says over what a checkpoint held; the same numbers unless it was changed.
 
     Decay and other vars are the compiled optimizer's own and never come from a checkpoint.
     """

@@ -17,7 +17,7 @@ DATA = "training.data"
 
 
 def refuse_for_now(*, devices: str, strategy: str, precision: str) -> None:
-    """Refuses what training can't do yet.
+    """Refuse what training can't do yet.
 
     Raises:
         InputError: naming the option, its value and the one that works.
@@ -34,7 +34,7 @@ def refuse_for_now(*, devices: str, strategy: str, precision: str) -> None:
 
 
 def wished(*, max_steps: int | None, data: str | None, seed: int | None) -> dict[str, object]:
-    """Options of the command line as overrides of the spec."""
+    """Return options of the command line as overrides of the spec."""
     wishes = {
         "training.steps": max_steps,
         DATA: None if data is None else json.dumps(data),  # texts are read as YAML
@@ -46,7 +46,7 @@ def wished(*, max_steps: int | None, data: str | None, seed: int | None) -> dict
 def spec_of_run(
     spec: Spec | None, content: dict[str, Any] | None, settings: dict[str, object]
 ) -> Spec:
-    """The spec to train: the given one, or that of the checkpoint, with the wishes applied.
+    """Return the spec to train: the given one, or that of the checkpoint, with the wishes applied.
 
     Raises:
         InputError: when a checkpoint is resumed with another spec than its own.
@@ -77,7 +77,7 @@ def spec_of_run(
 
 
 def with_settings(spec: Spec, settings: Mapping[str, object]) -> Spec:
-    """The same spec with more overrides."""
+    """Return the same spec with more overrides."""
     if not settings:
         return spec
     overrides = {**spec.overrides, **settings}
@@ -85,6 +85,6 @@ def with_settings(spec: Spec, settings: Mapping[str, object]) -> Spec:
 
 
 def _without_data(spec: Spec) -> Spec:
-    """The same spec, with the text that its files name."""
+    """Return the same spec, with the text that its files name."""
     rest = {path: value for path, value in spec.overrides.items() if path != DATA}
     return type(spec).from_sources(spec.sources, spec.path, rest, spec.shipped)

@@ -27,17 +27,17 @@ class Pace:
         self.begin()
 
     def begin(self, step: int = 0, tokens: int = 0) -> None:
-        """Starts the clock, at a step before which `tokens` were predicted."""
+        """Start the clock, at a step before which `tokens` were predicted."""
         self._first = step
         self._began = self._said = self._clock()
         self._tokens = tokens
 
     def said(self, tokens: int) -> None:
-        """Takes note that the run has just said something, `tokens` predicted so far."""
+        """Take note that the run has just said something, `tokens` predicted so far."""
         self._said, self._tokens = self._clock(), tokens
 
     def after(self, step: int, tokens: int) -> str | None:
-        """What to say behind a step, `tokens` predicted so far: nothing most of the time."""
+        """Return what to say behind a step, `tokens` predicted so far: nothing most of the time."""
         now = self._clock()
         silent = now - self._said
         if silent < SILENCE:

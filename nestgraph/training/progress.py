@@ -22,11 +22,11 @@ class StepBar(RichProgressBar):
 
     @property
     def validation_description(self) -> str:
-        """What stands before the bar of a validation."""
+        """Return what stands before the bar of a validation."""
         return "validating"
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """The losses, without the number of a logger's version."""
+        """Return the losses, without the number of a logger's version."""
         metrics = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in metrics.items() if name != "v_num"}
 
@@ -53,7 +53,7 @@ class StepLines(L.Callback):
         self._tokens = tokens
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock, at the step of a checkpoint if there is one."""
+        """Start the clock, at the step of a checkpoint if there is one."""
         self._pace.begin(trainer.global_step, trainer.global_step * self._tokens)
 
     def on_train_batch_end(
@@ -64,12 +64,12 @@ class StepLines(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Writes a line if it is time."""
+        """Write a line if it is time."""
         step = trainer.global_step
         if pace := self._pace.after(step, step * self._tokens):
             loss = outputs["loss"].item()
             self._write(f"{at_step(step, self._steps)}  training {loss:.4f}  {pace}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes note of the line that every validation has."""
+        """Take note of the line that every validation has."""
         self._pace.said(trainer.global_step * self._tokens)

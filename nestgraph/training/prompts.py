@@ -39,7 +39,7 @@ class Group:
 
 
 def groups_of(prompt: Prompt, vocab: int, state: State | None = None) -> list[Group]:
-    """The rows of a prompt, those of one length and one position together.
+    """Return the rows of a prompt, those of one length and one position together.
 
     Args:
         prompt: tokens (rows, time), with -1 behind rows that end earlier; (time,) for one row; or
@@ -71,7 +71,7 @@ def groups_of(prompt: Prompt, vocab: int, state: State | None = None) -> list[Gr
 
 
 def joint(groups: Sequence[Group]) -> State:
-    """One state of all groups: that of the only one, or all of them with their rows."""
+    """Return one state of all groups: that of the only one, or all of them with their rows."""
     if len(groups) == 1:
         assert groups[0].state is not None, "it has read something"
         return groups[0].state
@@ -91,7 +91,7 @@ def _listed(prompt: Prompt) -> list[Tensor]:
 
 
 def _row(row: Tensor, vocab: int) -> Tensor:
-    """A row without the padding behind its end."""
+    """Return a row without the padding behind its end."""
     if row.ndim != 1:
         said = f"a row of the prompt has the shape {tuple(row.shape)}"
         raise InputError("NG741", said, "give tokens (time,) for each row")
@@ -126,7 +126,7 @@ def _places(state: State | None, rows: int) -> list[tuple[int, int]]:
 
 
 def _state_of(state: State | None, index: int, places: list[int]) -> State | None:
-    """The rows at some places of one group of a state."""
+    """Return the rows at some places of one group of a state."""
     if state is None:
         return None
     whole: State = state[GROUPS][index]["state"] if GROUPS in state else state

@@ -22,7 +22,7 @@ UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 def opening(spec: Spec, corpus: Corpus, folder: Path) -> str:
-    """The first words of a run."""
+    """Return the first words of a run."""
     training = spec.system.training
     counted = f", {corpus.files} files" if corpus.files > 1 else ""
     left_out = f" ({corpus.left_out} more are not text)" if corpus.left_out else ""
@@ -33,12 +33,12 @@ def opening(spec: Spec, corpus: Corpus, folder: Path) -> str:
 
 
 def at_step(step: int, steps: int) -> str:
-    """`step  250/2000`, as wide at every step."""
+    """Return `step  250/2000`, as wide at every step."""
     return f"step {step:>{len(str(steps))}}/{steps}"
 
 
 def sample(module: NestModule, *, seed: int) -> str:
-    """Some text of the model's own."""
+    """Return some text of the model's own."""
     generator = torch.Generator(module.device).manual_seed(seed)
     start = torch.tensor([ord("\n")])
     tokens = module.generate(
@@ -48,7 +48,7 @@ def sample(module: NestModule, *, seed: int) -> str:
 
 
 def printable(text: bytes) -> str:
-    """Bytes as text that can't harm a terminal."""
+    """Return bytes as text that can't harm a terminal."""
     letters = text.decode("utf-8", errors="replace")
     return "".join(c if c.isprintable() or c in "\n\t" else UNKNOWN for c in letters)
 
@@ -56,7 +56,7 @@ def printable(text: bytes) -> str:
 def summary(
     *, folder: Path, step: int, taken: int, seconds: float, loss: float, text: str, picture: str
 ) -> str:
-    """The last words of a finished run."""
+    """Return the last words of a finished run."""
     quoted = "\n".join(f"    {line}" for line in text.strip("\n").split("\n"))
     return f"""\
 {taken} steps in {duration(seconds)}
@@ -72,7 +72,7 @@ go on       nestgraph train --resume {folder} --max-steps {2 * step}"""
 
 
 def interrupted(*, folder: Path, step: int, steps: int, saved: bool) -> str:
-    """The last words of a run that was stopped."""
+    """Return the last words of a run that was stopped."""
     if not (folder / LAST).is_file():
         return f"stopped at step {step} of {steps}; nothing was saved yet"
     what = "everything is saved" if saved else f"saved is what {folder / LAST} holds"
@@ -82,7 +82,7 @@ go on with  nestgraph train --resume {folder}"""
 
 
 def duration(seconds: float) -> str:
-    """`2 min 5 s`."""
+    """Return `2 min 5 s`."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s"

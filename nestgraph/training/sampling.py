@@ -52,7 +52,7 @@ class Taste:
 
 
 def choose(scores: Tensor, taste: Taste) -> Tensor:
-    """One token for each row of scores (rows, vocab).
+    """Return one token for each row of scores (rows, vocab).
 
     Raises:
         InputError: when the scores are infinite or no numbers.

@@ -64,11 +64,11 @@ class Sizes(L.Callback):
         self._due = False
 
     def row(self) -> Row:
-        """Every column, without a number where nothing was measured."""
+        """Return every column, without a number where nothing was measured."""
         return {**dict.fromkeys(self._names), **self._row}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Looks at the optimizer's updates and at the states of the model from now on."""
+        """Look at the optimizer's updates and at the states of the model from now on."""
         module = cast(NestModule, pl_module)
         optimizer = module.optimizers(use_pl_optimizer=False)
         levels = list(self._token_levels)
@@ -90,19 +90,19 @@ class Sizes(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Forgets the last step."""
+        """Forget the last step."""
         self._row, self._batch = {}, batch
         self._due = (trainer.global_step + 1) % EVERY == 0
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Asks how much the step's first row surprises memories with objectives of their own."""
+        """Ask how much the step's first row surprises memories with objectives of their own."""
         if self._batch is not None:
             tokens, _ = inputs_and_targets(self._batch)
             found = self._surprise.of(cast(NestModule, pl_module), tokens)
             self._row |= {f"surprise/{level}": size for level, size in found.items()}
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Looks no more."""
+        """Look no more."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -124,7 +124,7 @@ class Sizes(L.Callback):
         ]
 
     def _see(self, group: Group, gradients: list[Tensor]) -> None:
-        """Adds up what a tick learns from."""
+        """Add up what a tick learns from."""
         if group[LEVEL] in self._squares:
             self._squares[group[LEVEL]] += _norm(gradients) ** 2
             self._row[f"surprise/{group[LEVEL]}"] = math.sqrt(self._squares[group[LEVEL]])
@@ -152,22 +152,22 @@ class Sizes(L.Callback):
 
 
 def _is_measured(group: Group) -> bool:
-    """Whether a group ticks at this step and this tick is one to measure."""
+    """Return whether a group ticks at this step and this tick is one to measure."""
     ticks = group[WAITED] + 1 >= group[PERIOD]
     return ticks and bool((group[UPDATES] + 1) % max(1, EVERY // group[PERIOD]) == 0)
 
 
 def _task_levels(system: System) -> set[str]:
-    """The levels on tokens whose memories learn from the task's own loss."""
+    """Return the levels on tokens whose memories learn from the task's own loss."""
     return {m.level.name for _, m in fast_memories(system.model)} if system.model else set()
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    """The Euclidean norm of all numbers together."""
+    """Return the Euclidean norm of all numbers together."""
     return math.sqrt(math.fsum(float(t.double().square().sum()) for t in tensors))
 
 
 def _row_norm(tensors: list[Tensor]) -> float:
-    """The Euclidean norm of each row's numbers together, in the mean over the rows."""
+    """Return the Euclidean norm of each row's numbers together, in the mean over the rows."""
     squares = [t.double().flatten(1).square().sum(1) for t in tensors]
     return float(torch.stack(squares).sum(0).sqrt().mean())

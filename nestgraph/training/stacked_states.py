@@ -33,7 +33,7 @@ VOLATILE = {"transformers_version", "dtype", "torch_dtype"}  # of no meaning to 
 
 
 def save_stacked(path: Path, model: StackedModel, state: StackedState) -> None:
-    """Writes a state whole, or leaves the file as it was.
+    """Write a state whole, or leave the file as it was.
 
     Raises:
         InputError: when the file can't be written.
@@ -42,7 +42,7 @@ def save_stacked(path: Path, model: StackedModel, state: StackedState) -> None:
 
 
 def load_stacked(path: Path, model: StackedModel) -> StackedState:
-    """The state in a file.
+    """Return the state in a file.
 
     Raises:
         InputError: when there is no such file, it was cut short, or it is another network's.
@@ -70,7 +70,7 @@ def load_stacked(path: Path, model: StackedModel) -> StackedState:
 
 
 def identity(model: StackedModel) -> str:
-    """What a state depends on, line by line: levels, configuration, weights."""
+    """Return what a state depends on, line by line: levels, configuration, weights."""
     levels = [f"  every {one.period} tokens: layers {list(one.layers)}" for one in model.levels]
     found: Any = getattr(model.network, "config", None)
     known: Mapping[str, Any] = {} if found is None else found.to_dict()

@@ -54,7 +54,7 @@ class Online:
 
 
 def parse_level(text: str) -> StackedLevel:
-    """The level that `PERIOD:LAYERS:RATE` means, such as `128:0-3,7:1e-4`.
+    """Return the level that `PERIOD:LAYERS:RATE` means, such as `128:0-3,7:1e-4`.
 
     Raises:
         InputError: when it says something else.
@@ -85,7 +85,8 @@ def read_stacked(
     tell: Callable[[Online], None] = lambda online: None,
     state: StackedState | None = None,
 ) -> tuple[Online, StackedState]:
-    """Reads tokens (time,), once and in order; answers with what it paid, and the state behind.
+    """Read tokens (time,), once and in order; return what it paid, and the state
+    behind.
 
     Args:
         model: a network with its levels.
@@ -133,7 +134,7 @@ def read_stacked(
 
 
 def tokens_of(name: str | Path, model: StackedModel, text: bytes) -> Tensor:
-    """A text as the network's own tokens; as bytes, where it knows 256 and has no tokenizer.
+    """Return a text as the network's own tokens; as bytes, where it knows 256 and has no tokenizer.
 
     Raises:
         InputError: when it has neither.

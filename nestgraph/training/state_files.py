@@ -61,7 +61,7 @@ class StateFormat:
     def write(
         self, path: Path, named: Iterable[tuple[str, Tensor]], identity: str, **more: str
     ) -> None:
-        """Writes tensors whole, or leaves the file as it was.
+        """Write tensors whole, or leave the file as it was.
 
         Args:
             path: the file.
@@ -78,7 +78,7 @@ class StateFormat:
         replace_file(path, save(tensors, metadata=told))
 
     def read(self, path: Path, identity: str) -> StateFile:
-        """What a file holds, seen by a reader of an identity.
+        """Return what a file holds, seen by a reader of an identity.
 
         Raises:
             InputError: when there is no such file, it is of another format, or isn't as it was
@@ -114,7 +114,7 @@ def _hash(identity: str) -> str:
 
 
 def _first_difference(theirs: str, ours: str) -> str:
-    """The first line that differs, with the section that it stands in."""
+    """Return the first line that differs, with the section that it stands in."""
     section = ""
     for one, other in itertools.zip_longest(theirs.split("\n"), ours.split("\n"), fillvalue=""):
         if one != other:

@@ -38,7 +38,7 @@ TOKENS, LABELS = "['open']['tokens']", "['open']['labels']"
 
 
 def save_state(path: Path, module: NestModule, state: dict[str, Any]) -> None:
-    """Writes a state whole, or leaves the file as it was.
+    """Write a state whole, or leave the file as it was.
 
     Args:
         path: the file.
@@ -54,7 +54,7 @@ def save_state(path: Path, module: NestModule, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path, module: NestModule) -> dict[str, Any]:
-    """The state in a file.
+    """Return the state in a file.
 
     Raises:
         InputError: when there is no such file, it was cut short, or it is another model's.
@@ -77,7 +77,7 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
 
 
 def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> dict[str, Any]:
-    """A state out of its tensors, as `named_tensors` gave them."""
+    """Return a state out of its tensors, as `named_tensors` gave them."""
     pairs, shape = _pytree.tree_flatten_with_path(module.initial_state(rows))
     placed = [_placed(named.get(_pytree.keystr(key)), leaf) for key, leaf in pairs]
     state: dict[str, Any] = _pytree.tree_unflatten(placed, shape)
@@ -85,7 +85,7 @@ def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> di
 
 
 def completed(named: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a state with those that states have had since it was written.
+    """Return the tensors of a state with those that states have had since it was written.
 
     Before targets were kept, every label was the next token; and every position was written,
     which marks that are empty say.
@@ -103,23 +103,23 @@ def completed(named: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict
 
 
 def _placed(found: Tensor | None, leaf: Any) -> Any:
-    """A tensor where the one that it stands for was; what isn't a tensor stays."""
+    """Return a tensor where the one that it stands for was; what isn't a tensor stays."""
     return leaf if found is None else found.to(leaf.device)
 
 
 def model_text(spec: Spec) -> str:
-    """The resolved spec without name, doc and `training`."""
+    """Return the resolved spec without name, doc and `training`."""
     sections = spec.resolved_yaml().split("\n")
     kept = itertools.takewhile(lambda line: not line.startswith("training:"), sections)
     return "\n".join(line for line in kept if not line.startswith(PLAIN))
 
 
 def named_tensors(state: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a state by its path, in a fixed order."""
+    """Return every tensor of a state by its path, in a fixed order."""
     pairs, _ = _pytree.tree_flatten_with_path(state)
     return ((_pytree.keystr(path), leaf) for path, leaf in pairs if isinstance(leaf, Tensor))
 
 
 def rows_of(state: dict[str, Any]) -> int:
-    """How many sequences a state is of."""
+    """Return how many sequences a state is of."""
     return next(len(tensor) for _, tensor in named_tensors(state) if tensor.ndim)

@@ -85,7 +85,7 @@ def stream(
     tensorboard: bool = False,
     console: Console | None = None,
 ) -> StreamRun:
-    """Reads a text once and lets every level learn.
+    """Read a text once and let every level learn.
 
     Args:
         spec: of the model; may be None with `resume`, whose checkpoint holds the spec.
@@ -161,7 +161,7 @@ class _Job:
         return self.nats / max(1, self.tokens) / math.log(2)
 
     def restore(self, file: Path, content: dict[str, Any]) -> None:
-        """Goes on where a checkpoint was written.
+        """Go on where a checkpoint was written.
 
         Raises:
             InputError: when it lacks a part, is another text's, or this text is read.
@@ -204,7 +204,7 @@ class _Job:
             raise InputError("NG713", f"`{file}` is incomplete: its `{lost[0]}` is missing")
 
     def run(self, place: Path, console: Console) -> StreamRun:
-        """Reads to the end, or until somebody stops it."""
+        """Read to the end, or until somebody stops it."""
         began, first = time.monotonic(), self.step
         tell(console, self._opening(place))
         if note := crowd():
@@ -252,7 +252,9 @@ class _Job:
     def _keep_or_tell(
         self, row: dict[str, float], place: Path, console: Console, pace: Pace
     ) -> None:
-        """A checkpoint and its line at each interval; else a line where there was none for long."""
+        """Save a checkpoint and tell its line at each interval; else tell a line where there was
+        none for long.
+        """
         if self.step % self.spec.system.training.val_interval == 0 or self.step == self.steps:
             self.save(place)
             tell(console, self._line(row))
@@ -261,7 +263,7 @@ class _Job:
             tell(console, f"{self._line(row)}  {speed}")
 
     def _learn(self) -> dict[str, float]:
-        """Reads one piece; its row of metrics."""
+        """Read one piece; return its row of metrics."""
         inputs, targets = self.batches.at(self.step)
         model: Any = self.module.model
         with torch.set_grad_enabled(not self.frozen):
@@ -294,7 +296,7 @@ class _Job:
         )
 
     def save(self, place: Path) -> None:
-        """Writes the checkpoint, whole or not at all."""
+        """Write the checkpoint, whole or not at all."""
         rows = self.spec.system.training.batch
         remembered = states.named_tensors(self.state or self.module.initial_state(rows))
         content: dict[str, Any] = {
@@ -351,7 +353,7 @@ class _Job:
 
 
 def _require_stream(file: Path | None, content: dict[str, Any] | None) -> None:
-    """Makes sure that a checkpoint is that of a stream."""
+    """Make sure that a checkpoint is that of a stream."""
     if content is not None and not isinstance(content.get(STREAM), dict):
         raise InputError(
             "NG723",
@@ -361,7 +363,7 @@ def _require_stream(file: Path | None, content: dict[str, Any] | None) -> None:
 
 
 def _require(spec: Spec, corpus: Corpus, batches: StreamBatches) -> None:
-    """Makes sure that there is something to read, and that every level ticks in it."""
+    """Make sure that there is something to read, and that every level ticks in it."""
     model = model_of(spec.system)
     if not len(batches):
         raise InputError(

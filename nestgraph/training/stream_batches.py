@@ -25,7 +25,7 @@ class StreamBatches:
         return max(0, -(-(self.length - 1) // self._context))
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (rows, time) of one step, counted from 0."""
+        """Return inputs and targets (rows, time) of one step, counted from 0."""
         begin = step * self._context
         end = min(begin + self._context, self.length - 1)
         tokens = self._tokens.long()[:, begin : end + 1]

@@ -12,7 +12,7 @@ import nestgraph
 
 
 def surroundings() -> dict[str, str | int]:
-    """The software and the machine of this process, as plain values."""
+    """Return the software and the machine of this process, as plain values."""
     import lightning
     import torch
 
@@ -31,7 +31,7 @@ def surroundings() -> dict[str, str | int]:
 
 
 def processor() -> str:
-    """The name of the processor, as far as the system tells."""
+    """Return the name of the processor, as far as the system tells."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -40,7 +40,7 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

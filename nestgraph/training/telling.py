@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def tell(console: Console, words: str) -> None:
-    """Prints some words as they are: no markup, no colours, no line breaks of rich's own."""
+    """Print some words as they are: no markup, no colours, no line breaks of rich's own."""
     console.print(inert(words, LINES), markup=False, highlight=False, soft_wrap=True)

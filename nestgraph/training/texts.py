@@ -44,14 +44,14 @@ class Remembered:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Remembered | None:
-        """The text of a checkpoint; None for one of 0.1.0, which didn't say."""
+        """Return the text of a checkpoint; None for one of 0.1.0, which didn't say."""
         entry = content.get(ENTRY)
         if not isinstance(entry, dict):
             return None
         return cls(**{**entry, "files": {name: tuple(one) for name, one in entry["files"].items()}})
 
     def difference(self, corpus: Corpus) -> str:
-        """What tells a text from this one; empty if nothing does."""
+        """Return what tells a text from this one; empty if nothing does."""
         if corpus.sha256 == self.sha256:
             return ""
         for name in sorted({*self.files, *corpus.parts}):
@@ -64,7 +64,7 @@ class Remembered:
 
 
 def remembered(corpus: Corpus) -> dict[str, Any]:
-    """A text as plain values, for the checkpoint's entry."""
+    """Return a text as plain values, for the checkpoint's entry."""
     return {
         "path": corpus.path,
         "size": len(corpus.text),
@@ -74,7 +74,7 @@ def remembered(corpus: Corpus) -> dict[str, Any]:
 
 
 def require_known(spec: Spec, corpus: Corpus) -> None:
-    """Makes sure that a text is made of what a model reads, and answers with.
+    """Make sure that a text is made of what a model reads, and answers with.
 
     Raises:
         InputError: it holds tokens that the model doesn't know (NG704), or the model answers with
@@ -91,14 +91,14 @@ def require_known(spec: Spec, corpus: Corpus) -> None:
 
 
 def named_anew(spec: Spec | None, data: str | None) -> bool:
-    """Whether somebody has named a text beside the run that is gone on with."""
+    """Return whether somebody has named a text beside the run that is gone on with."""
     return data is not None or (spec is not None and DATA in spec.overrides)
 
 
 def text_of_run(
     spec: Spec, content: Mapping[str, Any] | None, *, anew: bool, same: bool = False
 ) -> tuple[Spec, Corpus]:
-    """The text of a run, and its spec, which says it as an absolute path from now on.
+    """Return the text of a run, and its spec, which says it as an absolute path from now on.
 
     Args:
         spec: what to train.
@@ -131,7 +131,7 @@ def text_of_run(
 
 
 def _folder_of(spec: Spec) -> Path | None:
-    """Where the name of the text is seen from; None for the working folder."""
+    """Return where the name of the text is seen from; None for the working folder."""
     span = spec.system.training.spans.get("data")
     if span is None or DATA in spec.overrides or span.file in spec.shipped:
         return None

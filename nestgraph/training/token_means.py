@@ -20,13 +20,13 @@ from torch import Tensor
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     known = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if known else 1
 
 
 def summed(numbers: Iterable[float], device: torch.device) -> list[float]:
-    """The numbers summed over all processes, in float64; alone, just the numbers."""
+    """Return the numbers summed over all processes, in float64; alone, just the numbers."""
     own = list(numbers)
     if processes() == 1:
         return own
@@ -42,12 +42,12 @@ class Tally:
         self._nats, self._tokens = 0.0, 0
 
     def add(self, losses: Tensor, tokens: int) -> None:
-        """Adds the losses of some tokens."""
+        """Add the losses of some tokens."""
         self._nats += losses.cpu().double().sum().item()
         self._tokens += tokens
 
     def mean(self, device: torch.device) -> Tensor | None:
-        """Nats a token over all processes; None where no process has any token."""
+        """Return nats a token over all processes; None where no process has any token."""
         nats, tokens = summed((self._nats, self._tokens), device)
         return torch.tensor(nats / tokens, dtype=torch.float64) if tokens else None
 
@@ -60,7 +60,7 @@ class Window:
         self._tokens = 0.0
 
     def weight(self, own: int, everyone: float) -> float:
-        """What the mean loss of the next batch counts.
+        """Return what the mean loss of the next batch counts.
 
         Args:
             own: its tokens in this process.
@@ -71,7 +71,7 @@ class Window:
         return own / self._unit if self._unit else 0.0
 
     def factor(self, batches: int) -> float:
-        """What the sum of its gradients is to be multiplied by.
+        """Return what the sum of its gradients is to be multiplied by.
 
         Args:
             batches: what Lightning has divided each loss by.

@@ -18,7 +18,7 @@ SIZE = Size(batch=2, time=64, width=128, heads=4)
 
 
 def executed(call: Callable[[], object]) -> int:
-    """FLOPs of all matrix products, those in place included."""
+    """Return FLOPs of all matrix products, those in place included."""
 
     def in_place(left: Any, a: Any, b: Any, **_: object) -> int:
         return baddbmm_flop(left, a, b)

@@ -36,7 +36,7 @@ def plan(out: Path, **wishes: object) -> Plan:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
-    """Trainings that were begun, each a stand-in; AdamW diverges at a rate of 0.001."""
+    """Return trainings that were begun, each a stand-in; AdamW diverges at a rate of 0.001."""
     begun: list[Task] = []
 
     def stand_in(task: Task, out: Path, *, tell: bool) -> Result:

@@ -17,7 +17,9 @@ STEPS = 40
 
 
 def by_hand(name: str, rate: float) -> list[tuple[float, float]]:
-    """m <- 0.9 m + 0.1 g, without 0.1 (m . g) g if it erases; then the point moves by rate m."""
+    """Return m <- 0.9 m + 0.1 g, without 0.1 (m . g) g if it erases; then the point moves by rate
+    m.
+    """
     r, theta = -3.5, 2.0
     m = (0.0, 0.0)
     found = [(r, theta)]

@@ -29,7 +29,9 @@ print("step 3/3", "", "it writes", "nonsense", sep="\\n")
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Task, bool]]:
-    """Trainings that were begun, each a stand-in that takes no time; and whether they resumed."""
+    """Return trainings that were begun, each a stand-in that takes no time; and whether they
+    resumed.
+    """
     begun: list[tuple[Task, bool]] = []
 
     def command(task: Task, run: Path, *, resumes: bool) -> list[str]:

@@ -50,7 +50,7 @@ def cell(spec: str, seed: int = 0, **more: object) -> Cell:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
-    """Trainings that were begun, each a stand-in that takes no time; atlas fails."""
+    """Return trainings that were begun, each a stand-in that takes no time; atlas fails."""
     begun: list[Task] = []
     lock = threading.Lock()
 

@@ -43,7 +43,7 @@ TRAITS = {
 
 
 def judged(spec: dict[str, Any], seed: int) -> str:
-    """What became of a spec: `refused`, `not yet`, `stopped` with a code, or `ran`."""
+    """Return what became of a spec: `refused`, `not yet`, `stopped` with a code, or `ran`."""
     try:
         read = Spec.from_sources({FILE: as_yaml(spec)}, FILE, {})
     except SpecError as error:
@@ -61,7 +61,7 @@ def judged(spec: dict[str, Any], seed: int) -> str:
 
 
 def _ended(error: SpecError, how: str) -> str:
-    """The end, once it is plain that the error holds one."""
+    """Return the end, once it is plain that the error holds one."""
     assert any(one.severity == "error" for one in error.diagnostics), error
     return how
 
@@ -82,7 +82,7 @@ def train(spec: Spec, seed: int) -> None:
 
 
 def move(spec: Spec, seed: int) -> None:
-    """Two steps of parameters of all kinds, compiled and interpreted."""
+    """Take two steps of parameters of all kinds, compiled and interpreted."""
     torch.manual_seed(seed)
     first = {name: torch.randn(shape) for name, shape in SHAPES.items()}
     parameters = {name: x.clone().requires_grad_() for name, x in first.items()}
@@ -112,7 +112,7 @@ def move(spec: Spec, seed: int) -> None:
 
 
 def fates(specs: st.SearchStrategy[dict[str, Any]], count: int, *, fresh: bool) -> Counter[str]:
-    """How many of so many specs met which end; any other exception is the test's."""
+    """Return how many of so many specs met which end; any other exception is the test's."""
     found: Counter[str] = Counter()
 
     @settings(

@@ -67,7 +67,7 @@ def differing(*layers: str) -> System:
 
 
 def counted_models(system: System, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The layers of each model that a measurement counts."""
+    """Return the layers of each model that a measurement counts."""
     seen: list[int] = []
 
     def noted(model: System, **given: object) -> cost.MeasuredCost:

@@ -54,7 +54,7 @@ def zoo_system(name: str) -> System:
 
 
 def lively(system: System, seed: int = 3) -> CompiledModel:
-    """A float64 model whose parameters are all away from 0 and 1."""
+    """Return a float64 model whose parameters are all away from 0 and 1."""
     model = compile_model(system, seed=seed, dtype=torch.float64)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -69,7 +69,7 @@ def tokens(model: CompiledModel, batch: int = 2, length: int = LENGTH) -> Tensor
 def streamed(
     model: CompiledModel, inputs: Tensor, cuts: list[int]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits and final state of a sequence that arrives in pieces."""
+    """Return logits and final state of a sequence that arrives in pieces."""
     state, logits = model.initial_state(len(inputs)), []
     for piece in torch.tensor_split(inputs, cuts, dim=1):
         answer = model(piece, state)

@@ -21,7 +21,7 @@ SMALL = {"vars.depth": 1, "vars.width": 32, "vars.heads": 2}
 
 @functools.cache
 def module_of(name: str) -> NestModule:
-    """A small model in float64."""
+    """Return a small model in float64."""
     try:
         spec = ng.load(name, set=SMALL)
     except SpecError:

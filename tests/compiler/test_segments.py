@@ -48,7 +48,7 @@ def wired(name: str, gradient: str, horizon: str, **levels: int) -> System:
 
 
 def lively(system: System) -> CompiledModel:
-    """A float64 model whose parameters are all away from 0 and 1."""
+    """Return a float64 model whose parameters are all away from 0 and 1."""
     model = compile_model(system, seed=3, dtype=torch.float64)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -62,7 +62,7 @@ def streamed(model: CompiledModel, inputs: Tensor, piece: int) -> tuple[Tensor, 
 
 
 def assert_streams(model: CompiledModel, piece: int) -> None:
-    """A sequence in pieces has the answers and the state of the whole."""
+    """Assert that a sequence in pieces has the answers and the state of the whole."""
     inputs = torch.randint(VOCAB, (2, LENGTH))
     with torch.no_grad():
         whole = model(inputs)
@@ -535,7 +535,7 @@ print(train(4096) - few)
 
 
 def grown(body: str) -> int:
-    """Kilobytes that a fresh process says its peak has grown by."""
+    """Return kilobytes that a fresh process says its peak has grown by."""
     result = subprocess.run(
         [sys.executable, "-c", GROWTH.format(body=body)],
         capture_output=True,

@@ -36,7 +36,7 @@ def test_the_first_loss_over_a_specs_own_context_and_its_gradient_are_numbers(na
 
 @torch.no_grad()
 def sizes(model: CompiledModel, state: object) -> Tensor:
-    """Frobenius norms of all running matrices, one a head."""
+    """Return Frobenius norms of all running matrices, one a head."""
     assert isinstance(state, dict)
     flat = model.flat_state(state)
     norms = [value.norm(dim=(-2, -1)).flatten() for name, value in flat.items() if ".A" in name]
@@ -44,7 +44,9 @@ def sizes(model: CompiledModel, state: object) -> Tensor:
 
 
 def lively(name: str, **variables: object) -> CompiledModel:
-    """A model with its vector parameters, rates' biases among them, moved from their starts."""
+    """Return a model with its vector parameters, rates' biases among them, moved from their
+    starts.
+    """
     model = compile_model(load(name, set={f"vars.{k}": v for k, v in variables.items()}).system)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -76,7 +78,9 @@ PERIOD = 12  # longer than the convolutions of two layers see
 
 
 def loss_on_repeats(model: CompiledModel, source: torch.Generator, rows: int = 16) -> Tensor:
-    """Nats on a random text's repetitions, which only a memory of the context can foresee."""
+    """Return nats on a random text's repetitions, which only a memory of the context can
+    foresee.
+    """
     text = torch.randint(16, (rows, PERIOD), generator=source).repeat(1, 4)
     logits = model(text[:, :-1]).logits[:, PERIOD:]
     return F.cross_entropy(logits.flatten(0, 1), text[:, PERIOD + 1 :].flatten())

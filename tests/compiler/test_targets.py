@@ -50,7 +50,7 @@ def both(spec: Spec) -> tuple[CompiledModel, Reference]:
 
 
 def with_holes(rows: int = 2) -> Tensor:
-    """Labels that have nothing to do with the tokens, about every third left out."""
+    """Return labels that have nothing to do with the tokens, about every third left out."""
     labels = torch.randint(VOCAB, (rows, LENGTH))
     return torch.where(torch.rand(labels.shape) < 0.3, -100, labels)
 

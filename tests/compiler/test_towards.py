@@ -97,7 +97,7 @@ SIZES = {"vars.depth": 1, "vars.width": 16, "vars.heads": 2, "model.embed.vocab"
 
 
 def system(memory: str, at: str) -> System:
-    """A model of one memory, which is written as the fields of a mapping."""
+    """Return a model of one memory, which is written as the fields of a mapping."""
     return system_of(MODEL.replace("MEMORY", memory).replace("MOMENT", at))
 
 

@@ -156,7 +156,7 @@ def plain(rule: str) -> System:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_memory_is_as_if_it_had_never_met_what_was_skipped(rule: str) -> None:
-    """Where nothing but the memory connects positions, they may as well be left out."""
+    """They may as well be left out where nothing but the memory connects positions."""
     compiled, reference = both(plain(rule))
     vocab = compiled.program.vocab
     tokens, mask = torch.randint(vocab, (1, 12)), masked(1, 12)

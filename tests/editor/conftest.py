@@ -16,7 +16,7 @@ VARIABLE = "YAML_LANGUAGE_SERVER"
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """yaml-language-server with our schema."""
+    """Return yaml-language-server with our schema."""
     program = shutil.which(os.environ.get(VARIABLE, "yaml-language-server"))
     if program is None:
         pytest.fail(

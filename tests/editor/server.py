@@ -41,33 +41,33 @@ class Server:
         self._tell("workspace/didChangeConfiguration", {"settings": self._settings})
 
     def open(self, text: str) -> str:
-        """Opens a text as a new file; answers its address."""
+        """Open a text as a new file; answers its address."""
         uri = f"file:///spec-{next(self._files)}.yaml"
         document = {"uri": uri, "languageId": "yaml", "version": 1, "text": text}
         self._tell("textDocument/didOpen", {"textDocument": document})
         return uri
 
     def complete(self, text: str) -> list[Json]:
-        """What is offered where `|` stands."""
+        """Return what is offered where `|` stands."""
         answer = self._ask("textDocument/completion", self._at(text))
         items = answer["items"] if isinstance(answer, dict) else answer
         return list(items or [])
 
     def hover(self, text: str) -> str:
-        """What is told about the word at `|`."""
+        """Return what is told about the word at `|`."""
         answer = self._ask("textDocument/hover", self._at(text))
         contents = answer["contents"] if answer else ""
         return contents["value"] if isinstance(contents, dict) else str(contents)
 
     def problems(self, text: str) -> list[Json]:
-        """What is underlined."""
+        """Return what is underlined."""
         uri = self.open(text)
         while uri not in self._diagnostics:
             self._hear()
         return self._diagnostics[uri]
 
     def close(self) -> None:
-        """Ends the server."""
+        """End the server."""
         self._ask("shutdown", None)
         self._tell("exit", None)
         self._process.wait(timeout=60)
@@ -101,7 +101,7 @@ class Server:
         self._process.stdin.flush()
 
     def _hear(self) -> Json:
-        """The next message; questions of the server are answered, diagnostics kept."""
+        """Return the next message; questions of the server are answered, diagnostics kept."""
         output = self._process.stdout
         assert output is not None
         length = 0

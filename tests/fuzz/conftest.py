@@ -25,7 +25,7 @@ class Fuzz:
     lines: list[str] = field(default_factory=list)
 
     def amount(self, full: int) -> int:
-        """How many to try of a suite whose full size is `full`."""
+        """Return how many to try of a suite whose full size is `full`."""
         return full if self.full else max(1, full // 10)
 
     def tell(self, line: str) -> None:
@@ -35,7 +35,7 @@ class Fuzz:
 
 @pytest.fixture
 def fuzz(request: pytest.FixtureRequest) -> Iterator[Fuzz]:
-    """The size and seed that the environment asks for."""
+    """Return the size and seed that the environment asks for."""
     seed = int(os.environ.get("NESTGRAPH_SEED") or random.SystemRandom().randrange(2**31))
     made = Fuzz(full=os.environ.get("NESTGRAPH_FUZZ") == "full", seed=seed)
     print(f"seed {seed}")  # shown where the test fails

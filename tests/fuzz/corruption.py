@@ -9,7 +9,7 @@ NEAR = 600  # bytes at either end, where formats keep what they say of themselve
 
 
 def corrupted(content: bytes, source: random.Random) -> tuple[str, bytes]:
-    """What was done to a file, and what it holds now; never what it held before."""
+    """Return what was done to a file, and what it holds now; never what it held before."""
     while True:
         name = source.choice(sorted(_WAYS))
         damaged = bytearray(content)

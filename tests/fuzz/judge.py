@@ -67,7 +67,7 @@ def _too_long(*_: object) -> None:
 
 
 def judged(file: Path, chance: random.Random) -> str:
-    """What becomes of a spec.
+    """Return what becomes of a spec.
 
     Raises:
         AssertionError: a finding lacks a place, or something else that users were promised.

@@ -30,7 +30,7 @@ def _row(count: int) -> str:
 
 
 def _web(count: int) -> str:
-    """Each node is fed by the six before it, and the last by all."""
+    """Return a graph in which each node is fed by the six before it, and the last by all."""
     nodes = ""
     for at in range(count):
         fed = ", ".join(("x", *(f"n{one}" for one in range(max(0, at - 6), at))))
@@ -40,7 +40,7 @@ def _web(count: int) -> str:
 
 
 def _memories(count: int, *, taught: bool) -> str:
-    """Memories beside each other, or each taught by what the one before it answers."""
+    """Return memories beside each other, or each taught by what the one before it answers."""
     memories, reads = "", ""
     for at in range(count):
         values = f"r{at - 1}" if taught and at else "v"

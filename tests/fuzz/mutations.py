@@ -69,12 +69,12 @@ class Zoo:
 
 
 def read(text: str) -> Tree:
-    """A text as a tree of mappings, lists and words."""
+    """Return a text as a tree of mappings, lists and words."""
     return yaml.load(text, Loader=yaml.BaseLoader)  # words only
 
 
 def write(tree: Tree) -> str:
-    """A tree as text."""
+    """Return a tree as text."""
     return yaml.dump(tree, Dumper=_Plain)  # type: ignore[arg-type]
 
 
@@ -94,7 +94,7 @@ def the_zoo() -> Zoo:
 
 
 def mutate(chance: random.Random) -> tuple[str, str]:
-    """A name that tells where it comes from, and the text of a spec."""
+    """Return a name that tells where it comes from, and the text of a spec."""
     zoo_ = the_zoo()
     base = chance.choice(zoo_.bases)
     tree, edits = read(write(base.tree)), []
@@ -111,7 +111,7 @@ def mutate(chance: random.Random) -> tuple[str, str]:
 
 
 def places(tree: Tree, path: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
-    """The paths of all parts of a tree, its own first."""
+    """Yield the paths of all parts of a tree, its own first."""
     yield path
     parts: Any = tree.items() if isinstance(tree, dict) else ()
     parts = enumerate(tree) if isinstance(tree, list) else parts
@@ -120,7 +120,7 @@ def places(tree: Tree, path: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]
 
 
 def at(tree: Tree, path: tuple[Step, ...]) -> Tree:
-    """The part of a tree at a path."""
+    """Return the part of a tree at a path."""
     for step in path:
         tree = tree[step]
     return tree
@@ -148,7 +148,9 @@ def _resolved() -> Iterator[Base]:
 
 
 def _kind(tree: Tree, path: tuple[Step, ...]) -> str:
-    """What kind of mapping lies at a path: an op by its name, all else by the keys above it."""
+    """Return what kind of mapping lies at a path: an op by its name, all else by the keys above
+    it.
+    """
     mapping = at(tree, path)
     if isinstance(mapping.get("op"), str):
         return f"op {mapping['op']}"
@@ -224,7 +226,7 @@ def wild_word(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
 
 
 def other_value(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
-    """What stands under the same key elsewhere."""
+    """Return what stands under the same key elsewhere."""
     path = _some(tree, chance, lambda part: True)
     if not path or not isinstance(path[-1], str) or path[-1] not in zoo_.under:
         return tree
@@ -244,7 +246,7 @@ def other_flow(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
 
 
 def new_entry(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
-    """A field that mappings of its kind have elsewhere."""
+    """Return a field that mappings of its kind have elsewhere."""
     path = _some(tree, chance, lambda part: isinstance(part, dict))
     known = zoo_.beside.get(_kind(tree, path), []) if path else []
     if not known:
@@ -261,7 +263,7 @@ def no_entry(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
 
 
 def twice(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
-    """An item of a list a second time."""
+    """Return an item of a list a second time."""
     path = _some(tree, chance, lambda part: isinstance(part, list) and bool(part))
     if path:
         items = at(tree, path)
@@ -287,7 +289,7 @@ def other_key(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
 
 
 def moved(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
-    """Two parts change places."""
+    """Return two parts change places."""
     one, other = (_some(tree, chance, lambda part: True) for _ in range(2))
     if not one or not other or one[: len(other)] == other or other[: len(one)] == one:
         return tree

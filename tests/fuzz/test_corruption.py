@@ -77,13 +77,13 @@ class Kind:
 
 
 def whole(content: Mapping[str, Any]) -> str:
-    """All of a checkpoint save its checksums."""
+    """Return all of a checkpoint save its checksums."""
     entry = {key: value for key, value in content[ENTRY].items() if key != SUMS}
     return digest_of({**content, ENTRY: entry})
 
 
 def module_of(path: Path) -> str:
-    """A run as `generate` sees it, and what `--resume` would go on with."""
+    """Return a run as `generate` sees it, and what `--resume` would go on with."""
     module = load_run(path)
     spec = module.spec
     said = [digest_of(module.state_dict()), spec.resolved_yaml(), str(dict(spec.sources))]
@@ -91,7 +91,9 @@ def module_of(path: Path) -> str:
 
 
 def by_hand(spec: Spec, path: Path) -> str:
-    """A checkpoint as a user's own Trainer reads it: PyTorch's way, and the module's hook."""
+    """Return a checkpoint as a user's own Trainer reads it: PyTorch's way, and the module's
+    hook.
+    """
     content = torch.load(path, map_location="cpu", weights_only=True)
     module = compile(spec, blank=True)
     module.on_load_checkpoint(content)
@@ -109,7 +111,7 @@ def quiet() -> Console:
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kind]:
-    """One file of each kind."""
+    """Return one file of each kind."""
     place = tmp_path_factory.mktemp("files")
     (place / "small.yaml").write_text(TEXT)
     (place / "text.txt").write_bytes(bytes(range(97, 123)) * 30)
@@ -185,7 +187,7 @@ def test_no_damaged_file_opens_as_another(name: str, kinds: dict[str, Kind], fuz
 
 
 def outcome(kind: Kind, before: str, how: str) -> str:
-    """The code by which a file was refused, or that it opened as it was."""
+    """Return the code by which a file was refused, or that it opened as it was."""
     try:
         with warnings.catch_warnings(record=True):
             after = kind.opened()

@@ -82,7 +82,7 @@ class Trial:
     ended: int = 0
 
     def kill(self, command: tuple[object, ...]) -> End:
-        """Runs the command and kills it somewhere; by chance it has ended before."""
+        """Run the command and kill it somewhere; by chance it has ended before."""
         number = self.random.choice(SIGNALS)
         if self.random.random() < INSIDE:
             write = self.random.randrange(self.steps)
@@ -99,7 +99,7 @@ class Trial:
         return end
 
     def told(self) -> str:
-        """The numbers of the summary."""
+        """Return the numbers of the summary."""
         each = ", ".join(f"{count} {name}" for name, count in sorted(self.signals.items()))
         return (
             f"{self.signals.total()} kills ({each}), {self.inside} of them inside a write;"
@@ -109,7 +109,7 @@ class Trial:
 
 @pytest.fixture(scope="module")
 def forks() -> Iterator[Forks]:
-    """The process that forks."""
+    """Return the process that forks."""
     made = Forks()
     yield made
     made.close()
@@ -117,7 +117,7 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a spec and a text."""
+    """Return a folder with a spec and a text."""
     (tmp_path / "small.yaml").write_text(SPEC)
     text = random.Random(0).choices("abcdefgh \n", k=600)
     (tmp_path / "text.txt").write_text("".join(text))
@@ -125,7 +125,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def begun(forks: Forks, place: Path, fuzz: Any, command: tuple[object, ...]) -> Trial:
-    """A trial of a command, measured on two runs of it: the first is slower."""
+    """Return a trial of a command, measured on two runs of it: the first is slower."""
     for name in ("first", "whole"):
         end = forks.run((*command, "--out", name), place)
         assert end.status == 0, end
@@ -150,7 +150,9 @@ def assert_same(one: Any, other: Any, where: str) -> None:
 
 
 def assert_whole(run: Path, unbroken: Path) -> None:
-    """A run is an unbroken one: its weights, optimizer and numbers; and nothing else is left."""
+    """Assert that a run is an unbroken one: its weights, optimizer and numbers; and nothing else is
+    left.
+    """
     files = sorted(unbroken.glob("*.ckpt"))
     assert files
     for file in files:
@@ -162,7 +164,7 @@ def assert_whole(run: Path, unbroken: Path) -> None:
 
 
 def going_on(command: tuple[object, ...], run: Path) -> tuple[object, ...]:
-    """What a user types: on from a save, or once more from the start."""
+    """Return what a user types: on from a save, or once more from the start."""
     if not (run / "last.ckpt").is_file():
         return (*command, "--out", run)
     stream = ("--stream",) if "--stream" in command else ()

@@ -45,7 +45,7 @@ class Worker:
         log.close()
 
     def goes_on(self) -> bool:
-        """Whether it still works; one that has died goes on behind what it died of."""
+        """Return whether it still works; one that has died goes on behind what it died of."""
         assert self.process is not None
         status = self.process.poll()
         if status is None:
@@ -65,12 +65,12 @@ class Worker:
         return True
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has written."""
+        """Return what it has written."""
         return [json.loads(line) for line in self.out.read_text(encoding="utf-8").splitlines()]
 
 
 def judged(count: int, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """What became of each mutant."""
+    """Yield what became of each mutant."""
     of = os.cpu_count() or 1
     workers = [
         Worker(seed, share, of, count, folder / f"{share}.jsonl") for share in range(min(of, count))

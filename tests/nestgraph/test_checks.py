@@ -45,7 +45,7 @@ BAD = Path(__file__).parent / "bad"
 
 
 def findings(path: Path) -> tuple[tuple[Diagnostic, ...], Mapping[str, str]]:
-    """All findings on a spec; where it is right, what nothing runs yet."""
+    """Return all findings on a spec; where it is right, what nothing runs yet."""
     found, sources = check(path.name)
     if any(d.severity == "error" for d in found):
         return tuple(found), sources
@@ -188,7 +188,7 @@ def linear(name: str, values: str) -> Memory:
 
 
 def by_hand(nodes: list[Node | Read], memories: list[Memory]) -> System:
-    """A model of one block, put together without a file."""
+    """Return a model of one block, put together without a file."""
     block = FlatBlock(
         name="b",
         inputs=("x",),
@@ -214,7 +214,7 @@ def test_a_spec_with_one_random_fault_gets_findings_with_places_and_never_a_trac
 
 
 def faults(text: str) -> tuple[Diagnostic, ...]:
-    """All errors of a spec's text."""
+    """Return all errors of a spec's text."""
     try:
         spec_of(text)
     except SpecError as error:
@@ -223,7 +223,7 @@ def faults(text: str) -> tuple[Diagnostic, ...]:
 
 
 def leaves(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place of a tree that holds a scalar, as its holder and its key there."""
+    """Yield every place of a tree that holds a scalar, as its holder and its key there."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in list(items):
         if isinstance(value, dict | list):

@@ -17,7 +17,7 @@ from nestgraph.checksums import damage, digest_of, header_damage, seal, seal_hea
 
 
 def content() -> dict[str, Any]:
-    """A checkpoint with one of each kind of value."""
+    """Return a checkpoint with one of each kind of value."""
     made: dict[str, Any] = {
         "state_dict": OrderedDict(
             a=torch.randn(3, 4, dtype=torch.float64),
@@ -67,7 +67,7 @@ def test_no_two_values_have_one_checksum() -> None:
 
 
 def places(value: Any, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """Where a value has something to change."""
+    """Return where a value has something to change."""
     if isinstance(value, dict):
         return [p for key, inner in value.items() for p in places(inner, (*path, key))]
     if isinstance(value, list):

@@ -93,7 +93,7 @@ def test_flops_of_attention_count_the_positions_that_it_sees() -> None:
 
 
 def by_hand(spec: Spec) -> float:
-    """FLOPs a token by hand: every matrix of the definition, written out."""
+    """Return FLOPs a token by hand: every matrix of the definition, written out."""
     width, vocab, time, heads, d_k, d_v = 8, 5, 12, 2, 4, 3
     flows = 2 * 8 * 8 + 2 * 8 * 6 + 2 * 6 * 8 + 2 * width * vocab
     memory = spec.system.model.layers[0].block.memories["M"]

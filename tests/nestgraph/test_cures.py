@@ -17,7 +17,7 @@ def tree() -> Table:
 
 
 def at(*path: str | int) -> tuple[Entry | None, Tree]:
-    """The entry and the value at a path of the good spec."""
+    """Return the entry and the value at a path of the good spec."""
     entry, found = None, tree()
     for part in path:
         if isinstance(found, Items):

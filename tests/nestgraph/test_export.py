@@ -28,7 +28,7 @@ def graph_of(spec: Spec) -> SpecGraph:
 
 
 def hostile() -> Spec:
-    """Everything that the language leaves to the author's taste, at its worst."""
+    """Return everything that the language leaves to the author's taste, at its worst."""
     file = '<script>"&.yaml'
     doc = json.dumps(HOSTILE.replace("\x00", "").replace("\x1b", ""))
     text = (
@@ -42,7 +42,7 @@ model: {embed: {vocab: 5, width: 8}, stack: [{block: "]]><b>"}]}
 
 
 def namesake(graph: SpecGraph) -> nx.MultiDiGraph[str]:
-    """What a reader should find: the same nodes, edges and plain values."""
+    """Return what a reader should find: the same nodes, edges and plain values."""
     same: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for node, data in graph.nodes(data=True):
         same.add_node(node, **plain_values(data))

@@ -48,7 +48,7 @@ def tensors(*layers: int) -> dict[str, Tensor]:
 
 
 def spec_in(folder: Path, init: str = "") -> Spec:
-    """The spec, with `F` and `T` starting as `init` says where it says so."""
+    """Return the spec, with `F` and `T` starting as `init` says where it says so."""
     text = TEXT.replace("objective: task}", f"objective: task, init: {init}}}") if init else TEXT
     (folder / "start.yaml").write_text(text)
     return load(folder / "start.yaml")
@@ -204,7 +204,7 @@ def test_a_folder_without_weights_is_said_so(tmp_path: Path) -> None:
 
 
 def spoilt(tensor: Tensor, kind: str) -> Tensor:
-    """A tensor of the same shape that can't be weights."""
+    """Return a tensor of the same shape that can't be weights."""
     dotted = tensor.clone()
     dotted.view(-1)[3] = float({"NaN": "nan", "infinite": "-inf"}.get(kind, "0"))
     return {

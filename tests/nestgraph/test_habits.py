@@ -107,7 +107,7 @@ def test_optimizers_are_found_however_they_are_spelt(name: str) -> None:
 
 
 def models(kind: type[Closed]) -> Iterator[type[Closed]]:
-    """All mappings of the language."""
+    """Yield all mappings of the language."""
     for below in kind.__subclasses__():
         yield below
         yield from models(below)

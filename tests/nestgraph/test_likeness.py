@@ -14,7 +14,7 @@ from nestgraph.pairing import Said, said
 
 
 def again_and_again(*sides: Sequence[Part]) -> list[Names]:
-    """Every part read in the words of the reading before, until they tell no more apart."""
+    """Return every part read in the words of the reading before, until they tell no more apart."""
     names = [{part.name: kind(part) for part in parts} for parts in sides]
     told = 0
     while (count := len({one for side in names for one in side.values()})) > told:
@@ -35,7 +35,7 @@ def apart(sides: Sequence[Names]) -> list[list[tuple[int, str]]]:
 
 
 def drawn(rng: random.Random, prefix: str) -> list[Part]:
-    """The parts of a block of few kinds, many of which say the same."""
+    """Return the parts of a block of few kinds, many of which say the same."""
     flows, body, memories = ["x"], [], []
     for at in range(rng.randrange(4, 14)):
         name, source = f"{prefix}{at}", rng.choice(flows[-3:])

@@ -21,7 +21,7 @@ training: {optimizer: parts/own.yaml}
 
 
 def write(folder: Path) -> Path:
-    """A model that names an optimizer in a folder below its own."""
+    """Return a model that names an optimizer in a folder below its own."""
     (folder / "parts").mkdir(parents=True)
     (folder / "parts" / "own.yaml").write_text(OWN)
     (folder / "mine.yaml").write_text(MODEL)

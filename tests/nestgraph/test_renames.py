@@ -41,7 +41,7 @@ model:
 
 
 def compared(*changes: tuple[str, str], text: str = SPEC) -> Diff:
-    """A spec and itself with changes, each a pattern and what stands in its place."""
+    """Return a spec and itself with changes, each a pattern and what stands in its place."""
     new = text
     for pattern, instead in changes:
         new, count = re.subn(pattern, instead, new)
@@ -129,13 +129,13 @@ def test_a_node_that_says_something_else_is_another_one() -> None:
 
 
 def underlined(name: str) -> str:
-    """`a_.q_.then0` for `a.q.then0`."""
+    """Return `a_.q_.then0` for `a.q.then0`."""
     chain = re.compile(r"base|then\d+")
     return ".".join(part if chain.fullmatch(part) else f"{part}_" for part in name.split("."))
 
 
 def with_other_names(block: FlatBlock) -> FlatBlock:
-    """A block all of whose parts have other names."""
+    """Return a block all of whose parts have other names."""
 
     def flow(name: str) -> str:
         return name if name in block.inputs else underlined(name)

@@ -49,7 +49,7 @@ def make_run(
     surprise: bool = True,
     **spec: str,
 ) -> Path:
-    """A folder as `nestgraph train` leaves it, with numbers of no training."""
+    """Return a folder as `nestgraph train` leaves it, with numbers of no training."""
     folder.mkdir(parents=True)
     text = SPEC.replace("DOC", json.dumps(doc)).replace("SEED", str(seed))
     for old, new in spec.items():
@@ -77,7 +77,7 @@ def make_run(
 
 
 def sealed(folder: Path) -> Path:
-    """The folder with checksums of what it holds now."""
+    """Return the folder with checksums of what it holds now."""
     unseal(folder)
     seal(folder, list(folder.iterdir()))
     return folder

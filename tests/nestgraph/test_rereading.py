@@ -39,7 +39,7 @@ def spoiled(*edits: Edit) -> str:
 
 
 def codes(*edits: Edit) -> list[str]:
-    """The codes of all errors, in the order of the file."""
+    """Return the codes of all errors, in the order of the file."""
     return [line.split()[1] for line in errors(spoiled(*edits))]
 
 
@@ -134,7 +134,7 @@ class Spoiler:
     code: str
 
     def places(self, text: str) -> list[re.Match[str]]:
-        """Where it can be made, comments left alone."""
+        """Return where it can be made, comments left alone."""
         lines = text.split("\n")
         found = re.finditer(self.pattern, text)
         return [one for one in found if "#" not in lines[text.count("\n", 0, one.start())]]
@@ -175,7 +175,7 @@ def spoilt(text: str, spoils: Sequence[tuple[Spoiler, re.Match[str]]]) -> str:
 
 
 def drawn(random_: random.Random) -> tuple[str, list[tuple[Spoiler, re.Match[str]]]]:
-    """The name of a spec, and two mistakes that can be made in it at places of their own."""
+    """Return the name of a spec, and two mistakes that can be made in it at places of their own."""
     while True:
         name = random_.choice((*zoo.names(), *zoo.optimizers()))
         text = (zoo.folder() / f"{name}.yaml").read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ UNSAID = ("written", "system")
 
 
 def meaning(value: object) -> object:
-    """A system as plain values, without places, names of blocks and what was left unsaid."""
+    """Return a system as plain values, without places, names of blocks and what was left unsaid."""
     if isinstance(value, Span):
         return None
     if isinstance(value, Region):

@@ -166,7 +166,7 @@ model:
 
 
 def child(folder: Path, change: str) -> str:
-    """What is wrong with a spec that changes the base."""
+    """Return what is wrong with a spec that changes the base."""
     (folder / "base.yaml").write_text(BASE)
     path = folder / "child.yaml"
     path.write_text(f"nestgraph: 1\nname: child\nextends: base.yaml\n{change}\n")

@@ -111,7 +111,7 @@ def test_a_hostile_clock_stays_within_its_box() -> None:
 
 
 def _on_clock(block: FlatBlock, name: str) -> dict[str, Memory]:
-    """The memories of a block, on clocks of another name."""
+    """Return the memories of a block, on clocks of another name."""
     return {
         key: replace(memory, level=replace(memory.level, name=name))
         for key, memory in block.memories.items()

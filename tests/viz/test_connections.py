@@ -41,7 +41,7 @@ def server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Serve
 
 
 def served(server: Server) -> bool:
-    """Whether the page comes, as soon as those before have gone."""
+    """Return whether the page comes, as soon as those before have gone."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         answer = b""
@@ -58,7 +58,7 @@ def connected(server: Server) -> socket.socket:
 
 
 def asked(server: Server, sent: bytes) -> bytes:
-    """All that comes back for some bytes, after which nothing follows."""
+    """Return all that comes back for some bytes, after which nothing follows."""
     with connected(server) as client:
         client.sendall(sent)
         with contextlib.suppress(OSError):

@@ -22,7 +22,7 @@ def program(path: Path, text: str = "exit 0") -> Path:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without any program to paint with; its path holds one empty folder."""
+    """Return a machine without any program to paint with; its path holds one empty folder."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.delenv(VARIABLE, raising=False)

@@ -35,7 +35,7 @@ HOSTILE = (
 
 
 def hostile_system(name: str) -> System:
-    """A small system in which everything bears one name."""
+    """Return a small system in which everything bears one name."""
     system = load("gated-deltanet-tiny").system
     model = system.model
     assert model is not None
@@ -132,7 +132,7 @@ def test_hostile_names_are_harmless_in_mermaid(name: str, view: ViewName) -> Non
 
 
 def title_of(text: object) -> object:
-    """The title as a reader of YAML finds it, which is all that Mermaid does to it."""
+    """Return the title as a reader of YAML finds it, which is all that Mermaid does to it."""
     assert isinstance(text, str)
     fence, matter, chart = text.split("---\n", 2)
     assert fence == ""

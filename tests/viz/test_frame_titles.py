@@ -56,7 +56,7 @@ def test_a_slanted_line_takes_what_it_crosses_at_the_height_of_the_title() -> No
 
 
 def crossed(scene: Scene) -> list[str]:
-    """Ids of frames whose titles a line runs through, by points along each line."""
+    """Return ids of frames whose titles a line runs through, by points along each line."""
     found = []
     for frame in (shape for shape in scene.shapes if shape.frame):
         (title,) = frame.texts

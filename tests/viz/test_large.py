@@ -28,7 +28,7 @@ model: {{embed: {{vocab: 8, width: 8}}, stack: [{layers}], head: {{tie: true}}}}
 
 
 def on_page(spec: Spec) -> dict[str, Any]:
-    """What the page of a spec holds."""
+    """Return what the page of a spec holds."""
     page = str(draw(spec, format="html"))
     (data,) = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["specs"]
     assert isinstance(data, dict)

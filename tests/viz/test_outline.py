@@ -105,7 +105,7 @@ def test_model_and_optimizer_meet_at_the_loss(system: System) -> None:
 
 
 def reached(outline: Outline, start: str) -> set[str]:
-    """All parts that a part leads to."""
+    """Return all parts that a part leads to."""
     found, waiting = {start}, [start]
     while waiting:
         at = waiting.pop()

@@ -75,7 +75,9 @@ def test_no_text_leaves_its_box(name: str) -> None:
 
 
 def assert_texts_inside(svg: str) -> None:
-    """Each text lies in the smallest shape around its start: a cell, a box, a frame, a level."""
+    """Assert that each text lies in the smallest shape around its start: a cell, a box, a frame, a
+    level.
+    """
     everything = parts(svg)
     frames = [shape for part in everything if "cluster" in part.classes for shape in part.shapes]
     for node in everything:
@@ -191,7 +193,7 @@ def _enters(stretch: Stretch, rect: Rect) -> bool:
 
 
 def _share(one: PlacedWire, other: PlacedWire) -> bool:
-    """Whether two wires run along the same line for a while."""
+    """Return whether two wires run along the same line for a while."""
     return any(
         _along(a, b, across)
         for a in pairwise(one.points)

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def save(path: Path, text: str) -> None:
-    """Writes a file, and sees to it that its time differs from before."""
+    """Write a file, and see to it that its time differs from before."""
     before = path.stat().st_mtime_ns if path.exists() else 0
     path.write_text(text)
     os.utime(path, ns=(before + 10**6, before + 10**6))

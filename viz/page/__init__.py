@@ -33,7 +33,7 @@ Data = Mapping[str, Any]
 
 
 def page(specs: Sequence[Data], live: bool = False, theme: str = "") -> str:
-    """The text of a page.
+    """Return the text of a page.
 
     Args:
         specs: what `spec_data` gave, one for each column.
@@ -77,7 +77,7 @@ def _policy(script: str, live: bool) -> str:
 
 
 def _colours() -> str:
-    """Each paint as a variable: by day, by night, and as the reader chose."""
+    """Return each paint as a variable: by day, by night, and as the reader chose."""
     paints = [*THEMES["light"].paints, *_token_paints()]
     light, dark = (_variables(THEMES[name], paints) for name in ("light", "dark"))
     return (
@@ -93,7 +93,7 @@ def _variables(theme: Theme, paints: Iterable[str]) -> str:
 
 
 def _token_paints(most: int = 8) -> Iterable[str]:
-    """Tones of levels that count tokens, for up to `most` of them."""
+    """Yield tones of levels that count tokens, for up to `most` of them."""
     for last in range(most):
         for position in range(last + 1):
             yield from (f"token-{position}-{last}-{side}" for side in ("fill", "line"))

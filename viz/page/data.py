@@ -51,7 +51,7 @@ def spec_data(
     warnings: Sequence[Diagnostic] = (),
     wish: Wish | None = None,
 ) -> dict[str, Any]:
-    """Everything that a page shows of a spec.
+    """Return everything that a page shows of a spec.
 
     Args:
         system: what it means.
@@ -84,7 +84,7 @@ def spec_data(
 def _views(
     system: System, wish: Wish | None, keys: Keys
 ) -> tuple[dict[ViewName, str], dict[ViewName, str]]:
-    """The pictures of all views, and why there is none of the others."""
+    """Return the pictures of all views, and why there is none of the others."""
     views: dict[ViewName, str] = {}
     left_out: dict[ViewName, str] = {}
     for one in _wishes(system, wish):
@@ -98,7 +98,7 @@ def _views(
 
 
 def difference_data(old: Side, new: Side, outline: Outline) -> dict[str, Any]:
-    """Everything that a page shows of what differs between two systems.
+    """Return everything that a page shows of what differs between two systems.
 
     Args:
         old: what was, and its texts by file name.
@@ -125,13 +125,13 @@ def difference_data(old: Side, new: Side, outline: Outline) -> dict[str, Any]:
 
 
 def _changed(known: dict[str, Any], part: Part) -> dict[str, Any]:
-    """What is known of a box, with what became of it."""
+    """Return what is known of a box, with what became of it."""
     kind = f"{part.status} {known['kind']}" if part.status else known["kind"]
     return {**known, "kind": kind}
 
 
 def broken_data(name: str, findings: Sequence[str]) -> dict[str, Any]:
-    """The same for a spec that can't be drawn: only why."""
+    """Return the same for a spec that can't be drawn: only why."""
     return {
         "name": name,
         "path": name,
@@ -147,7 +147,7 @@ def broken_data(name: str, findings: Sequence[str]) -> dict[str, Any]:
 
 
 def _wishes(system: System, first: Wish | None) -> list[Wish]:
-    """All views, the one that was asked for before the others."""
+    """Return all views, the one that was asked for before the others."""
     ahead = [] if first is None else [first]
     return ahead + [
         Wish(view=name) for name in _names(system) if first is None or name != first.view
@@ -155,14 +155,14 @@ def _wishes(system: System, first: Wish | None) -> list[Wish]:
 
 
 def _names(system: System) -> tuple[ViewName, ...]:
-    """Every view that applies; those of the optimizer need one that has been read."""
+    """Return every view that applies; those of the optimizer need one that has been read."""
     if system.model is None:
         return tuple(name for name in VIEWS if name not in _OF_MODELS)
     return VIEWS
 
 
 def _time(system: System, keys: Callable[[str], str]) -> dict[str, Any]:
-    """What the slider goes over: places in each unit, and what ticks there."""
+    """Return what the slider goes over: places in each unit, and what ticks there."""
     rows = nested_levels(opened(system))
     units = ("tokens", "steps") if system.model is not None else ("steps",)
     context = system.training.context
@@ -190,7 +190,7 @@ def _clocks(
 
 
 def _span(rows: Sequence[LevelRow], unit: str, context: int) -> int:
-    """Two ticks of the slowest level that moves, as far as a slider goes."""
+    """Return two ticks of the slowest level that moves, as far as a slider goes."""
     steps = [row.clock.period for row in rows if row.clock.unit == "steps"]
     tokens = [row.clock.period for row in rows if row.clock.unit == "tokens"]
     periods = steps if unit == "steps" else [*tokens, *(context * period for period in steps)]

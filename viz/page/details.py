@@ -73,7 +73,7 @@ class Details:
         return found
 
     def _trained(self) -> dict[str, dict[str, Any]]:
-        """What only the view of the optimizer shows."""
+        """Return what only the view of the optimizer shows."""
         trainer = trainer_of(self.system)
         if trainer is None:
             return {}

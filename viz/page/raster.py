@@ -11,7 +11,7 @@ from nestgraph.viz.place import MARGIN
 
 
 def raster_data(made: Raster, keys: Callable[[str], str]) -> list[dict[str, Any]]:
-    """What a page knows of each panel.
+    """Return what a page knows of each panel.
 
     Args:
         made: the clock view.

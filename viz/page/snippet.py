@@ -6,7 +6,7 @@ _MOST = 40  # lines
 
 
 def snippet(text: str, line: int) -> str:
-    """The line of a mapping's key and those indented below it, without what follows them."""
+    """Return the line of a mapping's key and those indented below it, without what follows them."""
     lines = text.splitlines()
     if not 1 <= line <= len(lines):
         return ""

@@ -29,7 +29,7 @@ _KNOWN: dict[str, Mapping[str, Tensor]] = {}
 
 
 def base(task: Task, spec: Spec, steps: int) -> Mapping[str, Tensor]:
-    """The weights of a model that has read texts.
+    """Return the weights of a model that has read texts.
 
     Args:
         task: that comes afterwards.

@@ -15,7 +15,7 @@ ONE_CLOCK = "one clock"
 
 
 def baselines(task: Task, spec: Spec) -> Iterator[tuple[str, Spec, str]]:
-    """Names, specs and ways of the sides beside a spec.
+    """Yield names, specs and ways of the sides beside a spec.
 
     Args:
         task: whose parts come one after another.

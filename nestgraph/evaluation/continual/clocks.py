@@ -13,7 +13,9 @@ from nestgraph.training.options import with_settings
 
 
 def on_one_clock(spec: Spec) -> Spec:
-    """The same spec, whose levels on steps all move at every step: as many MLPs, one clock."""
+    """Return the same spec, whose levels on steps all move at every step: as many MLPs, one
+    clock.
+    """
     slow = [
         name
         for name, clock in spec.system.clocks.items()
@@ -23,12 +25,12 @@ def on_one_clock(spec: Spec) -> Spec:
 
 
 def has_clocks(spec: Spec) -> bool:
-    """Whether some memory moves at a step of its own."""
+    """Return whether some memory moves at a step of its own."""
     return any(memory.level.period != 1 for _, memory in _groups(spec))
 
 
 def still_but_levels(module: NestModule) -> None:
-    """Keeps all parameters where they are but the memories on steps that the task moves.
+    """Keep all parameters where they are but the memories on steps that the task moves.
 
     Raises:
         InputError: there are none (NG946).
@@ -39,7 +41,7 @@ def still_but_levels(module: NestModule) -> None:
 
 
 def levels_on_steps(spec: Spec) -> tuple[str, ...]:
-    """What the names of the parameters begin with that the task moves at steps of their own.
+    """Return what the names of the parameters begin with that the task moves at steps of their own.
 
     Raises:
         InputError: there are none (NG946).
@@ -53,7 +55,7 @@ def levels_on_steps(spec: Spec) -> tuple[str, ...]:
 
 
 def _groups(spec: Spec) -> Iterator[tuple[str, Memory]]:
-    """Memories on steps that the task moves, with the path of their layer."""
+    """Yield memories on steps that the task moves, with the path of their layer."""
     for layer in model_of(spec.system).layers:
         for memory in layer.block.memories.values():
             if memory.is_step_group:

@@ -32,12 +32,12 @@ class Elastic(NestModule):
         self._held: dict[str, tuple[Tensor, Tensor]] = {}  # F and θ* of each parameter
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The loss of a batch, and what the moves since the last task cost."""
+        """Return the loss of a batch, and what the moves since the last task cost."""
         loss = super().training_step(batch, batch_idx)
         return loss + self.pull() if self._held else loss
 
     def pull(self) -> Tensor:
-        """½ λ Σ F (θ - θ*)², 0 before the first task is over."""
+        """Return ½ λ Σ F (θ - θ*)², 0 before the first task is over."""
         moved = [
             (needed * (parameter - place).square()).sum()
             for name, parameter in self._trained()
@@ -47,7 +47,7 @@ class Elastic(NestModule):
         return self._strength / 2 * torch.stack(moved).sum() if moved else torch.zeros(())
 
     def hold(self, rows: Batch) -> None:
-        """Adds what rows of a finished task need; pulls to the present place from now on.
+        """Add what rows of a finished task need; pulls to the present place from now on.
 
         Args:
             rows: each counts by itself.

@@ -52,15 +52,15 @@ class ContinualMatrix:
         return fmean(fmean(row[: i + 1]) for i, row in enumerate(self.scores))
 
     def learned(self) -> float:
-        """The mean score on a task right after it was learned: mean_i R[i][i]."""
+        """Return the mean score on a task right after it was learned: mean_i R[i][i]."""
         return fmean(self.scores[i][i] for i in range(self.tasks))
 
     def gained(self) -> float:
-        """How much of that the untrained model lacked: mean_i (R[i][i] - b[i])."""
+        """Return how much of that the untrained model lacked: mean_i (R[i][i] - b[i])."""
         return self.learned() - fmean(self.untrained)
 
     def forgetting(self, variant: Variant = "chaudhry") -> float:
-        """The mean loss of score on all tasks but the last.
+        """Return the mean loss of score on all tasks but the last.
 
         Args:
             variant: against what the last row is held. `chaudhry` (2018): the best row from the

@@ -44,7 +44,7 @@ class Reading:
     """
 
     def __init__(self, job: Job, steps: int) -> None:
-        """Takes up the weights of the base.
+        """Take up the weights of the base.
 
         Args:
             job: that is carried out; its rate is that of the levels.
@@ -66,7 +66,7 @@ class Reading:
         self.nats: list[float] = []
 
     def train(self, draw: Draw) -> Training:
-        """Learns a task by training, with all levels still.
+        """Learn a task by training, with all levels still.
 
         Raises:
             InputError: the loss or the gradients became no numbers (NG945).
@@ -84,7 +84,7 @@ class Reading:
         return trained
 
     def read(self, draw: Draw, rows: int) -> None:
-        """Reads rows of a task behind each other."""
+        """Read rows of a task behind each other."""
         if self._state is None:
             self._learner.load_state_dict(self._still.state_dict())
             self._state = self._learner.initial_state(1)
@@ -102,12 +102,12 @@ class Reading:
             self.nats += found.tolist()
 
     def __call__(self, tokens: Tensor, state: State | None = None) -> Output:
-        """Scores by the whole model as it has become; rows without a state begin anew."""
+        """Return scores by the whole model as it has become; rows without a state begin anew."""
         begun = self._begun(len(tokens)) if state is None else state
         return cast(Output, self._still(tokens, dict(begun)))
 
     def _begun(self, rows: int) -> State:
-        """A first state whose levels are those of the reader."""
+        """Return a first state whose levels are those of the reader."""
         first = self._still.initial_state(rows)
         if self._state is None:
             return first
@@ -120,7 +120,7 @@ class Reading:
 
 
 def levels_that_read(spec: Spec) -> list[tuple[str, str]]:
-    """Layers and names of the memories that learn from the model's own loss while it reads.
+    """Return layers and names of the memories that learn from the model's own loss while it reads.
 
     Raises:
         InputError: there are none, or their rate is no var (NG950).
@@ -138,6 +138,6 @@ def levels_that_read(spec: Spec) -> list[tuple[str, str]]:
 
 
 def _one_sequence(batch: Batch) -> tuple[Tensor, Tensor]:
-    """All rows behind each other, without their padding (1, time)."""
+    """Return all rows behind each other, without their padding (1, time)."""
     read = batch.tokens >= 0
     return batch.tokens[read][None], batch.targets[read][None]

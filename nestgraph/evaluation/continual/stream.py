@@ -37,7 +37,7 @@ Scores = list[list[float]]
 
 
 def carry_out_stream(job: Job) -> Outcome:
-    """Learns the parts of a task one after another.
+    """Learn the parts of a task one after another.
 
     Raises:
         InputError: it can't be carried out, as `require_stream` says.
@@ -95,7 +95,7 @@ class Known:
         self.scores: dict[str, Scores] = {name: [] for name in {job.task.metric, NATS}}
 
     def add(self, module: Reader) -> None:
-        """Scores a model on all tasks."""
+        """Score a model on all tasks."""
         for name, rows in self.scores.items():
             rows.append([self._score(module, draw, name) for draw in self._job.task.parts.values()])
 
@@ -106,12 +106,12 @@ class Known:
 
     @property
     def whole(self) -> bool:
-        """Whether there is a row before the first task and after each."""
+        """Return whether there is a row before the first task and after each."""
         return len(self.scores[NATS]) == len(self._job.task.parts) + 1
 
 
 def _steady(job: Job) -> tuple[Spec, int]:
-    """The spec at a constant rate, and the steps of each task."""
+    """Return the spec at a constant rate, and the steps of each task."""
     if job.budget is not None:
         said = f"`--budget` can't end `{job.task.label}`, whose tasks have as many steps each"
         raise InputError("NG948", said, "give --steps")
@@ -125,7 +125,7 @@ def _steady(job: Job) -> tuple[Spec, int]:
 
 
 def _reading(job: Job, steps: int) -> Outcome:
-    """Reads the tasks, the first after training in it where there is no base."""
+    """Read the tasks, the first after training in it where there is no base."""
     began = time.process_time()
     known, reading = Known(job), Reading(job, steps)
     known.add(reading)
@@ -204,7 +204,7 @@ def _matrix(rows: Scores, sign: int) -> ContinualMatrix:
 
 
 def _series(rows: Sequence[Sequence[float]]) -> dict[str, Points]:
-    """The mean over tasks so far, and each row of R."""
+    """Return the mean over tasks so far, and each row of R."""
     means = ((float(n), fmean(row[:n])) for n, row in enumerate(rows, start=1))
     found = {"tasks learned": tuple(means)}
     for number, row in enumerate(rows, start=1):

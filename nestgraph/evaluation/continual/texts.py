@@ -42,7 +42,7 @@ DOMAINS: Mapping[str, Callable[[Split], bytes]] = MappingProxyType(
 
 
 def mixed(parts: Sequence[Draw], split: Split, seed: int, rows: int) -> Batch:
-    """Rows of parts of one width in turn, in any order."""
+    """Return rows of parts of one width in turn, in any order."""
     drawn = [part(split, seed, -(-rows // len(parts))) for part in parts]
     tokens, targets = (
         torch.cat([getattr(batch, name) for batch in drawn]) for name in ("tokens", "targets")
@@ -59,7 +59,7 @@ def shuffled(tokens: Tensor, targets: Tensor, source: torch.Generator, rows: int
 
 
 def windows(name: str, T: int, split: Split, seed: int, rows: int) -> Batch:
-    """Stretches of a text, each byte of which is to be predicted from those before."""
+    """Return stretches of a text, each byte of which is to be predicted from those before."""
     text = _text(name, split)
     source = generator("domains", name, T, split, seed)
     starts = torch.randint(len(text) - T, (rows, 1), generator=source)

@@ -31,7 +31,7 @@ class Naive:
     together = False  # whether all tasks are learned at once
 
     def __init__(self, job: Job, steps: int) -> None:
-        """Plans a stream.
+        """Plan a stream.
 
         Args:
             job: that is carried out.
@@ -43,16 +43,16 @@ class Naive:
         self.rows = job.spec.system.training.batch
 
     def module(self, spec: Spec) -> NestModule:
-        """What learns, with its first weights."""
+        """Return what learns, with its first weights."""
         return training.compile(spec)
 
     def batch(self, step: int) -> Batch:
-        """What is learned from at a step, counted from 0 over all tasks."""
+        """Return what is learned from at a step, counted from 0 over all tasks."""
         draw = self.parts[step // self.steps]
         return trimmed(draw(Split.TRAIN, derived(self.job.seed, step), self.rows))
 
     def learned(self, module: NestModule, part: int) -> None:
-        """Is told that a task is over."""
+        """Note that a task is over."""
 
 
 class Replay(Naive):
@@ -62,13 +62,13 @@ class Replay(Naive):
     """
 
     def __init__(self, job: Job, steps: int) -> None:
-        """Plans a stream, and how much of it is kept."""
+        """Plan a stream, and how much of it is kept."""
         super().__init__(job, steps)
         self._size = int(job.task.settings["buffer"])
         self._kept: list[Batch] = []
 
     def batch(self, step: int) -> Batch:
-        """Rows of the task, and as many of the buffer."""
+        """Return rows of the task, and as many of the buffer."""
         new, part = super().batch(step), step // self.steps
         if part == 0:
             return new
@@ -90,12 +90,12 @@ class Pulled(Naive):
     """Elastic weight consolidation, online: what earlier tasks need is pulled back to its place."""
 
     def module(self, spec: Spec) -> NestModule:
-        """A module whose loss counts how far it has moved."""
+        """Return a module whose loss counts how far it has moved."""
         module = training.compile(spec)
         return Elastic(module.model, spec, strength=float(self.job.task.settings["ewc"]))
 
     def learned(self, module: NestModule, part: int) -> None:
-        """Measures what the task needs."""
+        """Measure what the task needs."""
         assert isinstance(module, Elastic)
         rows = self.parts[part](Split.TRAIN, derived(self.job.seed, -1 - part), FISHER_ROWS)
         module.hold(rows)
@@ -107,7 +107,7 @@ class Joint(Naive):
     together = True
 
     def batch(self, step: int) -> Batch:
-        """Rows of all tasks."""
+        """Return rows of all tasks."""
         return trimmed(self.job.task.draw(Split.TRAIN, derived(self.job.seed, step), self.rows))
 
 
@@ -118,14 +118,14 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 
 
 def trimmed(batch: Batch) -> Batch:
-    """A batch without the columns in which every row has ended."""
+    """Return a batch without the columns in which every row has ended."""
     used = (batch.tokens != PADDING).any(0)
     longest = int(used.nonzero().max()) + 1
     return Batch(tokens=batch.tokens[:, :longest], targets=batch.targets[:, :longest])
 
 
 def joined(one: Batch, other: Batch) -> Batch:
-    """The rows of both, in one width."""
+    """Return the rows of both, in one width."""
     width = max(one.tokens.shape[1], other.tokens.shape[1])
     return trimmed(
         Batch(

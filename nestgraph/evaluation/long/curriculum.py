@@ -24,7 +24,7 @@ TUNE_ROWS = 64
 
 
 def carry_out_lengths(job: Job) -> Outcome:
-    """Trains on longer and longer rows, and scores all lengths.
+    """Train on longer and longer rows, and score all lengths.
 
     Raises:
         InputError: a window of the spec reaches a needle (NG947).
@@ -59,7 +59,7 @@ class Lengths:
         self.curve: list[tuple[float, float]] = []
 
     def batch(self, step: int) -> Batch:
-        """Rows of the length under way, or of one before."""
+        """Return rows of the length under way, or of one before."""
         seed = derived(self._job.seed, step)
         source = random.Random(seed)
         before = self.stage > 0 and source.random() < BEFORE
@@ -68,7 +68,7 @@ class Lengths:
         return self._parts[part](Split.TRAIN, seed, rows)
 
     def enough(self, step: int) -> bool:
-        """Goes on to the next length when this one is known, or had its steps."""
+        """Go on to the next length when this one is known, or had its steps."""
         right = self._right()
         self.curve.append((float(step), right))
         known = self._job.task.stop is not None and reached(self._job.task, right)
@@ -79,7 +79,7 @@ class Lengths:
         return False
 
     def _right(self) -> float:
-        """The score of the length under way on rows for choosing."""
+        """Return the score of the length under way on rows for choosing."""
         task, draw = self._job.task, self._parts[self.stage]
         try:
             found = score(

@@ -68,7 +68,7 @@ class Needles:
 
 
 def row(needles: Needles, T: int, gap: int, hay: Background, source: random.Random) -> list[Piece]:
-    """The pieces of one row of T + 1 bytes.
+    """Return the pieces of one row of T + 1 bytes.
 
     Args:
         needles: what is hidden and asked.
@@ -83,7 +83,7 @@ def row(needles: Needles, T: int, gap: int, hay: Background, source: random.Rand
     begins = [0, *accumulate(map(len, sentences))]
 
     def cut(most: int) -> int:
-        """A sentence that begins at `most` bytes or before; needles stand in front of it."""
+        """Return a sentence that begins at `most` bytes or before; needles stand in front of it."""
         return bisect_right(begins, source.randint(0, most)) - 1
 
     places = sorted(cut(room - gap) for _ in needles.hidden)
@@ -98,7 +98,7 @@ def row(needles: Needles, T: int, gap: int, hay: Background, source: random.Rand
 
 
 def batch(rows: Iterable[Sequence[Piece]], *, whole: bool = False) -> Batch:
-    """Rows of pieces, all of one length, as what is read and what is answered.
+    """Return rows of pieces, all of one length, as what is read and what is answered.
 
     Args:
         rows: pieces; the answers are those that are asked.
@@ -125,7 +125,7 @@ def filler(size: int, source: random.Random) -> list[bytes]:
 
 
 def novels(split: Split) -> Background:
-    """Sentences of Jane Austen that follow each other; no two splits share any."""
+    """Return sentences of Jane Austen that follow each other; no two splits share any."""
 
     def hay(size: int, source: random.Random) -> list[bytes]:
         known = sentences(split)
@@ -141,7 +141,7 @@ def novels(split: Split) -> Background:
 
 @cache
 def sentences(split: Split) -> tuple[bytes, ...]:
-    """Sentences of ten words or more, each with a space behind it, in their order."""
+    """Return sentences of ten words or more, each with a space behind it, in their order."""
     text = load_corpus("austen").text
     begin, end = (int(len(text) * share) for share in PLACES[split])
     words = b" ".join(text[begin:end].split())
@@ -150,7 +150,7 @@ def sentences(split: Split) -> tuple[bytes, ...]:
 
 
 def shortened(found: list[bytes], size: int) -> list[bytes]:
-    """Sentences without the first bytes that are more than `size`."""
+    """Return sentences without the first bytes that are more than `size`."""
     over = sum(map(len, found)) - size
     while found and over >= len(found[0]):
         over -= len(found.pop(0))

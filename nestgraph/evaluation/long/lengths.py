@@ -36,7 +36,7 @@ def require_room(T: int, gap: int, shortest: int, size: int) -> None:
 
 
 def lengths_of(T: int, gap: int, shortest: int, size: int) -> Iterator[tuple[int, int]]:
-    """Lengths from the shortest by doubling up to T, and the gap of each."""
+    """Yield lengths from the shortest by doubling up to T, and the gap of each."""
     length = shortest
     while length < T:
         yield length, min(gap * length // T, length + 1 - size)
@@ -54,7 +54,7 @@ def hiding(
     chance: float | None,
     references: tuple[Reference, ...] = (),
 ) -> Task:
-    """A task of rows of bytes whose whole answer must be right."""
+    """Return a task of rows of bytes whose whole answer must be right."""
     return Task(
         name=name,
         kind="long",

@@ -10,7 +10,7 @@ from nestgraph.system import FlatBlock, Node
 
 
 def reach(spec: Spec) -> int:
-    """Positions before its own that the answer at one can depend on through windows.
+    """Return positions before its own that the answer at one can depend on through windows.
 
     Windows of attention and of convolutions add up over the depth, and within a layer as if all
     stood behind each other. Attention without a window sees everything, and doesn't count.

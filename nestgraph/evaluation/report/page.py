@@ -16,7 +16,7 @@ TITLE = "Results of nestgraph eval"
 
 
 def write_page(summaries: Sequence[Summary], page: Path, results: Path) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
         summaries: what it shows.

@@ -15,7 +15,7 @@ STEP = "step"  # of the series that a training told on its way
 
 
 def plots_of(summary: Summary) -> list[Plot]:
-    """All plots that a summary has points for."""
+    """Return all plots that a summary has points for."""
     found = [_by_seed(summary), *(_across(summary, words) for words in _words(summary))]
     return [plot for plot in found if any(curve.points for curve in plot.curves)]
 
@@ -36,7 +36,7 @@ def _by_seed(summary: Summary) -> Plot:
 
 
 def _across(summary: Summary, words: str) -> Plot:
-    """One series: each seed faintly, and the mean of all."""
+    """Return one series: each seed faintly, and the mean of all."""
     curves: list[Curve] = []
     for index, row in enumerate(summary.rows):
         series = [_points(cell, words) for cell in row.results]
@@ -59,7 +59,7 @@ def _across(summary: Summary, words: str) -> Plot:
 
 
 def _mean(series: Sequence[Points]) -> Points:
-    """Means where every seed has a point."""
+    """Return means where every seed has a point."""
     tables = [dict(points) for points in series]
     if not tables:
         return ()

@@ -86,7 +86,7 @@ class Summary:
 
 
 def summaries(cells: Iterable[Cell]) -> list[Summary]:
-    """Every task of some cells, in the order of their first cells."""
+    """Return every task of some cells, in the order of their first cells."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.task, []).append(cell)
@@ -97,7 +97,7 @@ def summaries(cells: Iterable[Cell]) -> list[Summary]:
 
 
 def mean_of(values: Iterable[float | None]) -> Mean | None:
-    """The mean of the numbers among some values, with its standard error."""
+    """Return the mean of the numbers among some values, with its standard error."""
     numbers = [value for value in values if value is not None]
     if not numbers:
         return None

@@ -23,14 +23,14 @@ LOSSES = ("nats learned", "nats lost")
 
 
 def text_of(summary: Summary) -> str:
-    """A summary for a terminal or a file of Markdown."""
+    """Return a summary for a terminal or a file of Markdown."""
     head, *rows = table_rows(summary)
     lines = table(head, rows)
     return "\n".join([f"## {summary.label}", "", *about(summary), "", *lines, "", *notes(summary)])
 
 
 def table_rows(summary: Summary) -> list[list[str]]:
-    """The table, its head first: a row for each side."""
+    """Return the table, its head first: a row for each side."""
     scores = summary.scores
     head = [
         "",
@@ -48,7 +48,7 @@ def table_rows(summary: Summary) -> list[list[str]]:
 
 
 def about(summary: Summary) -> list[str]:
-    """What the task is, and what is known of it; one sentence a line."""
+    """Return what the task is, and what is known of it; one sentence a line."""
     task = summary.task
     if task is None:
         return ["This version of nestgraph has no such task."]
@@ -61,7 +61,7 @@ def about(summary: Summary) -> list[str]:
 
 
 def notes(summary: Summary) -> list[str]:
-    """What the numbers rest on: rates that were tried, trainings that failed."""
+    """Return what the numbers rest on: rates that were tried, trainings that failed."""
     lines = ["Errors are standard errors over seeds, those of differences over pairs of one seed."]
     if any(cell.setting.smoke for row in summary.rows for cell in row.results):
         lines.append(SMOKE)
@@ -75,14 +75,14 @@ def notes(summary: Summary) -> list[str]:
 
 
 def _losses(cell: Cell) -> str:
-    """What a stream of tasks learned and lost at a rate: a point of the curve over rates."""
+    """Return what a stream of tasks learned and lost at a rate: a point of the curve over rates."""
     found = [(name, cell.scores[name]) for name in LOSSES if cell.scores.get(name) is not None]
     told = ", ".join(f"{name} {_number(value)}" for name, value in found)
     return f" ({told})" if told else ""
 
 
 def _edge(row: Row) -> str:
-    """A word on a rate beyond which none was tried."""
+    """Return a word on a rate beyond which none was tried."""
     tried = [cell.rate for cell in row.tuned]
     if len(tried) < 2 or not row.results or row.results[0].rate not in (min(tried), max(tried)):
         return ""

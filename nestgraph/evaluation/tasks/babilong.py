@@ -27,7 +27,7 @@ PLACES = 6  # that may be the answer of tasks 1 to 3
 def babilong(
     *, qa: Literal["1", "2", "3"] = "1", T: int = 1024, gap: int = 256, shortest: int = 512
 ) -> Task:
-    """Where somebody or something is, by one, two or three facts in a novel."""
+    """Return where somebody or something is, by one, two or three facts in a novel."""
     require(qa in ("1", "2", "3"), f"`qa` (={qa}) must be 1, 2 or 3")
     size = ROOM[int(qa)]
     require_room(T, gap, shortest, size)
@@ -50,7 +50,7 @@ def babilong(
 
 @cache
 def _questions(qa: int, split: Split) -> Sequence[Question]:
-    """The questions of a split whose stories are short enough."""
+    """Return the questions of a split whose stories are short enough."""
     known = load_questions(qa, "test" if split is Split.TEST else "train")
     if split is not Split.TEST:
         tuned = split is Split.TUNE

@@ -15,7 +15,7 @@ RATES = (1e-3, 3e-3, 5e-3)
 
 @task("repeat-copy")
 def repeat_copy(*, S: int = 16, T: int = 64, shortest: int = 12, longest: int = 24) -> Task:
-    """A random block again and again."""
+    """Return a random block again and again."""
     require(S >= 2, f"`S` (={S}) must be at least 2", "one symbol alone says nothing")
     fits = 1 <= shortest <= longest
     require(fits, f"`shortest` (={shortest}) must be from 1 to `longest` (={longest})")
@@ -52,7 +52,7 @@ def repeat_copy(*, S: int = 16, T: int = 64, shortest: int = 12, longest: int = 
 
 @task("induction")
 def induction(*, T: int = 64, S: int = 16) -> Task:
-    """What once followed a sign."""
+    """Return what once followed a sign."""
     require(S >= 2, f"`S` (={S}) must be at least 2", "one symbol alone says nothing")
     require(T >= 3, f"`T` (={T}) must be at least 3: a sign, what follows it, and the sign again")
 

@@ -62,7 +62,9 @@ class Language:
     published: dict[str, tuple[float, float]]
 
     def draw(self, shortest: int, longest: int, split: Split, seed: int, rows: int) -> Batch:
-        """Strings whose lengths are uniform between two bounds, filled up behind their ends."""
+        """Return strings whose lengths are uniform between two bounds, filled up behind their
+        ends.
+        """
         source = generator(self.name, shortest, longest, split, seed)
         low, high = -(-shortest // self.unit), longest // self.unit
         drawn = torch.randint(low, high + 1, (rows,), generator=source)
@@ -74,7 +76,7 @@ class Language:
         )
 
     def task(self, *, shortest: int = SHORT, longest: int = TRAINED) -> Task:
-        """Its task: strings up to a length, and longer ones apart."""
+        """Return its task: strings up to a length, and longer ones apart."""
         said = f"`shortest` (={shortest}) must be from 1 to `longest` (={longest})"
         require(1 <= shortest <= longest, said)
         said = f"no string is from {shortest} to {longest} symbols long"
@@ -121,7 +123,7 @@ def _cycle(*word: int) -> Strings:
 
 
 def _blocks(count: int) -> Strings:
-    """a…ab…b with as many of each of `count` symbols."""
+    """Return a…ab…b with as many of each of `count` symbols."""
     return lambda source, lengths: [
         [symbol for symbol in range(count) for _ in range(n // count)] for n in lengths
     ]
@@ -140,7 +142,7 @@ def _every(period: int) -> Labels:
 
 
 def _next_in_blocks(count: int) -> Labels:
-    """0: a or b; then the one symbol that may follow, from 1 on; at last the end.
+    """Return 0: a or b; then the one symbol that may follow, from 1 on; at last the end.
 
     Among the `a`s another `a` or the first `b` may come; how many others there are is known then.
     """
@@ -159,7 +161,9 @@ ROUND, SQUARE = (0, 1), (2, 3)  # brackets that open and close
 
 
 def _shuffled(source: torch.Generator, lengths: Sequence[int]) -> list[list[int]]:
-    """Brackets of two kinds, each balanced, at random among what still can be closed in time."""
+    """Return brackets of two kinds, each balanced, at random among what still can be closed in
+    time.
+    """
     found = []
     for length in lengths:
         string: list[int] = []
@@ -177,7 +181,7 @@ def _shuffled(source: torch.Generator, lengths: Sequence[int]) -> list[list[int]
 
 
 def _closable(string: list[int]) -> list[int]:
-    """Which kinds are open: 1 for round, 2 for square brackets, added up."""
+    """Return which kinds are open: 1 for round, 2 for square brackets, added up."""
     depths, found = [0, 0], []
     for symbol in string:
         depths[symbol // 2] += 1 - 2 * (symbol % 2)

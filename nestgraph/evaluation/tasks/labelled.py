@@ -45,7 +45,7 @@ def clinc150(
     buffer: int = 1500,
     ewc: float = 100.0,
 ) -> Task:
-    """Intents of CLINC150, fifteen by fifteen (arXiv 1909.02027)."""
+    """Return intents of CLINC150, fifteen by fifteen (arXiv 1909.02027)."""
     require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 6, joint=0.8749, replay=0.6071, mean=0.8056, naive=0.0251)
     return _task("clinc150", T, tasks, sizes=(15,) * 10, known=known, steps=4000, moves=moves)
@@ -61,7 +61,7 @@ def banking77(
     buffer: int = 1500,
     ewc: float = 100.0,
 ) -> Task:
-    """Intents of Banking77, eleven by eleven (arXiv 2003.04807)."""
+    """Return intents of Banking77, eleven by eleven (arXiv 2003.04807)."""
     require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 8, joint=0.8825, replay=0.7396, mean=0.7727, naive=0.1182)
     return _task("banking77", T, tasks, sizes=(11,) * 7, known=known, steps=2800, moves=moves)
@@ -77,7 +77,9 @@ def dbpedia14(
     buffer: int = 1500,
     ewc: float = 100.0,
 ) -> Task:
-    """Classes of DBpedia-14, two by two: a substitute for the 70 classes of arXiv 2512.24695."""
+    """Return classes of DBpedia-14, two by two: a substitute for the 70 classes of arXiv
+    2512.24695.
+    """
     require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references(WORDS, 5, joint=0.9152, replay=0.4909, mean=0.8396, naive=0.0723)
     return _task("dbpedia14", T, tasks, sizes=(2,) * 7, known=known, steps=1400, moves=moves)
@@ -93,7 +95,7 @@ def digits(
     buffer: int = 500,
     ewc: float = 100.0,
 ) -> Task:
-    """Digits of 8 x 8 pixels, two by two; needs scikit-learn."""
+    """Return digits of 8 x 8 pixels, two by two; needs scikit-learn."""
     require(base == 0, f"`base` (={base}) must be 0", "texts don't help with pixels")
     require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     known = _references("pixels", 20, joint=0.9743, replay=0.9325, mean=0.9018, naive=0.19)
@@ -141,14 +143,14 @@ def _part(name: str, T: int, first: int, end: int) -> Draw:
 
 
 def _draw(name: str, T: int, first: int, end: int, split: Split, seed: int, rows: int) -> Batch:
-    """Rows of the labels from `first` to below `end`: none twice until all were drawn."""
+    """Return rows of the labels from `first` to below `end`: none twice until all were drawn."""
     tokens, targets = _rows(name, T, first, end, split)
     return shuffled(tokens, targets, generator(name, T, first, end, split, seed), rows)
 
 
 @cache
 def _rows(name: str, T: int, first: int, end: int, split: Split) -> tuple[Tensor, Tensor]:
-    """All rows of these labels, (N, T) each."""
+    """Return all rows of these labels, (N, T) each."""
     found = load_labelled(name)
     rows: tuple[Row, ...] = getattr(found, split.value)
     some = [row for row in rows if first <= row.label < end]

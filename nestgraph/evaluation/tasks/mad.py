@@ -42,7 +42,7 @@ HOPE = {"compression": 51.2, "fuzzy-recall": 52.1, "selective-copying": 99.7, "m
 
 @task("mad-recall")
 def recall(*, T: int = 64, V: int = 16) -> Task:
-    """Values of keys that come again."""
+    """Return values of keys that come again."""
     _require_pairs(T, V)
     doc = "Random pairs of a key and a value, the same within a row; values of keys seen before."
     return _task("recall", doc, T, V, _pairs_of("recall", T, V, noise=0, share=0.0), 2 / V)
@@ -50,7 +50,7 @@ def recall(*, T: int = 64, V: int = 16) -> Task:
 
 @task("mad-noisy-recall")
 def noisy_recall(*, T: int = 64, V: int = 32, noise: int = 16, share: float = 0.2) -> Task:
-    """The same, with noise among the pairs."""
+    """Return the same, with noise among the pairs."""
     require(0 < share < 1, f"`share` (={share}) must be between 0 and 1")
     require(noise >= 1, f"`noise` (={noise}) must be at least 1")
     _require_pairs(T, V - noise)
@@ -61,7 +61,7 @@ def noisy_recall(*, T: int = 64, V: int = 32, noise: int = 16, share: float = 0.
 
 @task("mad-fuzzy-recall")
 def fuzzy_recall(*, T: int = 64, V: int = 16) -> Task:
-    """Keys and values of several tokens."""
+    """Return keys and values of several tokens."""
     require(V >= 5, f"`V` (={V}) must be at least 5")
     require(T >= 24, f"`T` (={T}) must be at least 24, for two pairs of the longest kind")
 
@@ -77,7 +77,7 @@ def fuzzy_recall(*, T: int = 64, V: int = 16) -> Task:
 
 @task("mad-memorization")
 def memorization(*, T: int = 32, V: int = 256) -> Task:
-    """A map that never changes."""
+    """Return a map that never changes."""
     require(V >= 4, f"`V` (={V}) must be at least 4")
     require(T >= 2 and T % 2 == 0, f"`T` (={T}) must be even and at least 2")
     half, insert = (V - 1) // 2, V - 1
@@ -100,7 +100,7 @@ def memorization(*, T: int = 32, V: int = 256) -> Task:
 
 @task("mad-compression")
 def compression(*, N: int = 16, V: int = 16) -> Task:
-    """Everything again, place by place."""
+    """Return everything again, place by place."""
     require(N >= 1, f"`N` (={N}) must be at least 1")
     require(V >= 2, f"`V` (={V}) must be at least 2")
 
@@ -118,7 +118,7 @@ def compression(*, N: int = 16, V: int = 16) -> Task:
 
 @task("mad-selective-copying")
 def selective_copying(*, T: int = 64, N: int = 8, V: int = 16) -> Task:
-    """Tokens among blanks, in their order."""
+    """Return tokens among blanks, in their order."""
     require(V >= 4, f"`V` (={V}) must be at least 4: two tokens, the blank and the sign")
     require(N >= 1, f"`N` (={N}) must be at least 1")
     least = 2 * N + 1
@@ -164,7 +164,7 @@ def _require_pairs(T: int, V: int) -> None:
 
 
 def _pairs_of(name: str, T: int, V: int, *, noise: int, share: float) -> Draw:
-    """Rows of pairs: labels where a key comes again; in training, at every next token."""
+    """Return rows of pairs: labels where a key comes again; in training, at every next token."""
     half = (V - noise) // 2
 
     def draw(split: Split, seed: int, rows: int) -> Batch:
@@ -194,13 +194,13 @@ def _pairs_of(name: str, T: int, V: int, *, noise: int, share: float) -> Draw:
 
 
 def _again(keys: Tensor, noisy: Tensor) -> Tensor:
-    """Which pairs (rows, pairs) are no noise, and have a key of one before that is none."""
+    """Return which pairs (rows, pairs) are no noise, and have a key of one before that is none."""
     same = (keys[:, :, None] == keys[:, None, :]) & ~noisy[:, None, :] & ~noisy[:, :, None]
     return same.tril(-1).any(2)
 
 
 def _fuzzy(source: random.Random, T: int, V: int, split: Split) -> tuple[list[int], list[int]]:
-    """One row and its labels, filled up in front.
+    """Return one row and its labels, filled up in front.
 
     The last pair is one of those before. Keys have three tokens where they are scored.
     """

@@ -93,7 +93,7 @@ def recalling(
     rates: tuple[float, ...] = RATES,
     references: tuple[Reference, ...] = (),
 ) -> Task:
-    """A task of single answers that stood in the row, or in rows before."""
+    """Return a task of single answers that stood in the row, or in rows before."""
     return Task(
         name=name,
         kind="recall",
@@ -114,19 +114,21 @@ def recalling(
 
 
 def distinct(source: torch.Generator, rows: int, low: int, high: int, count: int) -> Tensor:
-    """Numbers from `low` to below `high` (rows, count), none twice in a row, all orders alike."""
+    """Return numbers from `low` to below `high` (rows, count), none twice in a row, all orders
+    alike.
+    """
     return torch.rand(rows, high - low, generator=source).argsort(1)[:, :count] + low
 
 
 def pairs(keys: Tensor, values: Tensor) -> Tensor:
-    """Keys and values (rows, K) in turn: (rows, 2 K)."""
+    """Return keys and values (rows, K) in turn: (rows, 2 K)."""
     return torch.stack([keys, values], 2).flatten(1)
 
 
 def asked(
     source: torch.Generator, written: Tensor, keys: Tensor, values: Tensor, T: int, a: float
 ) -> Batch:
-    """Rows that begin with what is written; behind it each key is asked once, in any order.
+    """Return rows that begin with what is written; behind it each key is asked once, in any order.
 
     Args:
         source: of the gaps.

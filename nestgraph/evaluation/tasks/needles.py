@@ -53,7 +53,7 @@ def number(source: random.Random) -> str:
 
 
 def phrase(source: random.Random) -> str:
-    """An adjective and a noun, such as `calm-river`."""
+    """Return an adjective and a noun, such as `calm-river`."""
     return f"{source.choice(ADJECTIVES)}-{source.choice(NOUNS)}"
 
 
@@ -88,7 +88,7 @@ class Kind:
 
     @property
     def nouns(self) -> str:
-        """What values are called."""
+        """Return what values are called."""
         return "uuids" if self.value is uuid else "numbers"
 
 
@@ -138,7 +138,7 @@ def niah(
     shortest: int = 512,
     text: bool = False,
 ) -> Task:
-    """Needles in a haystack, in one of RULER's eight kinds."""
+    """Return needles in a haystack, in one of RULER's eight kinds."""
     require(kind in KINDS, f"`kind` (={kind}) must be {listed(KINDS, 'or')}")
     chosen = KINDS[kind]
     size = _longest(chosen)
@@ -217,7 +217,7 @@ def _other_needles(
 
 
 def _longest(kind: Kind) -> int:
-    """Bytes of all but the haystack, at the most."""
+    """Return bytes of all but the haystack, at the most."""
     source = random.Random(0)
     words = "-".join(max(names, key=len) for names in (ADJECTIVES, NOUNS))
     keys = [words if kind.key is phrase else uuid(source)] * (kind.asked + kind.others)

@@ -54,10 +54,10 @@ def regression(*, D: int = 2, N: int = 20, bins: int = 16) -> Task:
 
 
 def binned(numbers: Tensor, bins: int) -> Tensor:
-    """Numbers from -1 to 1 as bins of one width; those beyond belong to the outer ones."""
+    """Return numbers from -1 to 1 as bins of one width; those beyond belong to the outer ones."""
     return ((numbers + 1) / 2 * bins).floor().long().clamp(0, bins - 1)
 
 
 def value_of(tokens: Tensor, bins: int) -> Tensor:
-    """The middle of each bin."""
+    """Return the middle of each bin."""
     return (tokens.double() + 0.5) / bins * 2 - 1

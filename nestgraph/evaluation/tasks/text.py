@@ -37,13 +37,13 @@ NANO = "nanoGPT's README, its CPU setting: 4 layers, width 128, 2,000 steps"
 
 @task("text")
 def text(*, data: Name = "shakespeare", T: int = 64) -> Task:
-    """The next byte of a text."""
+    """Return the next byte of a text."""
     return _of_text("text", "text", f"Windows of {T} bytes of {data}; the next byte.", data, T)
 
 
 @task("optimizers")
 def optimizers(*, data: Name = "shakespeare", T: int = 64) -> Task:
-    """Optimizers, by what `transformer-tiny` learns with them."""
+    """Return optimizers, by what `transformer-tiny` learns with them."""
     doc = f"Optimizers that train transformer-tiny on windows of {T} bytes of {data}."
     return _of_text("optimizers", "optimizer", doc, data, T)
 
@@ -56,7 +56,7 @@ def copies(
     K: int = 4,
     train: Literal["text", "copies"] = "text",
 ) -> Task:
-    """What each copy of a passage costs."""
+    """Return what each copy of a passage costs."""
     _require(L * K, "L * K")
     require(K >= 2, f"`K` (={K}) must be at least 2", "one copy repeats nothing")
     require(L >= 2, f"`L` (={L}) must be at least 2")
@@ -154,7 +154,9 @@ def _part(data: Name, split: Split) -> Tensor:
 
 
 def _windows_in(data: Name, T: int) -> int:
-    """Windows that cover the test text; a little of some is read twice, and nothing left out."""
+    """Return windows that cover the test text; a little of some is read twice, and nothing left
+    out.
+    """
     return -(-(len(_part(data, Split.TEST)) - 1) // T)
 
 

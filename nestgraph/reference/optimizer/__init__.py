@@ -37,7 +37,7 @@ class OptimizerReference:
         maximize: bool = False,
         seed: int = 0,
     ) -> None:
-        """Prepares an optimizer.
+        """Prepare an optimizer.
 
         Args:
             system: a checked optimizer (`Spec.system`).
@@ -89,7 +89,7 @@ class OptimizerReference:
         lr: float,
         inputs: Mapping[str, Tensor] = NO_INPUTS,
     ) -> None:
-        """One step of every parameter that has a gradient.
+        """Take one step of every parameter that has a gradient.
 
         Args:
             gradients: by name.
@@ -110,7 +110,9 @@ class OptimizerReference:
 
 
 def _as_matrices(x: Tensor, stacked: bool) -> tuple[Tensor, ...]:
-    """Vectors are one row; what has more than two axes is (first, all others), or a stack."""
+    """Return vectors are one row; what has more than two axes is (first, all others), or a
+    stack.
+    """
     if stacked:
         return x.flatten(0, -3).unbind(0)
     return (x.reshape(1, -1) if x.ndim < 2 else x.flatten(1),)

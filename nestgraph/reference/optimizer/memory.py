@@ -54,7 +54,7 @@ class Rates:
 
 
 def first(memory: Memory, shapes: tuple[tuple[int, ...], ...], name: str, seed: int) -> State:
-    """The state before the first step, as `init` says.
+    """Return the state before the first step, as `init` says.
 
     Args:
         memory: whose state it is.
@@ -80,7 +80,7 @@ def _first(memory: Memory, shape: tuple[int, ...], name: str, seed: int) -> Tens
 
 
 def layer_shapes(net: Net, keys: int, values: int) -> tuple[tuple[int, ...], ...]:
-    """The matrices of a net whose events are `keys` and `values` wide."""
+    """Return the matrices of a net whose events are `keys` and `values` wide."""
     if net.kind == "linear":
         return ((values, keys),)
     inner = [hidden_width(net, keys)] * (net.layers - 1)
@@ -89,7 +89,7 @@ def layer_shapes(net: Net, keys: int, values: int) -> tuple[tuple[int, ...], ...
 
 
 def answer(memory: Memory, layers: Layers, query: Tensor | None) -> Tensor:
-    """What a memory answers to each row of a query; its one matrix without a query."""
+    """Return what a memory answers to each row of a query; its one matrix without a query."""
     if query is None:
         return layers[0]
     x = query
@@ -100,7 +100,7 @@ def answer(memory: Memory, layers: Layers, query: Tensor | None) -> Tensor:
 
 
 def loss(memory: Memory, answers: Tensor, values: Tensor) -> Tensor:
-    """The declared objective, summed over events and channels."""
+    """Return the declared objective, summed over events and channels."""
     objective = memory.objective
     if objective.kind == "dot":
         return -objective.scale * (answers * values).sum()
@@ -118,7 +118,7 @@ def loss(memory: Memory, answers: Tensor, values: Tensor) -> Tensor:
 
 
 def inner_gradient(memory: Memory, state: State, keys: Tensor | None, values: Tensor) -> Layers:
-    """The gradient of the objective at the anchor, by autograd."""
+    """Return the gradient of the objective at the anchor, by autograd."""
     with torch.enable_grad():
         weights = tuple(w.detach().clone().requires_grad_() for w in state.anchor)
         total = loss(memory, answer(memory, weights, keys), values)

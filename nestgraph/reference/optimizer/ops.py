@@ -22,7 +22,7 @@ TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.
 
 
 def run(node: Node, inputs: tuple[Value, ...], ticks: int) -> Value:
-    """The flow that an op makes at one step.
+    """Return the flow that an op makes at one step.
 
     Args:
         node: the op and its fields.
@@ -39,7 +39,9 @@ def run(node: Node, inputs: tuple[Value, ...], ticks: int) -> Value:
 
 
 def newton_schulz(x: Tensor, steps: int) -> Tensor:
-    """Muon's quintic iteration on the last two axes, with at most as many rows as columns."""
+    """Return Muon's quintic iteration on the last two axes, with at most as many rows as
+    columns.
+    """
     a, b, c = COEFFICIENTS
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x

@@ -58,7 +58,7 @@ class Parameter:
         return self.states[self.given].running[0]
 
     def step(self, gradient: Tensor, lr: float, inputs: Tensor | None) -> None:
-        """One step: gradient (rows, channels), and the layer's inputs (n, channels)."""
+        """Take one step: gradient (rows, channels), and the layer's inputs (n, channels)."""
         self.steps += 1
         flows = {"grad": Flow(gradient, True), "lr": Flow(float(lr), False)}
         if inputs is not None:
@@ -150,7 +150,7 @@ class _Step:
         return owner.states[name]
 
     def _shapes(self, memory: Memory) -> tuple[tuple[int, ...], ...]:
-        """Sizes of a memory's layers, by the symbols that the language gives its events."""
+        """Return sizes of a memory's layers, by the symbols that the language gives its events."""
         keys, values = sides(memory, shapes(self.owner.block))
         assert values is not None, "the checks refuse flows of unknown shape"
         rows, columns = self.owner.value.shape

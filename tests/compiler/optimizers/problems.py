@@ -41,7 +41,7 @@ SHORT = {"period": 3, "base": 2, "precision": "float64"}
 
 
 def short(name: str, **settings: object) -> Spec:
-    """A spec of the zoo with its slow clocks made fast and everything in float64."""
+    """Return a spec of the zoo with its slow clocks made fast and everything in float64."""
     text = Path(load(name).path).read_text(encoding="utf-8")
     known = {key: value for key, value in SHORT.items() if f"{key}: " in text}
     return load(name, set={f"vars.{key}": value for key, value in (known | settings).items()})
@@ -81,7 +81,9 @@ class Problem:
         return kind(groups, lr=self.lr, maximize=self.maximize, **self.options)
 
     def resumed(self) -> tuple[dict[str, Tensor], NestedOptimizer]:
-        """The parameters once more, under an optimizer that was saved to a file and read back."""
+        """Return the parameters once more, under an optimizer that was saved to a file and read
+        back.
+        """
         file = io.BytesIO()
         torch.save(self.optimizer.state_dict(), file)
         file.seek(0)
@@ -105,13 +107,13 @@ class Problem:
         }
 
     def step(self, gradients: Mapping[str, Tensor], fed: Mapping[str, Tensor]) -> None:
-        """One step of both."""
+        """Take one step of both."""
         give(self.optimizer, self.parameters, gradients, fed)
         self.optimizer.step()
         self.reference.step(gradients, lr=self.lr, inputs=fed)
 
     def errors(self) -> Iterator[tuple[str, float]]:
-        """How far the two are apart, over the size of the parameter."""
+        """Yield how far the two are apart, over the size of the parameter."""
         for name, wanted in self.reference.parameters.items():
             off = (self.parameters[name] - wanted).abs().max() / wanted.abs().max()
             yield name, off.item()
@@ -123,7 +125,7 @@ def give(
     gradients: Mapping[str, Tensor],
     fed: Mapping[str, Tensor],
 ) -> None:
-    """Puts gradients where autograd would, and inputs where a watched module would."""
+    """Put gradients where autograd would, and inputs where a watched module would."""
     for name, gradient in gradients.items():
         parameters[name].grad = gradient.clone()
     if not optimizer.needs_inputs:

@@ -17,13 +17,13 @@ PROCESSES = 2
 
 
 def model() -> nn.Module:
-    """The same first weights in every process."""
+    """Return the same first weights in every process."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
 
 
 def train(network: nn.Module, name: str, rows: Tensor, targets: Tensor) -> None:
-    """Steps on (steps, rows, channels), clipped, at a rate that falls."""
+    """Take steps on (steps, rows, channels), clipped, at a rate that falls."""
     inner = network.module if isinstance(network, DistributedDataParallel) else network
     optimizer = compile_optimizer(short(name).system).for_module(inner, lr=0.01)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.5)
@@ -36,7 +36,7 @@ def train(network: nn.Module, name: str, rows: Tensor, targets: Tensor) -> None:
 
 
 def work(rank: int, names: list[str], folder: Path) -> None:
-    """One of the processes: trains on its share of the rows, and leaves its weights."""
+    """Be one of the processes: train on its share of the rows, and leave its weights."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=PROCESSES

@@ -68,7 +68,7 @@ def test_a_bag_of_embeddings_is_one() -> None:
 
 
 def clocked(optimizer: str) -> NestModule:
-    """A model with a memory on slow steps, a norm, biases and a tied head."""
+    """Return a model with a memory on slow steps, a norm, biases and a tied head."""
     return ng.compile(ng.load("hope-tiny", set={"training.optimizer": optimizer}))
 
 

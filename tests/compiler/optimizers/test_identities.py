@@ -16,13 +16,13 @@ LR = 1e-2
 
 
 def alone(name: str, lr: float = LR, **settings: object) -> tuple[Problem, Tensor]:
-    """One matrix (5, 3) under an optimizer of the zoo, and a copy of it."""
+    """Return one matrix (5, 3) under an optimizer of the zoo, and a copy of it."""
     problem = Problem(short(name, **settings), lr=lr, shapes={"a": (5, 3)})
     return problem, problem.parameters["a"].detach().clone()
 
 
 def take(problem: Problem, grad: Tensor, rows: Tensor | None = None) -> Tensor:
-    """The matrix after one step."""
+    """Return the matrix after one step."""
     give(problem.optimizer, problem.parameters, {"a": grad}, {} if rows is None else {"a": rows})
     problem.optimizer.step()
     return problem.parameters["a"].detach().clone()
@@ -33,7 +33,7 @@ def draw(*shape: int) -> Tensor:
 
 
 def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
-    """Muon's quintic, on the short side."""
+    """Return Muon's quintic, on the short side."""
     tall = x.shape[0] > x.shape[1]
     x = x.mT if tall else x
     x = x / x.norm()

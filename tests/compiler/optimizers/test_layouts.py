@@ -38,7 +38,7 @@ def wide(*shape: Any) -> Tensor:
 
 
 def of(name: str, parameters: list[Tensor], **options: Any) -> NestedOptimizer:
-    """An optimizer of parameters that are no linear maps."""
+    """Return an optimizer of parameters that are no linear maps."""
     return compile_optimizer(short(name).system)(parameters, lr=1e-2, **options)
 
 

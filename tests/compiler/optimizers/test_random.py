@@ -20,7 +20,7 @@ FEW, MANY = 60, 1500
 
 
 def problem_of(spec: dict[str, Any], **options: Any) -> Problem:
-    """Parameters of all kinds under a drawn optimizer, which must have no findings."""
+    """Return parameters of all kinds under a drawn optimizer, which must have no findings."""
     read = Spec.from_sources({FILE: strategies.as_yaml(spec)}, FILE, {})
     assert not read.warnings, read.warnings[0]
     return Problem(read, **options)
@@ -43,7 +43,7 @@ def check_steps(spec: dict[str, Any], seed: int, maximize: bool, foreach: bool) 
 
 
 def check_resume(spec: dict[str, Any], seed: int, stop: int) -> None:
-    """A state from a file goes on to the last bit, wherever the slow clocks stand."""
+    """Assert that a state from a file goes on to the last bit, wherever the slow clocks stand."""
     torch.manual_seed(seed)
     problem = problem_of(spec)
     history = [(problem.gradients(), problem.fed()) for _ in range(STEPS)]

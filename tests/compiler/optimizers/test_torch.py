@@ -131,7 +131,7 @@ def test_muon_is_that_of_pytorch_with_newton_schulz_in_float64(
 def in_float64(
     x: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Tensor:
-    """PyTorch's own iteration without its rounding."""
+    """Return PyTorch's own iteration without its rounding."""
     a, b, c = coefficients
     tall = x.size(0) > x.size(1)
     x = x.T if tall else x
@@ -143,7 +143,7 @@ def in_float64(
 
 
 def both(ours: Optimizer, own: list[Tensor], theirs: Optimizer, other: list[Tensor]) -> None:
-    """The same fifty gradients of any size for both, some of them zero."""
+    """Give both the same fifty gradients of any size , some of them zero."""
     for step in range(STEPS):
         for x, y in zip(own, other, strict=True):
             x.grad = torch.randn_like(x) * 10 ** (4 * torch.rand(()) - 3) * (step != 7)

@@ -53,7 +53,7 @@ SAID = (
 
 
 def said(folder: Path, **files: str) -> list[str]:
-    """The errors of the model `m` among some files."""
+    """Return the errors of the model `m` among some files."""
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
     found, _ = check(folder / "m.yaml")

@@ -44,7 +44,9 @@ def findings_of(files: dict[str, str]) -> Sequence[Diagnostic]:
 
 
 def of_blocks(rng: random.Random) -> dict[str, str]:
-    """Blocks that call blocks, hold memories that start as each other, and ops that are tied."""
+    """Return blocks that call blocks, hold memories that start as each other, and ops that are
+    tied.
+    """
     names = [f"b{i}" for i in range(rng.randint(1, 4))]
     blocks = "".join(_block(name, names, rng) for name in names)
     levels = "levels: {chunk: 4 tokens, slow: 5 steps}\n"
@@ -95,7 +97,9 @@ def _node(
 
 
 def of_files(rng: random.Random) -> dict[str, str]:
-    """Files that extend each other, optimizers that name each other, vars that need each other."""
+    """Return files that extend each other, optimizers that name each other, vars that need each
+    other.
+    """
     names = [MAIN, *(f"f{i}.yaml" for i in range(rng.randint(1, 5)))]
     return {name: _file(names, rng) for name in names}
 
@@ -143,7 +147,7 @@ def test_a_group_on_steps_that_starts_as_itself_is_refused(init: str, code: str)
 
 
 def doubling(depth: int, more: str = "") -> dict[str, str]:
-    """Optimizers of which each names the next one twice."""
+    """Return optimizers of which each names the next one twice."""
     files = {
         f"f{i}.yaml": f"{HEAD}{more if i == 0 else ''}{ADAM}"
         f"optimizer: [{{for: vectors, spec: f{i + 1}.yaml}}, {{for: rest, spec: f{i + 1}.yaml}}]\n"

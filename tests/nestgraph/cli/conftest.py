@@ -37,7 +37,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Calls the command line in an empty folder."""
+    """Call the command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> Result:
@@ -48,7 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes the small spec with one piece of its text replaced."""
+    """Write the small spec with one piece of its text replaced."""
 
     def written(old: str = "", new: str = "", name: str = "small.yaml") -> Path:
         assert old in SPEC, old

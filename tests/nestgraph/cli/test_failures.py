@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-c", "from nestgraph.cli import main; main()"]
 
 
 def outcome(error: BaseException) -> Result:
-    """What becomes of a command whose body raises."""
+    """Return what becomes of a command whose body raises."""
     app = typer.Typer(cls=PoliteGroup)
 
     @app.callback()
@@ -38,7 +38,7 @@ def outcome(error: BaseException) -> Result:
 
 
 def ending(error: BaseException) -> tuple[int, str]:
-    """Status and stderr of a command whose body raises."""
+    """Return status and stderr of a command whose body raises."""
     result = outcome(error)
     return result.exit_code, result.stderr
 

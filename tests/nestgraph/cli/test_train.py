@@ -24,7 +24,7 @@ SMALL = ("--set", "training.context=16", "--set", "training.batch=2", "--set", "
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    """A text of its own."""
+    """Return a text of its own."""
     path = tmp_path / "text.txt"
     path.write_text("".join(random.Random(0).choices("abcdef \n", k=2000)))
     return path

@@ -11,7 +11,7 @@ LONG = 1500
 
 
 def after(line: str, lines: Iterable[str]) -> str:
-    """The good spec with lines after one of its lines."""
+    """Return the good spec with lines after one of its lines."""
     assert line in GOOD
     return GOOD.replace(line, line + "".join(f"{new}\n" for new in lines), 1)
 

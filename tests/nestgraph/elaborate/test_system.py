@@ -59,7 +59,7 @@ model: {embed: {vocab: 3, width: 4}, stack: [{block: whole, repeat: 2}, {block: 
 
 
 def nested() -> FlatBlock:
-    """The first layer of `NESTED`, as elaborated."""
+    """Return the first layer of `NESTED`, as elaborated."""
     return layers_of(NESTED)[0].block
 
 

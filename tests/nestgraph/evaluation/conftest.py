@@ -36,7 +36,7 @@ Small = Callable[..., Spec]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    """The spec, written with one piece of its text replaced, and loaded with overrides."""
+    """Return the spec, written with one piece of its text replaced, and loaded with overrides."""
 
     def loaded(old: str = "", new: str = "", *, name: str = "small", **overrides: object) -> Spec:
         assert old in SMALL

@@ -83,7 +83,7 @@ def test_each_spec_is_followed_by_what_was_made_from_it_with_the_settings_of_the
 
 
 def spec_training(spec: Spec) -> dict[str, object]:
-    """How a spec is trained, less the places at which that was written."""
+    """Return how a spec is trained, less the places at which that was written."""
     names = {one.name for one in dataclasses.fields(Training)} - {"spans", "system"}
     return {name: getattr(spec.system.training, name) for name in sorted(names)}
 

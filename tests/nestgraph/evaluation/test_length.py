@@ -31,7 +31,7 @@ STEPS = {"training.steps": 2, "training.batch": 2, "training.warmup": 1}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run with inner learning, and one without any."""
+    """Return a run with inner learning, and one without any."""
     folder = tmp_path_factory.mktemp("runs")
     text = folder / "text.txt"
     text.write_text("".join(random.Random(0).choices("abcdef \n", k=4000)))

@@ -17,7 +17,7 @@ from nestgraph.output import Output
 
 
 def drawn(rows: int = 6, time: int = 9, vocab: int = 5) -> tuple[Batch, Tensor]:
-    """Rows of several lengths with some labels, and logits for them."""
+    """Return rows of several lengths with some labels, and logits for them."""
     lengths = torch.randint(2, time + 1, (rows, 1))
     behind = torch.arange(time) >= lengths
     tokens = torch.randint(vocab, (rows, time)).masked_fill(behind, -1)

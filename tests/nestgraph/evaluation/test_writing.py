@@ -21,7 +21,7 @@ CHRF = METRICS["chrf"]
 
 
 def asked(*pairs: tuple[bytes, bytes]) -> Batch:
-    """Rows (what is read, what is to be written), all read parts of one length."""
+    """Return rows (what is read, what is to be written), all read parts of one length."""
     width = max(len(read) + len(line) for read, line in pairs)
     tokens, targets = torch.full((len(pairs), width), -1), torch.full((len(pairs), width), IGNORED)
     for number, (read, line) in enumerate(pairs):

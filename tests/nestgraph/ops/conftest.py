@@ -80,7 +80,7 @@ class TokenByToken:
         return maps
 
     def theta(self) -> list[Tensor]:
-        """θ = Θ + c (A - Θ), with what learning sees of it."""
+        """Return θ = Θ + c (A - Θ), with what learning sees of it."""
         pairs = zip(self.anchor, self.running, strict=True)
         moved = [(a, _wide(self.share) * (r - a)) for a, r in pairs]
         if self.form.gradient == "full":
@@ -95,7 +95,7 @@ class TokenByToken:
         self.kept, self.share = torch.ones_like(self.kept), torch.ones_like(self.share)
 
     def over(self, role: str, x: Tensor | None) -> Tensor | float:
-        """A coefficient (B, H) or (B, H, n) over the matrix."""
+        """Return a coefficient (B, H) or (B, H, n) over the matrix."""
         if x is None:
             return 1.0
         if x.dim() == 2:
@@ -105,7 +105,7 @@ class TokenByToken:
         return x.view(*x.shape[:2], 1, *shape[self.form.kind(role)])
 
     def objective(self, y: Tensor, value: Tensor, delta: Tensor | None) -> Tensor:
-        """The loss of one event (B, H, M, E), summed."""
+        """Return the loss of one event (B, H, M, E), summed."""
         form, r = self.form, y - value
         if form.objective == "dot":
             return -form.scale * (y * value).sum()
@@ -121,7 +121,9 @@ class TokenByToken:
         return form.scale * torch.where(inner, 0.5 * r.square(), d * (r.abs() - d / 2)).sum()
 
     def step(self, events: list[tuple[Tensor, Any, Any]], **rates: Tensor | None) -> None:
-        """One position: events of k (B, H, D) with a value (B, H, M, E) or own (B, H, D)."""
+        """Compute one position: events of k (B, H, D) with a value (B, H, M, E) or own (B, H,
+        D).
+        """
         form, rates = self.form, dict.fromkeys(ROLES) | rates
         before = (self.running, self.anchor, self.speeds, self.kept)
         if form.gradient != "full":
@@ -231,7 +233,7 @@ def token_by_token() -> type[TokenByToken]:
 
 @pytest.fixture
 def assert_alike() -> Callable[[Iterable[Tensor], Iterable[Tensor]], None]:
-    """Asserts that tensors agree to float64 noise, one by one."""
+    """Assert that tensors agree to float64 noise, one by one."""
 
     def check(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> None:
         for index, (a, b) in enumerate(zip(ours, theirs, strict=True)):
@@ -244,7 +246,7 @@ def assert_alike() -> Callable[[Iterable[Tensor], Iterable[Tensor]], None]:
 
 @pytest.fixture
 def loss_gradients() -> Callable[[Iterable[Tensor], Iterable[Tensor]], list[Tensor]]:
-    """Gradients of a fixed random mixture of the outputs with respect to the inputs."""
+    """Return gradients of a fixed random mixture of the outputs with respect to the inputs."""
 
     def gradients(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> list[Tensor]:
         mixer = torch.Generator().manual_seed(7)

@@ -147,7 +147,7 @@ def start(case: Case) -> State:
 def run_ops(
     case: Case, cuts: list[int], ticks: set[int], moments: tuple[str, ...] = ("after", "before")
 ) -> tuple[list[Tensor], State]:
-    """Answers at the moments and the boundary over segments to `cuts`, and the last state.
+    """Return answers at the moments and the boundary over segments to `cuts`, and the last state.
 
     Without moments nothing reads inside a segment: each is one fused step where the form allows.
     """
@@ -275,7 +275,7 @@ def rich_form(draw: random.Random) -> Form:
 
 
 def is_scan(form: Form) -> bool:
-    """Whether the place of the gradient differs from token to token."""
+    """Return whether the place of the gradient differs from token to token."""
     within = form.mirror != "none" or form.window > 1 or form.kind("retain") != "head"
     return form.retain_first and within
 

@@ -20,7 +20,7 @@ def draw(time: int, width: int = D):
 
 
 def flows(time: int, *, past: int = 0, events: int = 1, entries: int = 0):
-    """q, k, v, kept keys and values, and learned entries."""
+    """Return q, k, v, kept keys and values, and learned entries."""
     made = [draw(time), draw(time * events), draw(time * events, E)]
     made += [draw(past * events), draw(past * events, E)]
     if entries:
@@ -29,7 +29,7 @@ def flows(time: int, *, past: int = 0, events: int = 1, entries: int = 0):
 
 
 def softmax_over(q, keys, values):
-    """One query (B, H, D) over (B, H, S, D); 0 over nothing."""
+    """Return one query (B, H, D) over (B, H, S, D); 0 over nothing."""
     if keys.shape[2] == 0:
         return torch.zeros_like(values[:, :, :0].sum(2))
     scores = (keys @ q.unsqueeze(-1))[..., 0] / q.shape[-1] ** 0.5
@@ -53,7 +53,7 @@ def naive(  # the whole sequence from position 0, each query by itself
 
 
 def ways(seed: int):
-    """A random way to attend, as keywords."""
+    """Return a random way to attend, as keywords."""
     chance = random.Random(seed)
     return {
         "before": chance.random() < 0.4,

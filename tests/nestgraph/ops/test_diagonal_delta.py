@@ -42,13 +42,13 @@ def flows(time, *, rate="head", retain=None, erase=None, own=False, many=1, sign
 
 
 def wide(f, name):
-    """A coefficient as (B, H, T, E or 1, D or 1)."""
+    """Return a coefficient as (B, H, T, E or 1, D or 1)."""
     x = f.get(name)
     return None if x is None else x[(...,) + (None,) * (5 - x.dim())]
 
 
 def naive(f, *, objective="l2", scale=1.0, retain_first=False):
-    """Answers after and before, and the last state."""
+    """Return answers after and before, and the last state."""
     state, after, before = f["first"], [], []
     rate, retain, erase = (wide(f, name) for name in ("rate", "retain", "erase"))
     for t in range(f["q"].shape[2]):
@@ -87,7 +87,7 @@ def ours(f, **options):
 
 
 def drawn(seed):
-    """A random memory: its flows and the words of its rule."""
+    """Return a random memory: its flows and the words of its rule."""
     chance = random.Random(seed)
     torch.manual_seed(seed)
     erase = chance.choice([None, "head", "key", "value"])

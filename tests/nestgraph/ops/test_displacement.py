@@ -15,7 +15,9 @@ def draw(*shape: int):
 
 
 def by_hand(q, k, v, first, mode, period):
-    """Reads and commits of first + stop(state - first), token by token; after, before, last."""
+    """Return reads and commits of first + stop(state - first), token by token; after, before,
+    last.
+    """
     running = anchor = first
     after, before = [], []
     for t in range(T):

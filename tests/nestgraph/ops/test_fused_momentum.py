@@ -32,7 +32,9 @@ def arguments(form: Form, *, own: bool, ticked: bool) -> list[Tensor]:
 
 
 def moved(form: Form, *, own: bool, read_first: bool, given: list[Tensor]) -> tuple[Tensor, ...]:
-    """A and S behind the segment; a read on the way makes the general lines work them out."""
+    """Return a and S behind the segment; a read on the way makes the general lines work them
+    out.
+    """
     k, v, rate, retain, momentum, step, *parts = given
     count = form.layers
     speeds, anchor, running = parts[:count], tuple(parts[count : 2 * count]), parts[2 * count :]

@@ -38,7 +38,7 @@ def state_of(form: Form, parts: Sequence[Tensor]) -> State:
 def segment(
     form: Form, x: Tensor, state: State, asks: Callable[..., tuple[Tensor, State]] = ask
 ) -> tuple[Tensor, State, State]:
-    """The answer, the state that was written to, and the one behind the segment."""
+    """Return the answer, the state that was written to, and the one behind the segment."""
     y, state = asks(form, state, x)
     rate = y.sum((2, 4)).sigmoid()
     momentum = rate if form.momentum else None

@@ -36,7 +36,7 @@ def events(time: int, *, signed: bool = False, erase: bool = True) -> dict[str, 
 
 
 def run_naive(flows, token_by_token, *, objective, scale, retain_first):
-    """Answers (after, before) and the last state."""
+    """Return answers (after, before) and the last state."""
     form = Form(
         layers=1,
         linear=True,
@@ -195,5 +195,5 @@ def test_sums_take_rates_by_value(erase, assert_alike, loss_gradients):
 
 
 def unsqueezed(flows):
-    """One event a position, as a list of one."""
+    """Return one event a position, as a list of one."""
     return {**flows, "k": flows["k"].unsqueeze(3), "v": flows["v"].unsqueeze(3)}

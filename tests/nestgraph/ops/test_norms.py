@@ -70,7 +70,9 @@ def test_a_part_of_a_wider_flow_is_as_good_as_a_copy_of_it(norm):
 
 
 def _third(y: Tensor, x: Tensor, pulls: list[Tensor]) -> Tensor:
-    """A derivative of a derivative of a derivative, each of a sine so that none is constant."""
+    """Return a derivative of a derivative of a derivative, each of a sine so that none is
+    constant.
+    """
     for pull in pulls:
         (y,) = torch.autograd.grad((y * pull).sin().sum(), x, create_graph=True)
     return y

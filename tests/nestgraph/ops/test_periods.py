@@ -58,7 +58,7 @@ class Given:
         return State(weights, weights, tuple(self.speeds))
 
     def over(self, begin: int, end: int, at: At, state: State) -> tuple[Tensor, State]:
-        """Answers of some tokens, and the state behind them."""
+        """Return answers of some tokens, and the state behind them."""
         q, k = self.q[:, :, begin:end], self.k[:, :, begin:end]
         v = self.v[:, :, begin:end] if self.own else self.v[:, :, :, begin:end]
         rates = Rates(**{name: x[:, :, begin:end] for name, x in self.rates.items()})
@@ -68,7 +68,7 @@ class Given:
         return y, advance(written, commit=True)
 
     def run(self, length: int, at: At) -> tuple[Tensor, ...]:
-        """Answers and the last state, in segments of a length."""
+        """Return answers and the last state, in segments of a length."""
         state, answers = self.state(), []
         for begin in range(0, T, length):
             y, state = self.over(begin, begin + length, at, state)
@@ -83,7 +83,9 @@ def gradients(answers: tuple[Tensor, ...], leaves: list[Tensor]) -> tuple[Tensor
 
 
 def assert_same(ours: tuple[Tensor | None, ...], theirs: tuple[Tensor | None, ...]) -> None:
-    """Sums of some ten numbers of order 1, in another order; at times divided by a small root."""
+    """Compare sums of some ten numbers of order 1, in another order; at times divided by a small
+    root.
+    """
     for mine, other in zip(ours, theirs, strict=True):
         blank = other if mine is None else mine
         if blank is not None:

@@ -45,7 +45,7 @@ def flows(time: int, *, many: int = 1, by_value: bool = True, retain: str = "ste
 
 
 def naive(f, scale=1.0):
-    """Answers after and before, and the last state."""
+    """Return answers after and before, and the last state."""
     if "steps" in f:
         alpha = torch.exp(-f["steps"].unsqueeze(-1) * f["rates"].unsqueeze(1))
     else:

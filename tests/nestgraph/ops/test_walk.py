@@ -12,7 +12,7 @@ TIME = 300
 
 
 def walked(x: Tensor, first: Tensor, chunk: int, calls: list[int]) -> tuple[Tensor, Tensor]:
-    """A state that decays and gathers, segment by segment."""
+    """Return a state that decays and gathers, segment by segment."""
 
     def body(begin, end, due, state):
         calls.append(begin)

@@ -30,7 +30,7 @@ model:
 
 
 def system_of(block: str, width: int, levels: str = "{}", repeat: int = 1) -> System:
-    """The system of one block, written as YAML from column 0."""
+    """Return the system of one block, written as YAML from column 0."""
     text = MODEL.format(
         levels=levels,
         block=textwrap.indent(textwrap.dedent(block).strip("\n"), "    "),
@@ -55,25 +55,25 @@ class Bench:
         self.reference.weights.get_parameter("head.weight").data = head
 
     def weight(self, name: str, path: str = "0.b") -> Tensor:
-        """A parameter of the block."""
+        """Return a parameter of the block."""
         return self.reference.weights.named()[f"{path}.{name}"].detach()
 
     def project(self, x: Tensor, node: str) -> Tensor:
-        """What a `linear` node makes of a flow."""
+        """Return what a `linear` node makes of a flow."""
         return x @ self.weight(f"{node}.weight").T
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The block's output for the flow x (batch, time, width)."""
+        """Return the block's output for the flow x (batch, time, width)."""
         y, _ = self.with_state(x)
         return y
 
     def with_state(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The output and the state behind it."""
+        """Return the output and the state behind it."""
         y, state = self.attached(x)
         return y.detach(), {k: v.detach() for k, v in state.items()}
 
     def attached(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The same, with their way back to the parameters."""
+        """Return the same, with their way back to the parameters."""
         batch, time, width = x.shape
         table = torch.zeros(VOCAB, width, dtype=torch.float64)
         table[: batch * time] = x.reshape(-1, width)
@@ -85,19 +85,19 @@ class Bench:
 
 @pytest.fixture
 def bench(seed: int) -> Callable[..., Bench]:
-    """`bench(block, width, levels)` builds a block of random weights."""
+    """Return `bench(block, width, levels)` builds a block of random weights."""
     return lambda *args, **kwargs: Bench(system_of(*args, **kwargs))
 
 
 @pytest.fixture
 def bench_of(seed: int) -> Callable[..., Bench]:
-    """`bench_of(system)`: the bench of a system of one layer, whose head is its own."""
+    """Return `bench_of(system)`: the bench of a system of one layer, whose head is its own."""
     return Bench
 
 
 @pytest.fixture
 def make_system() -> Callable[..., System]:
-    """`make_system(block, width, levels, repeat)`: the checked system alone."""
+    """Return `make_system(block, width, levels, repeat)`: the checked system alone."""
     return system_of
 
 
@@ -113,13 +113,13 @@ def seed() -> int:
 
 @pytest.fixture
 def flow(seed: int) -> Callable[..., Tensor]:
-    """`flow(batch, time, width)`: a random flow in float64."""
+    """Return `flow(batch, time, width)`: a random flow in float64."""
     return lambda *shape: torch.randn(*shape, dtype=torch.float64)
 
 
 @pytest.fixture
 def agree() -> Callable[..., None]:
-    """`agree(ours, by_hand)`: equal to 1e-10 of the norm."""
+    """Return `agree(ours, by_hand)`: equal to 1e-10 of the norm."""
 
     def compare(ours: Tensor, by_hand: Tensor, tolerance: float = 1e-10) -> None:
         assert ours.shape == by_hand.shape
@@ -133,7 +133,7 @@ def agree() -> Callable[..., None]:
 
 @pytest.fixture
 def each_head() -> Callable[..., Tensor]:
-    """`each_head(recurrence, heads, *flows)`: runs a recurrence on every row and head alone.
+    """Return `each_head(recurrence, heads, *flows)`: runs a recurrence on every row and head alone.
 
     The recurrence is given the head's index and its runs of the flows, (time, width) each; a flow
     of one channel is shared by all heads.
@@ -158,7 +158,8 @@ Hand = Callable[[Mapping[str, Tensor], Tensor], Tensor | tuple[Tensor, Mapping[s
 
 @pytest.fixture
 def held(agree: Callable[..., None]) -> Callable[..., None]:
-    """`held(bench, by_hand, x)`: outputs, final state and all gradients against a recurrence.
+    """Return `held(bench, by_hand, x)`: outputs, final state and all gradients against a
+    recurrence.
 
     `by_hand(w, x)` is given the block's parameters by name and the flow, and answers the block's
     output, or that and parts of the final state by name.
@@ -190,7 +191,7 @@ def held(agree: Callable[..., None]) -> Callable[..., None]:
 
 @pytest.fixture
 def held_by_rows(agree: Callable[..., None]) -> Callable[..., None]:
-    """`held_by_rows(reference, by_hand, tokens)`: logits and outer gradients against a loop.
+    """Return `held_by_rows(reference, by_hand, tokens)`: logits and outer gradients against a loop.
 
     `by_hand(named, row)` is given all parameters by name and one row of the tokens, and answers
     its logits. Equal to 1e-10 of the norm.

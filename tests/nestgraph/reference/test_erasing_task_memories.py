@@ -55,7 +55,7 @@ def system(
 def by_hand(
     named: dict[str, Tensor], tokens: Tensor, where: str, rho: float, gradient: str
 ) -> Tensor:
-    """Logits of one row of tokens (time,)."""
+    """Return logits of one row of tokens (time,)."""
     flow, query = named["embed.weight"][tokens], named["0.b.q.weight"]
     start = [named[f"0.b.T.W{i}"][0] for i in range(2)]
     now = [weight * 1 for weight in start]

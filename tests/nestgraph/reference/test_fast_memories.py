@@ -123,7 +123,9 @@ BUILD: dict[str, Callable[..., Reference]] = {
 def by_hand(
     wiring: str, gradient: str, named: dict[str, Tensor], tokens: Tensor, *, cut: bool = False
 ) -> Tensor:
-    """Logits of one row of tokens (time,); with `cut`, past keys and values are constants."""
+    """Return logits of one row of tokens (time,); with `cut`, past keys and values are
+    constants.
+    """
     plan, path = PLAN[wiring], "0.layer"
     k, v, q = (named[f"{path}.{name}.weight"] for name in "kvq")
     flow = named["embed.weight"][tokens]

@@ -37,7 +37,9 @@ class Net:
         self.gain, self.shift = w.get("M.norm.gain"), w.get("M.norm.shift", 0)
 
     def inside(self, state, x):
-        """Inputs of each layer, the last layer's answer, and its normed form without gain."""
+        """Return inputs of each layer, the last layer's answer, and its normed form without
+        gain.
+        """
         inputs = [x]
         for layer in range(self.layers - 1):
             z = times(state[layer], inputs[-1]) + state[self.layers + layer]

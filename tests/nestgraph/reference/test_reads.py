@@ -23,7 +23,7 @@ LEVELS = "{chunk: 3 tokens}"
 
 
 def answers(bench, x, level):
-    """The three reads of one memory on one flow."""
+    """Return the three reads of one memory on one flow."""
     found = {}
     learned = None
     for at in ("before", "after", "boundary"):

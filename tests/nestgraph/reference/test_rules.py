@@ -37,7 +37,7 @@ def block(rule, level="chunk", objective="l2", at="after", keys="k", values="v")
 
 
 def rate(w, x, per):
-    """A flow as a factor over (d_v, d_k)."""
+    """Return a flow as a factor over (d_v, d_k)."""
     numbers = (x @ w[f"{per}.weight"].T).sigmoid()
     if per == "one":
         return numbers[..., None, None]
@@ -160,7 +160,7 @@ def test_events_of_one_position_all_see_the_state_before_it(bench, flow, held):
 
 
 def orthogonal(s, steps):
-    """Muon's quintic on the singular values; U and V stay as they are."""
+    """Return Muon's quintic on the singular values; U and V stay as they are."""
     u, sigma, v = torch.linalg.svd(s, full_matrices=False)
     sigma = sigma / (sigma.square().sum(-1, keepdim=True).sqrt() + 1e-7)
     for _ in range(steps):

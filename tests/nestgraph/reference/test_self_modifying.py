@@ -75,7 +75,9 @@ def answer(memory, x):
 
 
 def write(running, anchor, k, target, eta, alpha, erase):
-    """One event: delta gradient descent with the gradient of ½‖M(k) − target‖² at the anchor."""
+    """Return one event: delta gradient descent with the gradient of ½‖M(k) − target‖² at the
+    anchor.
+    """
     z = anchor[0] @ k
     h = silu(z)
     e = answer(anchor, k) - target
@@ -96,7 +98,7 @@ def test_five_memories_generate_each_other_at_boundaries(bench, flow, agree, era
 
 
 def one_row(b, x, erase):
-    """(time, width) by hand: projections, convolution and norms too."""
+    """Return (time, width) by hand: projections, convolution and norms too."""
     u = rms(x) * b.weight("u.gain")
     padded = torch.cat((torch.zeros(3, WIDTH, dtype=x.dtype), u))
     taps = b.weight("c.weight")

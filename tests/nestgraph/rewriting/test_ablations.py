@@ -27,7 +27,9 @@ def block_of(spec: Spec) -> FlatBlock:
 
 
 def rules(spec: Spec) -> dict[str, Rule]:
-    """The rules of memories that learn in context, less the places at which they were written."""
+    """Return the rules of memories that learn in context, less the places at which they were
+    written.
+    """
     return {
         name: replace(
             memory.rule,
@@ -187,7 +189,7 @@ def model(body: str) -> Spec:
 
 
 def tried(spec: Spec, name: str) -> Spec | set[str]:
-    """The spec without one of its parts, or the codes that say why there is none."""
+    """Return the spec without one of its parts, or the codes that say why there is none."""
     try:
         return ablated(spec, name)
     except SpecError as error:

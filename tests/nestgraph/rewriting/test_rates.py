@@ -22,7 +22,7 @@ from nestgraph.training.states import named_tensors
 
 
 def rated(spec: Spec) -> bool:
-    """Whether a memory of a model learns in context by a rate."""
+    """Return whether a memory of a model learns in context by a rate."""
     model = spec.system.model
     memories = (
         (one for layer in model.layers for one in layer.block.memories.values()) if model else ()
@@ -38,7 +38,7 @@ OTHER = re.compile(r"tail'|\.window|\.rates|\.grams|\.share|'position'|'open'")
 def states(
     module: ng.training.NestModule, tokens: torch.Tensor
 ) -> dict[str, tuple[torch.Tensor, ...]]:
-    """What every memory but attention holds before and behind a text."""
+    """Return what every memory but attention holds before and behind a text."""
     model = module.spec.system.model
     fixed = {
         f"['layers']['{layer.path}']['{name}']"

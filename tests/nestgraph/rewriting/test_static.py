@@ -36,7 +36,9 @@ def memories(spec: Spec) -> list[Memory]:
 
 
 def reads(spec: Spec) -> set[str]:
-    """The parameters of the maps that are asked, as the memories of a spec would name them."""
+    """Return the parameters of the maps that are asked, as the memories of a spec would name
+    them.
+    """
     model = spec.system.model
     assert model is not None
     return {

@@ -31,7 +31,7 @@ TYPES: dict[str, Any] = {
 
 
 def fits(value: Any, schema: Any) -> bool:
-    """Whether a value is valid under the keywords that the exported schema uses."""
+    """Return whether a value is valid under the keywords that the exported schema uses."""
     if "$ref" in schema and not fits(value, SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]):
         return False
     if "type" in schema:

@@ -28,7 +28,7 @@ def fields() -> Iterator[tuple[str, str, Any]]:
 
 
 def named(value: Any) -> Any:
-    """The value with a word for each name that is open."""
+    """Return the value with a word for each name that is open."""
     if isinstance(value, dict):
         return {key: named(below) for key, below in value.items()}
     if isinstance(value, list):

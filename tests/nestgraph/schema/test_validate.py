@@ -28,7 +28,9 @@ CHOSEN_NAMES = ("vars", "levels", "blocks", "memories", "nodes", "with")
 
 
 def keys(tree: Tree, holder: str = "") -> Iterator[tuple[str, str, Entry]]:
-    """The keys of a file that belong to the language, not to its author, with their holders."""
+    """Yield the keys of a file that belong to the language, not to its author, with their
+    holders.
+    """
     if isinstance(tree, Items):
         for item in tree.items:
             yield from keys(item, f"{holder}-item")
@@ -46,7 +48,7 @@ def mistyped(key: str) -> set[str]:
 
 
 def new_keys(name: str) -> dict[tuple[str, str], Entry]:
-    """The keys of a text, with their holders, that no text before it has."""
+    """Return the keys of a text, with their holders, that no text before it has."""
     found: dict[tuple[str, str], Entry] = {}
     for before, path in TEXTS.items():
         tree = parse(path.read_text(encoding="utf-8"), FILE, Findings())

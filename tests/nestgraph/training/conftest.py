@@ -45,7 +45,7 @@ training: {batch: 3, context: 8, steps: 12, warmup: 3, val_interval: 5, lr: 0.01
 
 @pytest.fixture
 def spec_file(tmp_path: Path) -> Path:
-    """The spec on the disk."""
+    """Return the spec on the disk."""
     path = tmp_path / "small.yaml"
     path.write_text(TEXT)
     return path
@@ -53,5 +53,5 @@ def spec_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spec(spec_file: Path) -> Spec:
-    """The spec."""
+    """Return the spec."""
     return load(spec_file)

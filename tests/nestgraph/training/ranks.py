@@ -22,7 +22,7 @@ RANKS = 2
 
 
 def work(folder: Path) -> None:
-    """One of the processes."""
+    """Be one of the processes."""
     torch.set_num_threads(1)
     rank = int(os.environ["LOCAL_RANK"])
     given = torch.load(folder / "batches.pt")

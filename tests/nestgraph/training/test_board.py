@@ -43,7 +43,7 @@ def events(run: str) -> Any:
 
 
 def columns(run: str) -> dict[str, list[tuple[int, float]]]:
-    """(step, number) of each column of metrics.csv that has numbers."""
+    """Return (step, number) of each column of metrics.csv that has numbers."""
     with Path(run, "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     found = {

@@ -27,7 +27,7 @@ from nestgraph.training.checkpoint import adopt, describe
 
 
 def saved(spec: Spec, path: Path, **changes: Any) -> Path:
-    """A checkpoint as Lightning would write it, in the parts that matter here."""
+    """Return a checkpoint as Lightning would write it, in the parts that matter here."""
     module = compile(spec)
     content: dict[str, Any] = {"state_dict": module.state_dict(), "global_step": 3}
     module.on_save_checkpoint(content)
@@ -173,7 +173,7 @@ def test_a_spec_that_no_longer_passes_shows_its_places(spec: Spec, tmp_path: Pat
 
 
 def flipped(path: Path, tensor: torch.Tensor) -> None:
-    """Changes one bit of a tensor in a file."""
+    """Change one bit of a tensor in a file."""
     content = bytearray(path.read_bytes())
     at = content.index(tensor.numpy().tobytes())
     content[at + 5] ^= 4
@@ -244,7 +244,7 @@ def test_a_kept_source_that_is_no_text_is_named(spec: Spec, tmp_path: Path) -> N
 
 
 def bomb(folder: Path, claimed: int) -> Path:
-    """A small archive with a record of many zeros."""
+    """Return a small archive with a record of many zeros."""
     path = folder / "bomb.ckpt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/version", "3\n")

@@ -29,7 +29,7 @@ STEPS = 3  # the first layer behind a last one that starts at 0 moves from the s
 
 
 def small(model: str, optimizer: str) -> Spec:
-    """A shipped model of a few hundred numbers under a shipped optimizer."""
+    """Return a shipped model of a few hundred numbers under a shipped optimizer."""
     path = zoo.path(optimizer)
     assert path is not None
     text = path.read_text(encoding="utf-8")

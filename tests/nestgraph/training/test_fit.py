@@ -33,7 +33,7 @@ TEXT = b"It is a truth universally acknowledged, that a single man in possession
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs land in a folder of the test's own, beside a text to train on."""
+    """Let runs land in a folder of the test's own, beside a text to train on."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_bytes(TEXT)
     return tmp_path
@@ -41,12 +41,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the picture out where it doesn't matter."""
+    """Leave the picture out where it doesn't matter."""
     monkeypatch.setattr(folders, "draw_levels", lambda *_: "levels.svg")
 
 
 def train(spec: Spec | None, out: str | None = None, **wishes: Any) -> tuple[Run, str]:
-    """A run and what it printed."""
+    """Return a run and what it printed."""
     console = Console(file=io.StringIO(), width=200)
     wishes = {"data": None if "resume" in wishes else "text.txt", **wishes}
     run = fit(spec, Path(out) if out else None, console=console, **wishes)
@@ -59,7 +59,7 @@ def rows(folder: str | Path) -> list[dict[str, str]]:
 
 
 def do_at(step: int, deed: Callable[[], None]) -> Any:
-    """A hook that does something after a step."""
+    """Return a hook that does something after a step."""
     original = Keeper.on_train_batch_end
 
     def hook(self: Keeper, trainer: Any, *rest: Any) -> None:
@@ -465,7 +465,7 @@ def test_a_step_count_of_zero_is_refused_like_any_wrong_value(spec: Spec) -> Non
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, bad: Callable[[int], bool]) -> None:
-    """Makes the loss, and so its gradient, no number at some batches."""
+    """Make the loss, and so its gradient, no number at some batches."""
     original = NestModule.training_step
 
     def step(self: NestModule, batch: Any, batch_idx: int) -> torch.Tensor:
@@ -506,7 +506,7 @@ def test_too_many_of_them_in_a_row_stop_the_run_and_keep_the_good_state(
 
 @pytest.fixture
 def full_disk() -> Iterator[Callable[[int], None]]:
-    """Lets no file grow beyond some bytes, as a full disk would."""
+    """Let no file grow beyond some bytes, as a full disk would."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -86,7 +86,7 @@ def test_a_picture_that_cant_be_drawn_is_no_reason_not_to_train(spec: Spec, tmp_
 
 
 def begin(place: Path, spec: Spec) -> None:
-    """What a run writes before its first save."""
+    """Write what a run writes before its first save."""
     with ExitStack() as held:
         folder.place_of(spec, None, place, held)
     folder.draw_levels(place, spec)

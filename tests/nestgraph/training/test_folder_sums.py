@@ -18,7 +18,7 @@ NAMES = ("spec.yaml", "base/opt.yaml", "metrics.csv")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A run with a text, one in a folder, and a table."""
+    """Return a run with a text, one in a folder, and a table."""
     for name in NAMES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name * 50)

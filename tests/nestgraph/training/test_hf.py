@@ -22,7 +22,7 @@ LEVELS = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network saved to the disk; nothing is downloaded."""
+    """Return a network saved to the disk; nothing is downloaded."""
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=31,

@@ -44,7 +44,7 @@ OPTIMIZERS = {
 
 
 def written(folder: Path, optimizer: str) -> Spec:
-    """A spec that names one file of every kind, in several folders; comments and all."""
+    """Return a spec that names one file of every kind, in several folders; comments and all."""
     for name in ("a", "b/opt"):
         (folder / name).mkdir(parents=True)
     save_file({"w": torch.randn(1, 4, 4)}, folder / "b" / "w's.safetensors")
@@ -95,7 +95,7 @@ def test_a_kept_spec_opens_and_is_extended_alone_wherever_its_folder_lies(
 
 
 def _meaning(group: object) -> str:
-    """A group without its places and the names of files."""
+    """Return a group without its places and the names of files."""
     return re.sub(r"Span\([^)]*\)|spec='[^']*'|name='[^']*optimizer'", "", repr(group))
 
 

@@ -29,13 +29,13 @@ with sole_writer(Path(sys.argv[1])):
 
 @pytest.fixture(params=["kernel", "words"])
 def forget(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's lock, and a file system that has none."""
+    """Provide the kernel's lock, and a file system that has none."""
     if request.param == "words":
         monkeypatch.setattr(lock, "_lock", lambda _: None)
 
 
 def left(place: Path, **other: object) -> None:
-    """A lock that names an owner that differs from this process in something."""
+    """Write a lock that names an owner that differs from this process in something."""
     place.write_text(json.dumps(asdict(replace(Owner.here(), **other))))  # type: ignore[arg-type]
 
 

@@ -47,7 +47,7 @@ def weights(module: NestModule) -> dict[str, Tensor]:
 
 
 def train_by_hand(module: NestModule, data: list[Tensor], clip: float, every: int = 1) -> None:
-    """What the Trainer should do, written out."""
+    """Do what the Trainer should do, written out."""
     training = module.spec.system.training
     model: Any = module.model
     named = model.weights.named()
@@ -252,7 +252,7 @@ def test_predictions_of_tokens_and_of_pairs_are_scores_behind_each_token(
 
 
 def spoilt(spec: Spec, bad: Callable[[int], bool]) -> NestModule:
-    """A module the slope of whose loss is no number at some batches."""
+    """Return a module the slope of whose loss is no number at some batches."""
     module = compile(spec)
     original = module.training_step
 

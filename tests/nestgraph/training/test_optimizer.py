@@ -32,7 +32,7 @@ def parameters() -> list[tuple[ParameterSpec, nn.Parameter]]:
 
 
 def training_of(**settings: object) -> Training:
-    """The `training` of a spec with its optimizer read."""
+    """Return the `training` of a spec with its optimizer read."""
     given = {f"training.{key}": value for key, value in settings.items()}
     return load("transformer-tiny", set=given).system.training
 
@@ -62,7 +62,7 @@ def test_clocks_and_decay_make_the_groups() -> None:
 
 
 def decay(optimizer: NestedOptimizer, rule: int) -> float:
-    """How much of a parameter one step at rate 1 takes away."""
+    """Return how much of a parameter one step at rate 1 takes away."""
     node = optimizer.rules[rule].block.nodes["keep"]
     return -node.fields["scale"]  # type: ignore[union-attr, operator]
 

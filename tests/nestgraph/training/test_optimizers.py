@@ -51,7 +51,9 @@ NAMES = ("muon", "m3-ema", "delta-momentum", "dmgd", "dgd")
 
 
 def spec_with(optimizer: str, spec_file: Path) -> Spec:
-    """The small model with an optimizer by name, its slow clocks made fast, or with its own."""
+    """Return the small model with an optimizer by name, its slow clocks made fast, or with its
+    own.
+    """
     text = spec_file.read_text()
     if optimizer == "inline":
         head, _, settings = text.partition("training: {")
@@ -73,7 +75,7 @@ class Watch(L.Callback):
 def run(
     spec: Spec, folder: Path, steps: int, start: Path | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Parameters and the optimizer's state after some steps with small gradients."""
+    """Return parameters and the optimizer's state after some steps with small gradients."""
     module, watch = compile(spec), Watch()
     keeper = ModelCheckpoint(folder, filename="stop", every_n_train_steps=STOP, save_top_k=-1)
     trainer = L.Trainer(
@@ -138,7 +140,7 @@ training: {optimizer: dgd, warmup: 1, steps: 9}
 
 
 def one_step(spec: Spec) -> NestedOptimizer:
-    """An optimizer behind its first step, on 16 tokens."""
+    """Return an optimizer behind its first step, on 16 tokens."""
     module: Any = compile(spec)
     optimizer: Any = module.configure_optimizers()
     found: NestedOptimizer = optimizer["optimizer"]

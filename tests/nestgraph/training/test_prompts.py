@@ -26,7 +26,7 @@ NAMES = ["hope-tiny", "hope-online", "transformer-swa-tiny"]
 
 @functools.cache
 def module_of(name: str) -> NestModule:
-    """A model sure enough of its answers that they differ from row to row."""
+    """Return a model sure enough of its answers that they differ from row to row."""
     module = compile(load(name, set=SMALL | (PACES if name == "hope-online" else {}))).double()
     with torch.no_grad():
         for parameter in module.parameters():

@@ -48,7 +48,7 @@ class ByHand(L.Callback):
 
 
 def training_of(spec: Spec, tmp_path: Path):
-    """A module that was trained, what was copied on the way, and the rows of its table."""
+    """Return a module that was trained, what was copied on the way, and the rows of its table."""
     module, by_hand, sizes = compile(spec), ByHand(), Sizes(spec.system)
     data = torch.arange(997) % 251
     windows = DataLoader(torch.randint(251, (2, 9)), batch_size=2)
@@ -71,7 +71,7 @@ def training_of(spec: Spec, tmp_path: Path):
 
 @pytest.fixture
 def trained(spec: Spec, tmp_path: Path):
-    """The small spec, trained."""
+    """Return the small spec, trained."""
     return training_of(spec, tmp_path)
 
 

@@ -27,7 +27,7 @@ class Kept:
         self.layers: list[Any] = []
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> None:
-        """Puts one layer's events behind the others."""
+        """Put one layer's events behind the others."""
         assert layer == len(self.layers)
         self.layers.append(SimpleNamespace(keys=keys, values=values))
 

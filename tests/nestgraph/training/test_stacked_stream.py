@@ -45,7 +45,7 @@ def test_anything_else_is_refused_with_what_was_written(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Llama over bytes, without a tokenizer."""
+    """Return a small Llama over bytes, without a tokenizer."""
     return saved(tmp_path_factory.mktemp("llama"), 256)
 
 
@@ -188,7 +188,7 @@ def test_a_network_without_a_tokenizer_that_does_not_know_bytes_is_refused(tmp_p
 
 
 def told(said: str) -> str:
-    """What the command says, behind the progress of the network's loading."""
+    """Return what the command says, behind the progress of the network's loading."""
     return said[said.index("tokens ") :]
 
 

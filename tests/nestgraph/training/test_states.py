@@ -20,7 +20,7 @@ SMALL = {"width": 16, "heads": 2, "depth": 1, "fast": 4, "mid": 8, "slow": 16}
 
 
 def online(changes: Mapping[str, object] | None = None) -> NestModule:
-    """A small model that learns while it reads."""
+    """Return a small model that learns while it reads."""
     settings: dict[str, object] = {f"vars.{key}": value for key, value in SMALL.items()}
     return compile(load("hope-online", set={**settings, **(changes or {})}), seed=1)
 
@@ -114,7 +114,7 @@ def test_an_unfinished_write_leaves_the_old_state(
 
 
 def kept(folder: Path) -> tuple[NestModule, Path]:
-    """A model and the file of a state of it."""
+    """Return a model and the file of a state of it."""
     module = online()
     state = module(torch.randint(256, (1, 9))).state
     save_state(folder / "mem.safetensors", module, state)
@@ -122,7 +122,7 @@ def kept(folder: Path) -> tuple[NestModule, Path]:
 
 
 def rewritten(path: Path, **changes: str | None) -> None:
-    """The file with another header."""
+    """Write the file with another header."""
     header, tensors = load_safetensors(path)
     header = {name: text for name, text in {**header, **changes}.items() if text is not None}
     path.write_bytes(save(tensors, metadata=header))

@@ -36,7 +36,7 @@ SMALL: dict[str, object] = {
 
 @pytest.fixture
 def text(tmp_path: Path) -> str:
-    """A text on the disk."""
+    """Return a text on the disk."""
     file = tmp_path / "letters.txt"
     file.write_bytes(TEXT)
     return str(file)

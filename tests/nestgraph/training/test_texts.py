@@ -25,7 +25,7 @@ OTHER = TEXT[::-1]
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A text, a folder of texts, and no pictures."""
+    """Return a text, a folder of texts, and no pictures."""
     monkeypatch.setattr(folders, "draw_levels", lambda *_: "levels.svg")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_bytes(TEXT)
@@ -51,7 +51,7 @@ def remembered(run: str | Path) -> dict[str, Any]:
 
 @pytest.fixture
 def begun(spec: Spec) -> Path:
-    """A run of two steps."""
+    """Return a run of two steps."""
     return train(spec, "run", data="text.txt", max_steps=2).folder.resolve()
 
 

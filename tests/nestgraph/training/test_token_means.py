@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 
 
 def ragged(rows: int, *, columns: int = 9) -> Tensor:
-    """Tokens whose rows end anywhere behind the second."""
+    """Return tokens whose rows end anywhere behind the second."""
     batch = torch.randint(256, (rows, columns))
     for row, end in zip(batch, torch.randint(2, columns + 1, (rows,)).tolist(), strict=True):
         row[end:] = -1
@@ -154,7 +154,7 @@ def losses(module: NestModule, batch: Tensor) -> Tensor:
 
 
 def in_processes(folder: Path) -> list[dict[str, Any]]:
-    """What two processes under Lightning leave."""
+    """Return what two processes under Lightning leave."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -26,7 +26,7 @@ class Loader:
 
 
 def trainer(steps: int, folder: Path, **settings: Any) -> L.Trainer:
-    """A user's own trainer, without files or lines."""
+    """Return a user's own trainer, without files or lines."""
     quiet = {
         "accelerator": "cpu",
         "enable_progress_bar": False,

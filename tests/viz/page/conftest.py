@@ -30,7 +30,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """The browser itself, once for all tests."""
+    """Return the browser itself, once for all tests."""
     from playwright.sync_api import sync_playwright
 
     program = os.environ.get("NESTGRAPH_CHROMIUM") or shutil.which("chromium")
@@ -43,7 +43,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(chromium: Any) -> Iterator[Open]:
-    """Opens an address in a fresh tab; nothing may go wrong in it, and nothing leave it."""
+    """Open an address in a fresh tab; nothing may go wrong in it, and nothing leave it."""
     contexts: list[Any] = []
     wrong: list[str] = []
 
@@ -68,7 +68,7 @@ def opened(chromium: Any) -> Iterator[Open]:
 
 @pytest.fixture(scope="session")
 def hope_page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of Hope as a file."""
+    """Return the page of Hope as a file."""
     path = tmp_path_factory.mktemp("page") / "hope.html"
     draw(load("hope"), path)
     return path.as_uri()
@@ -76,7 +76,7 @@ def hope_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def page_of(tmp_path: Path) -> Callable[[str], str]:
-    """The page of a spec's text as a file."""
+    """Return the page of a spec's text as a file."""
 
     def made(text: str) -> str:
         from building import spec_of

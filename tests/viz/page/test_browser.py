@@ -16,13 +16,13 @@ pytestmark = pytest.mark.browser
 
 
 def box(page: Any, title: str, view: str = "svg") -> Any:
-    """The box with a title."""
+    """Return the box with a title."""
     own = page.locator(f"{view} .node[tabindex]")
     return own.filter(has=page.locator("text", has_text=re.compile(f"^{re.escape(title)}$"))).first
 
 
 def lit(page: Any, name: str) -> set[str]:
-    """Titles of the boxes that have a class."""
+    """Return titles of the boxes that have a class."""
     return set(
         page.eval_on_selector_all(
             f"svg .node.{name}:not([data-of])",
@@ -143,7 +143,7 @@ def test_the_slider_lights_the_levels_that_tick(opened: Any, hope_page: str) -> 
 
 @pytest.fixture(scope="session")
 def m3_page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of Hope under an optimizer with a clock of its own, every 100 steps."""
+    """Return the page of Hope under an optimizer with a clock of its own, every 100 steps."""
     path = tmp_path_factory.mktemp("page") / "m3.html"
     draw(load("hope-tiny", set={"training.optimizer": "m3-ema"}), path)
     return path.as_uri()
@@ -190,7 +190,7 @@ def test_parameters_light_when_their_level_moves(opened: Any, hope_page: str) ->
 
 
 def cursors(page: Any) -> list[float | None]:
-    """Where the cursor of each panel stands; None where it is hidden."""
+    """Return where the cursor of each panel stands; None where it is hidden."""
     found: list[float | None] = page.eval_on_selector_all(
         "svg .cursor",
         "all => all.map(one => one.getAttribute('visibility') === 'hidden' ? null"
@@ -200,7 +200,7 @@ def cursors(page: Any) -> list[float | None]:
 
 
 def ticks(page: Any, name: str) -> list[float]:
-    """Where the ticks of a row stand in the clock view."""
+    """Return where the ticks of a row stand in the clock view."""
     found: list[float] = page.evaluate(
         """name => {
             const rows = [...document.querySelectorAll('svg .cluster.level')];
@@ -314,7 +314,7 @@ def test_a_graph_of_a_thousand_boxes_is_painted_within_a_second(opened: Any, pag
 
 
 def large_spec(count: int) -> str:
-    """A model with some blocks that all differ, and so many ops."""
+    """Return a model with some blocks that all differ, and so many ops."""
     lines = ["nestgraph: 1", "name: large", "blocks:"]
     blocks = count // 20
     for block in range(blocks):

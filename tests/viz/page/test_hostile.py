@@ -22,7 +22,9 @@ ATTACKS = (
 
 
 def spec_text(attack: str) -> str:
-    """A spec that says the attack wherever free text may stand: names hold letters and digits."""
+    """Return a spec that says the attack wherever free text may stand: names hold letters and
+    digits.
+    """
     quoted = '"' + attack.replace('"', '\\"') + '"'
     return textwrap.dedent(f"""\
         nestgraph: 1

@@ -39,7 +39,7 @@ def server(path: Path) -> Iterator[Server]:
 
 
 def redrawn(page: Any, path: Path, text: str, seen: str) -> float:
-    """Seconds from the save of a text to the moment at which the page shows something."""
+    """Return seconds from the save of a text to the moment at which the page shows something."""
     start = time.perf_counter()
     path.write_text(text)
     page.wait_for_function(

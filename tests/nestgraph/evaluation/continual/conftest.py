@@ -15,7 +15,7 @@ from nestgraph.spec import Spec, load
 
 @pytest.fixture
 def clocked(tmp_path: Path) -> Spec:
-    """The spec."""
+    """Return the spec."""
     file = tmp_path / "clocked.yaml"
     file.write_text(CLOCKED)
     return load(file)
@@ -23,7 +23,7 @@ def clocked(tmp_path: Path) -> Spec:
 
 @pytest.fixture
 def job(clocked: Spec) -> Jobs:
-    """A job on two tasks of four symbols each, whose answers are different tokens."""
+    """Return a job on two tasks of four symbols each, whose answers are different tokens."""
 
     def made(way: str = "", *, steps: int = 120, rate: float = 3e-2, **settings: object) -> Job:
         task = two_tasks(**settings)

@@ -13,13 +13,13 @@ from nestgraph.evaluation.task import Split
 
 @pytest.fixture
 def elastic(job: Jobs) -> Elastic:
-    """A module that is held at nothing yet."""
+    """Return a module that is held at nothing yet."""
     spec = job().spec
     return Elastic(training.compile(spec).model, spec, strength=3.0)
 
 
 def squares(module: Elastic, part: int) -> dict[str, torch.Tensor]:
-    """The mean over rows of the squares of the gradient of each."""
+    """Return the mean over rows of the squares of the gradient of each."""
     rows = rows_of(part, Split.TRAIN, 1, 5)
     found = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
     for number in range(5):

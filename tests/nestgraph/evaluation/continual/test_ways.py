@@ -12,7 +12,7 @@ from nestgraph.labels import IGNORED
 
 
 def labels(batch: Batch) -> list[int]:
-    """What is asked, counted from the first answer."""
+    """Return what is asked, counted from the first answer."""
     return (batch.targets[batch.targets != IGNORED] - FIRST).tolist()
 
 

@@ -21,7 +21,7 @@ END = "."
 
 
 def strings(task: Task, alphabet: str, batch: Batch) -> list[tuple[str, list[int]]]:
-    """Rows as words, with their labels as classes from 0 on."""
+    """Return rows as words, with their labels as classes from 0 on."""
     found = []
     for tokens, labels in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
         length = sum(token >= 0 for token in tokens)
@@ -47,13 +47,13 @@ def test_labels_of_regular_languages_say_which_prefixes_belong(name):
 
 
 def in_blocks(word: str, symbols: str) -> bool:
-    """Whether a word is aⁿbⁿ… with n from 1 on."""
+    """Return whether a word is aⁿbⁿ… with n from 1 on."""
     n = word.count("a")
     return n >= 1 and word == "".join(symbol * n for symbol in symbols)
 
 
 def balanced(word: str) -> bool:
-    """Whether round and square brackets are balanced, each by themselves."""
+    """Return whether round and square brackets are balanced, each by themselves."""
     for opens, closes in ("()", "[]"):
         depth = 0
         for symbol in word:
@@ -66,7 +66,9 @@ def balanced(word: str) -> bool:
 
 
 def next_in_blocks(prefix: str, symbols: str) -> frozenset[str]:
-    """Which symbols lead to a word of the language, by trying all words that are long enough."""
+    """Return which symbols lead to a word of the language, by trying all words that are long
+    enough.
+    """
     words = ["".join(s * n for s in symbols) for n in range(1, len(prefix) + 2)]
     begun = [word for word in words if word.startswith(prefix)]
     return frozenset(word[len(prefix)] if len(word) > len(prefix) else END for word in begun)

@@ -21,7 +21,9 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def texts(draw: Draw, split: Split, rows: int = 8) -> list[tuple[str, str]]:
-    """What rows say up to their answers, and the answers without what stands between them."""
+    """Return what rows say up to their answers, and the answers without what stands between
+    them.
+    """
     found = []
     batch = draw(split, random.randrange(2**31), rows)
     for tokens, targets in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):

@@ -27,7 +27,7 @@ NAMES = [
 
 
 def read(batch: Batch) -> list[tuple[bytes, int]]:
-    """What a row says, and its label."""
+    """Return what a row says, and its label."""
     found = []
     for tokens, targets in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
         end = tokens.index(SEPARATOR)

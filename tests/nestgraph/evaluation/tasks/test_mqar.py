@@ -14,7 +14,9 @@ from nestgraph.labels import IGNORED
 
 
 def answers(tokens: list[int], keys: range) -> list[int]:
-    """What is right at each position of a row: the value that followed a key before, if any."""
+    """Return what is right at each position of a row: the value that followed a key before, if
+    any.
+    """
     known: dict[int, int] = {}
     found = []
     for at, token in enumerate(tokens):

@@ -14,7 +14,7 @@ VOCAB = 96  # of the parent's bench: one row for each token
 
 @pytest.fixture
 def shipped(bench_of: Callable[..., Any]) -> Callable[..., Any]:
-    """`shipped(name, block, **vars)`: the bench of a block of a spec, at small vars."""
+    """Return `shipped(name, block, **vars)`: the bench of a block of a spec, at small vars."""
 
     def build(name: str, block: str, **settings: object) -> Any:
         small: dict[str, object] = {"vocab": VOCAB, "width": 8, "heads": 2, "depth": 1}

@@ -18,7 +18,7 @@ def flat(x):
 
 
 def sequences(w, u, normed="qk"):
-    """q, k, v behind their convolutions, (batch, heads, time, width)."""
+    """Yield q, k, v behind their convolutions, (batch, heads, time, width)."""
     for name in "qkv":
         y = F.silu(conv(w, f"{name}.then0", linear(w, name, u)))
         yield heads_first(unit(y, HEADS) if name in normed else y)
@@ -42,7 +42,7 @@ def test_deltanet_is_a_triangular_system(shipped, flow, held):
 
 
 def gates(w, u):
-    """g = −exp(a) softplus(…) and β, (batch, time, heads)."""
+    """Return g = −exp(a) softplus(…) and β, (batch, time, heads)."""
     g = -w["alpha.then2.a"].exp() * F.softplus(linear(w, "alpha", u) + w["alpha.then0.bias"])
     return g, linear(w, "beta", u).sigmoid()
 

@@ -30,7 +30,7 @@ class Memory:
             self.frozen = self.now
 
     def ask(self, x):
-        """As of the last tick; the store, which has no residual, as it is now."""
+        """Return as of the last tick; the store, which has no residual, as it is now."""
         return NET.answer(self.frozen, x) if self.residual else NET.answer(self.now, x) - x
 
     def learn(self, k, v, eta, alpha):

@@ -66,7 +66,7 @@ def test_the_heads_of_retnet_keep_what_its_paper_says():
 
 
 def ssd(w, x, states=3):
-    """The semiseparable matrix (C Bᵀ ⊙ exp(segment sums of −Δa)), times Δ V."""
+    """Return the semiseparable matrix (C Bᵀ ⊙ exp(segment sums of −Δa)), times Δ V."""
     u = rms(w, "u", x)
     v, b, c = (F.silu(conv(w, f"{n}.then0", linear(w, n, u))) for n in "vbc")
     delta = F.softplus(linear(w, "delta", u) + w["delta.then0.bias"])  # (batch, time, heads)

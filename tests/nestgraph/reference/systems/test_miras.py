@@ -25,7 +25,7 @@ def first_weights(w):
 
 
 def miras_flows(w, u):
-    """Unit queries and keys, values of mean square 1."""
+    """Return unit queries and keys, values of mean square 1."""
     q, k, v = (conv(w, f"{n}.then0", linear(w, n, u)) for n in "qkv")
     flows = (unit(q, HEADS), unit(k, HEADS), rms(w, "v.then1", v, HEADS))
     return (runs(f, HEADS) for f in flows)
@@ -103,7 +103,9 @@ def test_memoras_update_is_a_softmax_of_logarithms(shipped, flow, agree):
 
 
 def omega_flows(w, u):
-    """φ(q) and φ(k), polynomials with learned coefficients brought to length 1; unit values."""
+    """Yield φ(q) and φ(k), polynomials with learned coefficients brought to length 1; unit
+    values.
+    """
     for name in "qk":
         y = rms(w, f"{name}.then1", conv(w, f"{name}.then0", linear(w, name, u)), HEADS)
         yield runs(unit(polynomial(w, f"{name}.then2", y), HEADS), HEADS)
@@ -111,7 +113,7 @@ def omega_flows(w, u):
 
 
 def orthogonal(s):
-    """Muon's quintic, five times, on singular values; a zero one stays zero."""
+    """Return Muon's quintic, five times, on singular values; a zero one stays zero."""
     u, sigma, v = torch.linalg.svd(s, full_matrices=False)
     sigma = sigma / (sigma.square().sum(-1, keepdim=True).sqrt() + 1e-7)
     for _ in range(5):
@@ -120,7 +122,7 @@ def orthogonal(s):
 
 
 def iterated(s):
-    """The same as products of matrices, which has a gradient where singular values are 0."""
+    """Return the same as products of matrices, which has a gradient where singular values are 0."""
     tall = s.shape[-2] > s.shape[-1]
     x = s.mT if tall else s
     x = x / (x.flatten(2).norm(dim=-1)[..., None, None] + 1e-7)

@@ -14,7 +14,7 @@ def kept(w, u):
 
 
 def gates(w, u):
-    """θ (surprise now), η (surprise before) and 1 − α (what is kept)."""
+    """Return θ (surprise now), η (surprise before) and 1 − α (what is kept)."""
     theta = 0.3 * (linear(w, "theta", u) + w["theta.then0.bias"]).sigmoid()
     return theta, linear(w, "eta", u).sigmoid(), kept(w, u)
 
@@ -29,7 +29,9 @@ def first_weights(w):
 
 
 def bounded_gates(w, u):
-    """The same where θ is the whole of what momentum makes of one surprise, and a chunk's share."""
+    """Return the same where θ is the whole of what momentum makes of one surprise, and a chunk's
+    share.
+    """
     theta = 1.5 / (CHUNK + 1) * (linear(w, "theta", u) + w["theta.then0.bias"]).sigmoid()
     eta = (linear(w, "eta", u) + w["eta.then0.bias"]).sigmoid()
     return (1 - eta) * theta, eta, kept(w, u)
@@ -40,7 +42,7 @@ BESIDE = Deep(silu)  # M(x) = x + W1 silu(W0 x)
 
 
 def surprise(net, weights, k, v):
-    """∇‖M(k) − v‖², by hand."""
+    """Return ∇‖M(k) − v‖², by hand."""
     slopes, _ = net.slopes(weights, k, lambda y: 2 * (y - v))
     return slopes
 
@@ -71,7 +73,7 @@ class Memory:
 
 
 def remember(w, u, net, gates):
-    """The memory over a text: its answers behind each write, and its state."""
+    """Return the memory over a text: its answers behind each write, and its state."""
     q, k, v = projections(w, u)
     theta, eta, keep = gates(w, u)
     memory, answers = Memory(w, net), []

@@ -11,7 +11,7 @@ EPSILON = 1e-6
 
 
 def flows(w, x, base_rate):
-    """q, k, v (batch, heads, time, 4), η (batch, heads, time)."""
+    """Return q, k, v (batch, heads, time, 4), η (batch, heads, time)."""
     u = rms(w, "u", x)
     both = linear(w, "qk", u)
     q, k = (rotate(conv(w, n, both), HEADS, BATCH) for n in "qk")
@@ -26,7 +26,7 @@ def output(w, x, u, y):
 
 
 def index_rates(w, size):
-    """max(1/t + learned, 0) for the t of a mini-batch."""
+    """Return max(1/t + learned, 0) for the t of a mini-batch."""
     t = torch.arange(1, size + 1, dtype=torch.float64)
     return (1 / t + w["learnt.table"][:size]).clamp(min=0)
 
@@ -41,7 +41,7 @@ class Norm:
         return F.layer_norm(z, z.shape[-1:], eps=EPSILON) * self.gain + self.shift
 
     def back(self, z, d):
-        """∂/∂z of ½‖LN(z) − target‖², d = LN(z) − target."""
+        """Return ∂/∂z of ½‖LN(z) − target‖², d = LN(z) − target."""
         deviation = (z.var(-1, keepdim=True, unbiased=False) + EPSILON).sqrt()
         hat = (z - z.mean(-1, keepdim=True)) / deviation
         g = d * self.gain
@@ -49,7 +49,7 @@ class Norm:
 
 
 def row_rates(w, eta):
-    """token_idx_t × η_i for i ≤ t: what token t counts of the step of token i."""
+    """Return token_idx_t × η_i for i ≤ t: what token t counts of the step of token i."""
     size = eta.shape[-1]
     return (index_rates(w, size)[:, None] * eta[..., None, :]).tril()
 
