@@ -8,7 +8,7 @@ import resource
 import time
 from pathlib import Path
 
-from nestgraph.training.surroundings import cores, processor
+from nestgraph.training.environment import cores, processor
 
 TICKS_A_SECOND = 100  # of /proc/stat, on every Linux that matters
 

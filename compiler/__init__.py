@@ -13,10 +13,10 @@ from nestgraph.compiler.passes import PASS_NAMES
 from nestgraph.compiler.text import print_program
 
 if TYPE_CHECKING:
+    from nestgraph.compiler.equivalence import Verification
     from nestgraph.compiler.ir import Program
     from nestgraph.compiler.pipeline import Pass
     from nestgraph.compiler.planning import Plan
-    from nestgraph.compiler.verification import Verification
     from nestgraph.system import System
 
 __all__ = [
@@ -79,7 +79,7 @@ def tokens_to_compare(system: System) -> int:
     Raises:
         SpecError: the spec needs what the executors do not run yet.
     """
-    from nestgraph.compiler.verification import tokens_to_compare as count
+    from nestgraph.compiler.equivalence import tokens_to_compare as count
 
     return count(system)
 
@@ -94,6 +94,6 @@ def verify(system: System, *, tokens: int | None = None) -> Verification:
     Raises:
         SpecError: the spec needs what the executors do not run yet.
     """
-    from nestgraph.compiler.verification import verify as compare
+    from nestgraph.compiler.equivalence import verify as compare
 
     return compare(system, tokens=tokens)

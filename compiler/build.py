@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nestgraph.compiler.check_double_backward import once_only
 from nestgraph.compiler.elaborate import elaborate
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.passes import PASSES
 from nestgraph.compiler.pipeline import AfterPass, Pass, Pipeline, chain, nothing
-from nestgraph.compiler.twice import once_only
 from nestgraph.compiler.verifier import verify_program
 from nestgraph.errors import SpecError
 from nestgraph.models import model_of

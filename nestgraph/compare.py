@@ -1,8 +1,8 @@
 """Two specs compared by node, edge and attribute.
 
 Compared are the graphs with equal repeats told once. A node keeps its identity by the name that
-the author gave it inside its layer; which layers stand for each other `nestgraph.pairing` says,
-and what only goes by another name `nestgraph.renames`.
+the author gave it inside its layer; `nestgraph.align_layers` says which layers stand for each
+other, and what only goes by another name `nestgraph.renames`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from nestgraph.align_layers import Pair, pairs
 from nestgraph.changes import Change, Diff, EdgeChange, Kind, NodeChange
 from nestgraph.costs import total
 from nestgraph.fields import Field, fields, training_fields
 from nestgraph.graph import build_graph
 from nestgraph.levels import instances, period
-from nestgraph.pairing import Pair, pairs
 from nestgraph.renames import in_new_names
 from nestgraph.system import Clock, Memory, System
 from nestgraph.trainer import opened, trainer_of

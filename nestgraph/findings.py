@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable
 from functools import lru_cache
 
-from nestgraph.cures import Cures, Define, Put, as_meant, as_named, either
 from nestgraph.errors import KNOWN, Diagnostic, Severity, Span
+from nestgraph.fixes import Cures, Define, Put, as_meant, as_named, either
 from nestgraph.habits import folded, is_foreign, meant_by, otherwise
 from nestgraph.tree import Tree, shown
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from nestgraph.block_graph import Instance, add_block, add_edge, add_node
 from nestgraph.levels import levels
-from nestgraph.rolling import Rolled, roll_up, unrolled
+from nestgraph.run_length import Rolled, roll_up, unrolled
 from nestgraph.system import STEP, TOKEN, FlatBlock, Group, Model, System, Training
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from nestgraph.align_layers import Said, said
 from nestgraph.elaborate.flatten import renamed_memory, renamed_node
 from nestgraph.fields import Part, kind
-from nestgraph.pairing import Said, said
 from nestgraph.system import Memory
 
 Names: TypeAlias = Mapping[str, str]

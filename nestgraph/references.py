@@ -13,12 +13,12 @@ from pathlib import PurePath
 
 from nestgraph import zoo
 from nestgraph.compose import Composer
-from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate import Elaboration
 from nestgraph.elaborate.library import MAX_PARTS
 from nestgraph.errors import Span
 from nestgraph.files import UnreadableError
 from nestgraph.findings import Findings, closest, did_you_mean, other_names
+from nestgraph.fixes import Cures, Drop, either
 from nestgraph.schema.file import VERSION
 from nestgraph.settings import seen_from
 from nestgraph.system import Group, System, Training

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from nestgraph.align_layers import Pair, pairs
 from nestgraph.changes import Change
 from nestgraph.likeness import Names, kinds, renamed
-from nestgraph.pairing import Pair, pairs
 from nestgraph.system import FlatBlock, Layer, Memory, System
 from nestgraph.trainer import opened, trainer_of
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from nestgraph.cures import AS_IT_IS, Cures, Put
 from nestgraph.errors import Diagnostic, Span
 from nestgraph.findings import Findings
+from nestgraph.fixes import AS_IT_IS, Cures, Put
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, Value
 
 MAX_DEPTH = 64

@@ -12,17 +12,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nestgraph import checks, rereading, shapes, wording
+from nestgraph import checks, error_recovery, shapes, wording
 from nestgraph.bases import sparing_bases
 from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
+from nestgraph.error_recovery import Outcome
 from nestgraph.errors import NO_SOURCES, Diagnostic, Span, SpecError, in_file_order
 from nestgraph.fields import Field
 from nestgraph.files import Disk, Reader, Texts
 from nestgraph.findings import Findings
 from nestgraph.kept import NO_NAMES, Names, renamed_tree
 from nestgraph.references import Optimizers, References
-from nestgraph.rereading import Outcome
 from nestgraph.system import System
 from nestgraph.tree import Table
 
@@ -172,7 +172,7 @@ class _Reading:
             self.findings += (*outcome.named, *outcome.rest)
         self.texts |= composer.sources  # what it refers to has been read now
         if self.findings.failed:
-            self.findings += rereading.further(
+            self.findings += error_recovery.further(
                 composed.tree, earlier, outcome, lambda tree: self._read(tree)[0]
             )
             places = {one.span.file for one in self.findings if one.span is not None}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nestgraph.describe import aim, local
 from nestgraph.levels import LevelRow, instances
-from nestgraph.rolling import Rolled, Run
+from nestgraph.run_length import Rolled, Run
 from nestgraph.system import Region, System
 from nestgraph.viz.boxes import given_text, role_of
 from nestgraph.viz.measure import badge

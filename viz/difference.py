@@ -1,7 +1,7 @@
 """What differs between two systems as one outline: the new one, with what is gone put back in.
 
 What changed is what `nestgraph.compare` says; which layers stand for each other is
-`nestgraph.pairing`'s word. Where the optimizers differ, they are drawn below the models.
+`nestgraph.align_layers`'s word. Where the optimizers differ, they are drawn below the models.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from nestgraph.align_layers import pairs
 from nestgraph.changes import SIGNS, Change, Diff, cost_lines
 from nestgraph.compare import compare
 from nestgraph.levels import instances
-from nestgraph.pairing import pairs
 from nestgraph.renames import under_names_of
 from nestgraph.system import System
 from nestgraph.trainer import opened, trainer_of

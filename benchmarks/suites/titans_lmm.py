@@ -102,9 +102,9 @@ def _learned(memory: nn.Module) -> list[nn.Parameter]:
     return [part for name, part in named if not name.startswith("memory_model.")]
 
 
-def form_of(width: int) -> ops.Form:
+def form_of(width: int) -> ops.MemoryConfig:
     """Return the memory: its loss is a mean over channels, which ours is half a sum of."""
-    return ops.Form(
+    return ops.MemoryConfig(
         layers=2, activation="gelu", scale=2 / width, momentum=True, stepped=True, signed=True
     )
 
@@ -172,6 +172,6 @@ def _walk(m: Any, flows: tuple[Tensor, Tensor, Tensor], rates: ops.Rates, chunk:
             pending = ops.write(form, state, *facts)
         return (answer.squeeze(2).transpose(1, 2),), (ops.advance(pending, commit=True),)
 
-    parts, (state,) = ops.walk(body, cuts, (ops.first_state(form, weights, len(q)),))
+    parts, (state,) = ops.checkpointed_loop(body, cuts, (ops.first_state(form, weights, len(q)),))
     last = ops.answer(form, state.anchor, q[:, :, -1:]).squeeze(2)
     return torch.cat((parts[0].transpose(1, 2)[:, :, 1:], last), 2)

@@ -32,13 +32,13 @@ def closed_call(
     state = writer.state(memory.name, first)
     past = before_piece(writer, memory, state)
     seen = past if "gradient" not in memory.attrs else f"{past}.detach()"
-    home = _home(writer, memory)
-    seen = seen if home is None else f"{seen} - {home}"
+    start = _start_weights(writer, memory)
+    seen = seen if start is None else f"{seen} - {start}"
     reads = "" if query is None else f"({query}, {at!r})"
     answers = writer.fresh(f"{memory.name}_answers")
     call = _KERNELS[memory.text("kernel")](writer, memory, write, seen, reads)
-    if home is not None:
-        call = f"ops.with_home({call}, {home}{'' if query is None else f', {query}'})"
+    if start is not None:
+        call = f"ops.with_start({call}, {start}{'' if query is None else f', {query}'})"
     if "gradient" not in memory.attrs:
         writer.line(f"{answers}, {state} = {call}")
         return answers
@@ -145,13 +145,13 @@ def _facts(writer: FunctionWriter, memory: Op, write: Op) -> tuple[str, str]:
         flow = writer.events(list(names), heads)
         found.append(_held(memory, flow if count == 1 else f"{flow}.unflatten(2, (-1, {count}))"))
     keys, values = found
-    home, share = _home(writer, memory), _answered(memory)
-    if home is not None and share:
-        values = f"ops.targets_from({home}, {keys}, {values}, {share!r})"
+    start, share = _start_weights(writer, memory), _answered(memory)
+    if start is not None and share:
+        values = f"ops.targets_from({start}, {keys}, {values}, {share!r})"
     return keys, values
 
 
-def _home(writer: FunctionWriter, memory: Op) -> str | None:
+def _start_weights(writer: FunctionWriter, memory: Op) -> str | None:
     """Return what the kernel counts a matrix from: where it started, if retention pulls there."""
     return _held(memory, _matrix(writer, memory)) if "towards" in memory.attrs else None
 

@@ -9,8 +9,8 @@ from nestgraph.compiler.lowering.memory_parts import head_widths, heads_of, is_g
 from nestgraph.compiler.lowering.memory_parts import rate as rate_of
 from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.memory_ops import write_name
+from nestgraph.compiler.passes.batch_memories import stack_of
 from nestgraph.compiler.passes.select import has_momentum, kind, stepped
-from nestgraph.compiler.passes.stack import stack_of
 
 RATES = {"rate": 1.0, "retain": 1.0, "momentum": 0.0, "step": 1.0, "erase_rate": ..., "delta": ...}
 
@@ -37,7 +37,7 @@ def looped_write(writer: FunctionWriter, write: Op) -> None:
         call.append(f"period={memory.integer('period')}")
     call.append(f"written={writer.written()}")
     if "towards" in memory.attrs:
-        call.append(f"home=({', '.join(_first_weights(writer, memory))},)")
+        call.append(f"towards=({', '.join(_first_weights(writer, memory))},)")
     writer.assign(write, f"ops.write({', '.join(call)})")
 
 
@@ -166,10 +166,10 @@ def form_of(writer: FunctionWriter, memory: Op, write: Op) -> str:
     if "reduce" in memory.attrs:
         fields["reduces"] = True
     if "towards" in memory.attrs:
-        fields["homing"] = True
+        fields["towards_start"] = True
     if "per" in memory.attrs:
         fields["per"] = tuple(tuple(text.split(":", 1)) for text in memory.texts("per"))
-    text = f"ops.Form({', '.join(f'{key}={value!r}' for key, value in fields.items())})"
+    text = f"ops.MemoryConfig({', '.join(f'{key}={value!r}' for key, value in fields.items())})"
     return writer.forms.setdefault(text, writer.fresh(f"{writer.function.name.upper()}_FORM"))
 
 

@@ -7,8 +7,8 @@ from nestgraph.compiler.lowering import attention, closed, fast, looped
 from nestgraph.compiler.lowering.memory_parts import heads_of, memory_of
 from nestgraph.compiler.lowering.simple import emits
 from nestgraph.compiler.lowering.writer import FunctionWriter
+from nestgraph.compiler.passes.batch_memories import stack_of
 from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS
-from nestgraph.compiler.passes.stack import stack_of
 
 
 @emits("memory", "write")

@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nestgraph.compiler import fast
-from nestgraph.compiler.lowering.held import Held
-from nestgraph.compiler.lowering.mover import Layers, Mover
+from nestgraph.compiler.lowering.graph_cache import GraphCache
 from nestgraph.compiler.lowering.moves import Moves
-from nestgraph.compiler.lowering.reading import Reading
+from nestgraph.compiler.lowering.online_sequence import OnlineSequence
+from nestgraph.compiler.lowering.online_update import Layers, OnlineUpdate
 from nestgraph.compiler.lowering.trees import detached, mapped, tensors
-from nestgraph.compiler.lowering.windows import Windows
+from nestgraph.compiler.lowering.truncated_bptt import TruncatedBPTT
 from nestgraph.labels import behind
 from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks
@@ -46,16 +46,16 @@ class Segments:
     def __init__(self, model: CompiledModel) -> None:
         self._model = model
         self.ticks = fast.ticks(model.program)
-        self._mover = Mover(model.program, self.ticks)
+        self._online = OnlineUpdate(model.program, self.ticks)
         # Fused attention has no second derivative.
-        self._plain_attention = self._mover.is_full
-        self._held = Held()
+        self._plain_attention = self._online.is_full
+        self._held = GraphCache()
 
     def initial(self, layers: Layers, batch: int) -> dict[str, Any]:
         """Return what a first state holds for coming gradients, given its layers."""
         tokens = torch.zeros(batch, 0, dtype=torch.long, device=next(tensors(layers)).device)
         kept = {"tokens": tokens, "labels": tokens.clone(), "written": tokens.bool()}
-        return {**kept, "layers": layers, "sums": self._mover.all_sums(layers, {})}
+        return {**kept, "layers": layers, "sums": self._online.all_sums(layers, {})}
 
     def run(
         self, tokens: Tensor, labels: Tensor, written: Tensor | None, state: State
@@ -79,7 +79,7 @@ class Segments:
             ends_at_tick = alone and self.ticks.due(before + length)
             if not (ends_at_tick or self.ticks.fires(before, length)):
                 return self._straight(tokens, labels, written, state, outer=outer)
-            reading = Reading(self._model, self._mover, self.ticks, state, outer=outer)
+            reading = OnlineSequence(self._model, self._online, self.ticks, state, outer=outer)
             opened = state["open"]
             again = opened["tokens"].shape[1]
             tokens = torch.cat((opened["tokens"], tokens), 1)
@@ -95,14 +95,16 @@ class Segments:
         """Return the mean loss of a model with a horizon, and the state; at the memory of one
         window.
         """
-        return Windows(self._model, self._mover, self.ticks).loss(tokens, labels, written, state)
+        return TruncatedBPTT(self._model, self._online, self.ticks).loss(
+            tokens, labels, written, state
+        )
 
     def moves(self, state: State) -> dict[str, Moves]:
         """Return what each level has done so far."""
-        return self._mover.moves(state["layers"], int(state["position"]))
+        return self._online.moves(state["layers"], int(state["position"]))
 
     def _on(
-        self, reading: Reading, tokens: Tensor, labels: Tensor, written: Tensor | None
+        self, reading: OnlineSequence, tokens: Tensor, labels: Tensor, written: Tensor | None
     ) -> HiddenOutput:
         logits, state, hidden = reading.on(tokens, labels, written)
         if torch.is_grad_enabled():

@@ -220,7 +220,7 @@ class FunctionWriter:
             self.outer.values[each] = self.fresh(each)
         flows = as_tuple([self.outer.values[each] for each in gathered])
         target = f"{flows if gathered else '_'}, {as_tuple(states)}"
-        self.line(f"{target} = ops.walk({name}, {segments}, {as_tuple(states)})")
+        self.line(f"{target} = ops.checkpointed_loop({name}, {segments}, {as_tuple(states)})")
 
     def _needed_outside(self, loop: Op) -> list[str]:
         index = loop.loop

@@ -36,7 +36,7 @@ from nestgraph.compiler.optimizers.writes import Buffers, Rates, write_vector
 from nestgraph.system import Coefficient, Memory, Node, Read
 
 OPS = {**elementwise.OPS, **matrices.OPS}
-Held = dict[str, Tensor]
+GraphCache = dict[str, Tensor]
 FirstState = Callable[[Memory, int], Tensors]
 """Makes the layers of a memory for the parameter at a place."""
 State = dict[str, Any]
@@ -62,7 +62,7 @@ class Given:
     gradients: Tensors
     maximize: bool
     states: list[State]
-    held: list[Held]
+    held: list[GraphCache]
     grams: Tensors
     lr: float
     step: int

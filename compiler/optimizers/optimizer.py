@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 from nestgraph.compiler.optimizers import layout
 from nestgraph.compiler.optimizers.capture import Capture
 from nestgraph.compiler.optimizers.discover import discover, hosts
-from nestgraph.compiler.optimizers.frame import Frame, Given, Held
+from nestgraph.compiler.optimizers.frame import Frame, Given, GraphCache
 from nestgraph.compiler.optimizers.options import check_options
 from nestgraph.compiler.optimizers.program import Program, describe
 from nestgraph.compiler.optimizers.starts import first_layers
@@ -103,7 +103,7 @@ class NestedOptimizer(Optimizer):
         check_options(defaults)
         self.seed = checked_seed(seed)
         self.capture = Capture()
-        self._held: dict[Tensor, Held] = {}
+        self._held: dict[Tensor, GraphCache] = {}
         self._count = 0
         self._off = False
         super().__init__(params, defaults)

@@ -22,8 +22,8 @@ import networkx as nx
 from nestgraph.compiler.dependencies import Graph, between, graph, recurrent
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.memory_ops import write_name
+from nestgraph.compiler.passes.batch_memories import stack_of
 from nestgraph.compiler.passes.select import CHUNK, LOOPED, SCANS, WRITTEN_OUT, is_written_out
-from nestgraph.compiler.passes.stack import stack_of
 from nestgraph.compiler.passes.whole_periods import whole_span, writes_first
 
 Uses: TypeAlias = tuple[frozenset[str], ...]

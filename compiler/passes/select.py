@@ -24,7 +24,7 @@ from typing import ClassVar
 from nestgraph.compiler.dependencies import recurrent
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.memory_ops import write_name
-from nestgraph.compiler.positivity import is_positive
+from nestgraph.compiler.sign_analysis import is_positive
 
 CHUNK = 64  # tokens: the longest run that a loop takes at once when no tick cuts it
 WRITTEN_OUT = 16  # the same where the state at every token is written out
@@ -130,7 +130,7 @@ def is_written_out(memory: Op) -> bool:
     )
 
 
-def is_summed(memory: Op) -> bool:
+def is_low_rank(memory: Op) -> bool:
     """Return whether its state is what it started from and its events, added up as they are.
 
     Then what happened since a tick is known without the matrices of that tick.

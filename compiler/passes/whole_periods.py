@@ -15,7 +15,7 @@ import networkx as nx
 
 from nestgraph.compiler.dependencies import Graph
 from nestgraph.compiler.ir import Function, Op
-from nestgraph.compiler.passes.select import is_summed
+from nestgraph.compiler.passes.select import is_low_rank
 
 LEAST = 4  # periods, of fewer the events cost what the passes did
 
@@ -29,7 +29,7 @@ def whole_span(
     """
     body, clocks = list(body), list(periods)
     memories = [function.op(op.inputs[0]) for op in body if op.kind == "write"]
-    if len(clocks) != 1 or longest == 1 or not all(map(is_summed, memories)):
+    if len(clocks) != 1 or longest == 1 or not all(map(is_low_rank, memories)):
         return None
     written = {memory.name for memory in memories}
     reads = [op for op in body if op.kind == "read"]

@@ -342,9 +342,9 @@ def train(
     changes: Changes = None,
 ) -> None:
     """Train a spec on text; then print its loss, a sample, and where the picture is."""
-    from nestgraph.cli.train import Wishes, train_spec
+    from nestgraph.cli.train import TrainOptions, train_spec
 
-    wishes = Wishes(
+    options = TrainOptions(
         out=out,
         resume=resume,
         max_steps=max_steps,
@@ -358,7 +358,7 @@ def train(
         frozen=frozen,
         tensorboard=tensorboard,
     )
-    train_spec(spec, wishes, changes or [])
+    train_spec(spec, options, changes or [])
 
 
 @app.command()
@@ -475,9 +475,9 @@ def eval_(
     changes: Changes = None,
 ) -> None:
     """Train specs on a task and score them: what they recall, track and remember."""
-    from nestgraph.cli.evaluation import Wishes, run_eval
+    from nestgraph.cli.evaluation import EvalOptions, run_eval
 
-    wishes = Wishes(
+    options = EvalOptions(
         seeds=tuple(seeds) if seeds else None,
         steps=steps,
         budget=budget,
@@ -488,7 +488,7 @@ def eval_(
         smoke=smoke,
         out=out,
     )
-    run_eval(task, specs or [], wishes, changes or [], listing=listing, report=report_of)
+    run_eval(task, specs or [], options, changes or [], listing=listing, report=report_of)
 
 
 @app.command()

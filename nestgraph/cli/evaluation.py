@@ -18,7 +18,7 @@ LENGTH = "length"  # in place of a task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class EvalOptions:
     """The options of the command; None leaves what the task says."""
 
     seeds: tuple[int, ...] | None
@@ -42,28 +42,28 @@ class Wishes:
 def run_eval(
     task: str | None,
     specs: list[str],
-    wishes: Wishes,
+    options: EvalOptions,
     changes: list[str],
     *,
     listing: bool,
     report: Path | None,
 ) -> None:
     """List tasks, tell a file of results, read a run at length, or evaluates specs on a task."""
-    of_training = wishes.trains or bool(changes)
+    of_training = options.trains or bool(changes)
     if listing:
-        _alone("--list", task is not None or report is not None or of_training or wishes.out)
+        _alone("--list", task is not None or report is not None or of_training or options.out)
         list_tasks()
     elif report is not None:
         _alone("--report", task is not None or of_training)
-        report_file(report, wishes.out)
+        report_file(report, options.out)
     elif task == LENGTH:
         _alone(LENGTH, of_training)
-        read_at_length(specs, wishes.out)
+        read_at_length(specs, options.out)
     elif task is None:
         hint = "write `nestgraph eval TASK S...`; `nestgraph eval --list` shows the tasks"
         raise InputError("NG930", "no task is named", hint)
     else:
-        evaluate_specs(task, specs, wishes, changes)
+        evaluate_specs(task, specs, options, changes)
 
 
 def _alone(what: str, more: object) -> None:
@@ -102,7 +102,7 @@ def list_tasks() -> None:
     say(columns((task.label, task.kind, task.doc) for task in tasks))
 
 
-def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[str]) -> None:
+def evaluate_specs(task: str, specs: list[str], options: EvalOptions, changes: list[str]) -> None:
     """Train, scores, and print each cell and then the table."""
     from nestgraph.evaluation.results import evaluate
     from nestgraph.spec import load
@@ -111,20 +111,20 @@ def evaluate_specs(task: str, specs: list[str], wishes: Wishes, changes: list[st
         results = evaluate(
             task,
             [load(spec, set=settings(changes)) for spec in specs],
-            seeds=wishes.seeds,
-            steps=wishes.steps,
-            budget=wishes.budget,
-            rates=wishes.rates,
-            controls=wishes.controls,
-            ablate=wishes.ablate,
-            match=wishes.match,
-            smoke=wishes.smoke,
-            file=wishes.out,
+            seeds=options.seeds,
+            steps=options.steps,
+            budget=options.budget,
+            rates=options.rates,
+            controls=options.controls,
+            ablate=options.ablate,
+            match=options.match,
+            smoke=options.smoke,
+            file=options.out,
             tell=_tell,
         )
     except KeyboardInterrupt:
-        if wishes.out is not None:
-            say(f"finished trainings are in {wishes.out}; the same command goes on")
+        if options.out is not None:
+            say(f"finished trainings are in {options.out}; the same command goes on")
         raise
     say(f"\n{results}")
 

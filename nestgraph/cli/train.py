@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class TrainOptions:
     """The options of the command; None leaves the spec's own value."""
 
     out: Path | None
@@ -36,57 +36,57 @@ class Wishes:
     tensorboard: bool = False
 
 
-def train_spec(path: str | None, wishes: Wishes, changes: list[str]) -> None:
+def train_spec(path: str | None, options: TrainOptions, changes: list[str]) -> None:
     """Train a spec, or goes on with a run, whose checkpoint holds its spec."""
     if path is not None:
         with open_spec(path, changes) as spec:
-            run = _fit(spec, wishes)
+            run = _fit(spec, options)
     elif changes:
         hint = "name the changed spec as well: `nestgraph train S --resume RUN`"
         raise InputError("NG804", "`--set` changes a spec, and none was named", hint)
     else:
-        run = _fit(None, wishes)
+        run = _fit(None, options)
     if run.interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _fit(spec: Spec | None, wishes: Wishes) -> Run | StreamRun:
+def _fit(spec: Spec | None, options: TrainOptions) -> Run | StreamRun:
     from nestgraph.training.fit import fit
 
-    if wishes.stream:
-        return _stream(spec, wishes)
-    if wishes.frozen:
+    if options.stream:
+        return _stream(spec, options)
+    if options.frozen:
         hint = "add --stream, which reads a text with the outermost level frozen"
         raise InputError("NG804", "`--frozen` leaves nothing to train", hint)
 
     return fit(
         spec,
-        wishes.out,
-        resume=wishes.resume,
-        weights=wishes.weights,
-        max_steps=wishes.max_steps,
-        data=wishes.data,
-        seed=wishes.seed,
-        devices=wishes.devices,
-        strategy=wishes.strategy,
-        precision=wishes.precision,
-        tensorboard=wishes.tensorboard,
+        options.out,
+        resume=options.resume,
+        weights=options.weights,
+        max_steps=options.max_steps,
+        data=options.data,
+        seed=options.seed,
+        devices=options.devices,
+        strategy=options.strategy,
+        precision=options.precision,
+        tensorboard=options.tensorboard,
     )
 
 
-def _stream(spec: Spec | None, wishes: Wishes) -> StreamRun:
+def _stream(spec: Spec | None, options: TrainOptions) -> StreamRun:
     from nestgraph.training.options import refuse_for_now
     from nestgraph.training.stream import stream
 
-    refuse_for_now(devices=wishes.devices, strategy=wishes.strategy, precision=wishes.precision)
+    refuse_for_now(devices=options.devices, strategy=options.strategy, precision=options.precision)
     return stream(
         spec,
-        wishes.out,
-        resume=wishes.resume,
-        weights=wishes.weights,
-        frozen=wishes.frozen,
-        max_steps=wishes.max_steps,
-        data=wishes.data,
-        seed=wishes.seed,
-        tensorboard=wishes.tensorboard,
+        options.out,
+        resume=options.resume,
+        weights=options.weights,
+        frozen=options.frozen,
+        max_steps=options.max_steps,
+        data=options.data,
+        seed=options.seed,
+        tensorboard=options.tensorboard,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nestgraph import schema
-from nestgraph.cures import Add, Drop, Put, either
 from nestgraph.elaborate.clocks import clocks
 from nestgraph.elaborate.library import Instance, Library, TooLargeError
 from nestgraph.elaborate.mentions import check_vars
@@ -17,6 +16,7 @@ from nestgraph.elaborate.scope import Scope
 from nestgraph.elaborate.stack import StackBuilder
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest
+from nestgraph.fixes import Add, Drop, Put, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import bounded, known_keys
 from nestgraph.schema.samples import samples

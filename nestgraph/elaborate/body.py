@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nestgraph import schema
-from nestgraph.cures import Drop, Put, either
 from nestgraph.elaborate.memories import MemoryBuilder, with_likes
 from nestgraph.elaborate.names import Names, declared, is_broken
 from nestgraph.elaborate.nodes import Call, NodeBuilder
 from nestgraph.elaborate.ties import tied
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
+from nestgraph.fixes import Drop, Put, either
 from nestgraph.schema import check_node, mended_each, stand_ins, validate
 from nestgraph.schema.follow import known_keys
 from nestgraph.system import Clock, Memory, Node, Read

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from nestgraph.cures import Cures, Drop, Put, either
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, respelt
+from nestgraph.fixes import Cures, Drop, Put, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.base import LARGEST_SIZE
 from nestgraph.system import NEVER, STEP, TOKEN, Clock

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nestgraph.cures import Add, Cures, Drop, Known
 from nestgraph.elaborate.names import Names, spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
+from nestgraph.fixes import Add, Cures, Drop, Known
 from nestgraph.schema import FlowCoefficient, FlowRetention, NumberRetention
 from nestgraph.schema import memory as schema
 from nestgraph.system import (

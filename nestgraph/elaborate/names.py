@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from nestgraph.cures import Cures, Define, Rename, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, near_names, other_names
+from nestgraph.fixes import Cures, Define, Rename, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.wording import FLOWS
 from nestgraph.system import Clock

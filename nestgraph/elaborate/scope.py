@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nestgraph.arithmetic import ArithmeticProblem, Word, evaluate, is_arithmetic
-from nestgraph.cures import Put, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
+from nestgraph.fixes import Put, either
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree
 
 MAX_CHAIN = 50

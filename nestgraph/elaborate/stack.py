@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nestgraph.cures import Cures, Put, either
 from nestgraph.elaborate.library import MAX_PARTS, Instance, Library
 from nestgraph.elaborate.names import spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, listed, near_names, other_names
+from nestgraph.fixes import Cures, Put, either
 from nestgraph.schema.file import BlockGroup, Group, Model, StackBlock, StackItem
 from nestgraph.system import Clock, Layer
 from nestgraph.system import Group as SystemGroup

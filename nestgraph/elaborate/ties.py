@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nestgraph.cures import Cures, Drop, either
 from nestgraph.elaborate.names import Names
 from nestgraph.elaborate.nodes import Call
 from nestgraph.errors import Span
 from nestgraph.findings import did_you_mean, near_names, near_words, other_names
+from nestgraph.fixes import Cures, Drop, either
 from nestgraph.system import Node, Read
 
 Part = Node | Read | Call

@@ -7,12 +7,12 @@ M stacked memories, D key width and E value width of a head, C tokens of a segme
 
 from __future__ import annotations
 
-from nestgraph.ops.anchored import Written, advance, read, whole, write
 from nestgraph.ops.attention import attend, forget, recall, remember
+from nestgraph.ops.checkpointed_loop import checkpointed_loop
 from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.detached_writes import displaced
 from nestgraph.ops.diagonal_delta import diagonal_delta
-from nestgraph.ops.displacement import displaced
 from nestgraph.ops.fast_net import (
     Fast,
     FastRates,
@@ -23,7 +23,6 @@ from nestgraph.ops.fast_net import (
     last_rate,
     with_grams,
 )
-from nestgraph.ops.form import Form, State
 from nestgraph.ops.gates import gated_norm
 from nestgraph.ops.gathered import Gathered, Products, Slope
 from nestgraph.ops.heads import (
@@ -37,7 +36,6 @@ from nestgraph.ops.heads import (
     tile,
     total,
 )
-from nestgraph.ops.home import targets_from, with_home
 from nestgraph.ops.kept_events import attend_kept, forget_kept, recall_kept, remember_kept
 from nestgraph.ops.linear_memory import linear_memory
 from nestgraph.ops.members import (
@@ -48,6 +46,7 @@ from nestgraph.ops.members import (
     merge_members,
     standing,
 )
+from nestgraph.ops.memory_config import MemoryConfig, State
 from nestgraph.ops.nets import answer, ask
 from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
 from nestgraph.ops.positions import lookup, position
@@ -55,21 +54,22 @@ from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
 from nestgraph.ops.segments import pieces, segments
 from nestgraph.ops.selective_scan import Fading, selective_scan
+from nestgraph.ops.start_offset import targets_from, with_start
 from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
 from nestgraph.ops.static_net import static_net
-from nestgraph.ops.walk import walk
+from nestgraph.ops.ttt_chunk import SegmentUpdate, advance, read, whole, write
 
 __all__ = [
     "Fading",
     "Fast",
     "FastRates",
-    "Form",
     "Gathered",
+    "MemoryConfig",
     "Products",
     "Rates",
+    "SegmentUpdate",
     "Slope",
     "State",
-    "Written",
     "advance",
     "answer",
     "ask",
@@ -77,6 +77,7 @@ __all__ = [
     "attend",
     "attend_kept",
     "causal_conv",
+    "checkpointed_loop",
     "coefficient",
     "constant",
     "decay",
@@ -123,11 +124,10 @@ __all__ = [
     "targets_from",
     "tile",
     "total",
-    "walk",
     "weights_at_boundary",
     "weights_before",
     "whole",
     "with_grams",
-    "with_home",
+    "with_start",
     "write",
 ]

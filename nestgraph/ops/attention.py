@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from nestgraph.ops.spans import Entries, softmax_answer, spans
+from nestgraph.ops.banded_attention import Entries, softmax_answer, spans
 
 
 def attend(

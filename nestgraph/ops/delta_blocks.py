@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nestgraph.ops.transfer import earlier
+from nestgraph.ops.decay_matrix import earlier
 from nestgraph.ops.triangular import plain_inverse
 
 At = Literal["after", "before"]
@@ -216,7 +216,7 @@ class _DeltaBlocks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_last: Tensor, *d_answers: Tensor) -> tuple[Any, ...]:
-        from nestgraph.ops.delta_blocks_back import Backward  # which needs what is above
+        from nestgraph.ops.delta_blocks_bwd import Backward  # which needs what is above
 
         keys, values, rate, pull, events, whole, *rest = ctx.saved_tensors
         kept, queries = Kept(*rest[:4]), rest[4:]
@@ -326,10 +326,10 @@ class _Forward:
         pulls = nothing if self.kept.pulls is None else self.kept.pulls[part].unbind()
         fades = nothing if whole is None else whole.unbind()
         steps = zip(places, places[1:], moved.unbind(), ends.unbind(), pulls, fades, strict=False)
-        for state, after, u, key, pull, fade in steps:
+        for state, after, u, key, pull, decay in steps:
             if pull is not None:
                 add_product(u, pull, state.mT, alpha=-1)
-            if fade is None:
+            if decay is None:
                 torch.baddbmm(state, u.mT, key, out=after)
             else:
-                add_product(torch.mul(state, fade, out=after), u.mT, key)
+                add_product(torch.mul(state, decay, out=after), u.mT, key)

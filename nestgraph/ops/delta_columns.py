@@ -23,9 +23,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nestgraph.ops.chunk_decay import Decay
 from nestgraph.ops.chunks import Cut
 from nestgraph.ops.delta_events import Events
-from nestgraph.ops.fades import Fade
 from nestgraph.ops.scan import affine_scan
 from nestgraph.ops.triangular import unit_lower_inverse
 
@@ -40,7 +40,7 @@ class Met(NamedTuple):
 
 
 def run(
-    cut: Cut, fade: Fade, events: Events, first_GED: Tensor, queries_BHTRD: Tensor
+    cut: Cut, decay: Decay, events: Events, first_GED: Tensor, queries_BHTRD: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return answers (G, N, C, R, E) from the state before each position, and the last state."""
     pulled, rates, keys, values, queries = (
@@ -49,29 +49,29 @@ def run(
     )
     pulls, shape = events.pulls, queries.shape[:4]
     width, rows = keys.shape[-1], first_GED.shape[1]
-    met = meet(fade, pulled, queries, keys, pulls)
-    pulled_ends, free_ends = both(fade.until_end(keys), pulls)
+    met = meet(decay, pulled, queries, keys, pulls)
+    pulled_ends, free_ends = both(decay.until_end(keys), pulls)
     written, free = both(values, pulls)
-    asked, inside = flat(fade.since_start(queries)), met.qz @ free
+    asked, inside = flat(decay.since_start(queries)), met.qz @ free
     additions = free.mT @ free_ends
     if not pulls:
-        states, last = affine_scan(first_GED, _numbers(fade, keys), additions)
+        states, last = affine_scan(first_GED, _numbers(decay, keys), additions)
         return (asked @ states.mT + inside).view(*shape, rows), last
     pace = flat(rates)
     right = written - pace * (met.xz @ free)
-    right = torch.cat((pace * flat(fade.since_start(pulled)), right), -1)
+    right = torch.cat((pace * flat(decay.since_start(pulled)), right), -1)
     solved = unit_lower_inverse(pace * met.xy) @ right
     moved, placed = (solved.mT @ pulled_ends).split((width, rows), -2)
-    states, last = affine_scan(first_GED, _diagonal(fade, keys) - moved, additions + placed)
+    states, last = affine_scan(first_GED, _diagonal(decay, keys) - moved, additions + placed)
     known, told = (met.qy @ solved).split((width, rows), -1)
     return ((asked - known) @ states.mT + told + inside).view(*shape, rows), last
 
 
-def meet(fade: Fade, pulled: Tensor, queries: Tensor, keys: Tensor, pulls: int) -> Met:
+def meet(decay: Decay, pulled: Tensor, queries: Tensor, keys: Tensor, pulls: int) -> Met:
     """Return all products at once, then apart."""
     groups, chunks, size, asked = queries.shape[:4]
     rows = torch.cat((pulled, queries), 3)
-    products = fade.products(rows, keys)
+    products = decay.products(rows, keys)
     apart = products.view(groups, chunks, size, pulls + asked, size, keys.shape[3])
     # Splits, unlike slices, have a backward without zeros to fill.
     pairs = [
@@ -93,14 +93,14 @@ def flat(x_GNCaD: Tensor) -> Tensor:
     return x_GNCaD.flatten(2, 3)
 
 
-def _numbers(fade: Fade, keys: Tensor) -> Tensor:
-    whole = fade.whole()
+def _numbers(decay: Decay, keys: Tensor) -> Tensor:
+    whole = decay.whole()
     return keys.new_ones(keys.shape[:2]) if whole is None else whole
 
 
-def _diagonal(fade: Fade, keys: Tensor) -> Tensor:
+def _diagonal(decay: Decay, keys: Tensor) -> Tensor:
     """Return what is left of the state over a chunk, as a matrix."""
-    whole, width = _numbers(fade, keys), keys.shape[-1]
+    whole, width = _numbers(decay, keys), keys.shape[-1]
     if whole.dim() == 3:
         return torch.diag_embed(whole)
     return whole[..., None, None] * torch.eye(width, dtype=keys.dtype, device=keys.device)

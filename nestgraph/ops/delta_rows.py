@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from nestgraph.ops.chunk_decay import Decay
 from nestgraph.ops.chunks import Cut
 from nestgraph.ops.decay import ratios
+from nestgraph.ops.decay_matrix import earlier
 from nestgraph.ops.delta_columns import Met, both, flat, meet
 from nestgraph.ops.delta_events import Events
-from nestgraph.ops.fades import Fade
-from nestgraph.ops.transfer import earlier
 
 CHUNK = 16
 """A row's numbers grow with C²."""
@@ -59,7 +59,7 @@ class _Chunk(NamedTuple):
 
 def run(
     cut: Cut,
-    fade: Fade,
+    decay: Decay,
     events: Events,
     first_GED: Tensor,
     queries_BHTRD: Tensor,
@@ -72,12 +72,12 @@ def run(
         for x in (events.pulled, events.rates, events.keys, events.values, queries_BHTRD)
     )
     pulls = events.pulls
-    met = meet(fade, pulled, queries, keys, pulls)
-    whole = fade.whole()
+    met = meet(decay, pulled, queries, keys, pulls)
+    whole = decay.whole()
     left = keys.new_ones(keys.shape[:2]) if whole is None else whole
     left = left.view(*keys.shape[:2], 1, -1)
-    ends, written = both(fade.until_end(keys), pulls), both(values, pulls)
-    tensors = [*met, flat(fade.since_start(pulled)), flat(fade.since_start(queries)), *ends]
+    ends, written = both(decay.until_end(keys), pulls), both(values, pulls)
+    tensors = [*met, flat(decay.since_start(pulled)), flat(decay.since_start(queries)), *ends]
     tensors += [flat(rates), *written, left]
     if alpha_GNCE is not None:
         tensors.append(alpha_GNCE.mT)

@@ -36,17 +36,17 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops import delta_columns, delta_rows
+from nestgraph.ops.chunk_decay import (
+    SIGNED_CHUNK,
+    Decay,
+    HeadDecay,
+    KeyDecay,
+    NoDecay,
+    SignedKeyDecay,
+)
 from nestgraph.ops.chunks import Cut, spread
 from nestgraph.ops.delta_blocks import At, Shape, asked_filled, filled
 from nestgraph.ops.delta_events import Events, gather
-from nestgraph.ops.fades import (
-    SIGNED_CHUNK,
-    Fade,
-    HeadFade,
-    KeyFade,
-    NoFade,
-    SignedKeyFade,
-)
 from nestgraph.ops.key_blocks import key_blocks, within_reach
 from nestgraph.ops.skips import where_written
 
@@ -127,13 +127,13 @@ def diagonal_delta(
     asked = (
         k_BHTD.new_zeros(batch, heads, time, 0, k_BHTD.shape[-1]) if queries is None else queries
     )
-    fade = NoFade() if by_value or alpha is None else _fade(cut, alpha, signed)
+    decay = NoDecay() if by_value or alpha is None else _fade(cut, alpha, signed)
     first = first_BHED.flatten(0, 1)
     if rows:
         fading = cut.split(alpha[..., 0], 1.0) if by_value and alpha is not None else None
-        found, last = delta_rows.run(cut, fade, events, first, asked, fading, signed)
+        found, last = delta_rows.run(cut, decay, events, first, asked, fading, signed)
     else:
-        found, last = delta_columns.run(cut, fade, events, first, asked)
+        found, last = delta_columns.run(cut, decay, events, first, asked)
     state = last.view(batch, heads, *last.shape[1:])
     answers = [
         _unshifted(cut.join(y), q, at, state)
@@ -147,11 +147,11 @@ def _size(limit: int, time: int) -> int:
     return int(1 << min(limit.bit_length() - 1, max(time - 1, 0).bit_length()))
 
 
-def _fade(cut: Cut, alpha: Tensor, signed: bool) -> Fade:
+def _fade(cut: Cut, alpha: Tensor, signed: bool) -> Decay:
     split = cut.split(alpha[..., 0, :], 1.0)
     if split.shape[-1] == 1:
-        return HeadFade(split[..., 0], signed=signed)
-    return SignedKeyFade(split) if signed else KeyFade(split)
+        return HeadDecay(split[..., 0], signed=signed)
+    return SignedKeyDecay(split) if signed else KeyDecay(split)
 
 
 def _shifted(q_BHTD: Tensor, at: At) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nestgraph.ops.rounds import Rounds, blocks
+from nestgraph.ops.newton_schulz_rounds import Rounds, blocks
 from nestgraph.ops.sums import Sums, grouped
 
 

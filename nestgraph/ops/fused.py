@@ -33,8 +33,8 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.events import Events
-from nestgraph.ops.form import Form
 from nestgraph.ops.fused_shares import Kept, Shares, shares_of
+from nestgraph.ops.memory_config import MemoryConfig
 
 
 class Trace(NamedTuple):
@@ -86,25 +86,25 @@ def retentions(retain_NT: Tensor, *, signed: bool) -> Tensor:
     return (logs.unsqueeze(-1) - logs.unsqueeze(-2)).exp_().tril_()
 
 
-class Bent(NamedTuple):
+class ActivationGrads(NamedTuple):
     """Of the activation behind a layer: s', (G, R, out), and s'' of the keys, (G, T, out)."""
 
     slope: Tensor
     bend: Tensor
 
 
-def takes_difference(form: Form, events: Events) -> bool:
+def takes_difference(config: MemoryConfig, events: Events) -> bool:
     """Return whether the last layer sees keys and values only as their difference."""
-    own = events.values is None and form.objective == "l2"
-    return own and not form.erases(form.layers - 1)
+    own = events.values is None and config.objective == "l2"
+    return own and not config.erases(config.layers - 1)
 
 
-def step(form: Form, events: Events) -> tuple[list[Tensor], Net, Kept]:
+def step(config: MemoryConfig, events: Events) -> tuple[list[Tensor], Net, Kept]:
     """Return new weights of every layer (G, out, in), and what the backward wants to keep."""
-    net, left, moved = net_of(form, events), events.left, []
-    shares = shares_of(form, events, keys_of(events, net))
+    net, left, moved = net_of(config, events), events.left, []
+    shares = shares_of(config, events, keys_of(events, net))
     for layer, weight in enumerate(events.running):
-        trace = trace_of(form, events, net, shares, layer)
+        trace = trace_of(config, events, net, shares, layer)
         moved.append((weight * left).baddbmm_(trace.events.mT, trace.keys, alpha=-1))
     return moved, net, shares.kept
 
@@ -114,18 +114,18 @@ def keys_of(events: Events, net: Net) -> list[Tensor]:
     return [events.alone(a, layer) for layer, a in enumerate(net.inputs)]
 
 
-def net_of(form: Form, events: Events) -> Net:
+def net_of(config: MemoryConfig, events: Events) -> Net:
     """Forward for keys and values, and backward for the keys."""
-    time, activation = events.time, form.nonlinearity
+    time, activation = events.time, config.nonlinearity
     inputs: list[Tensor] = [events.rows]
     outputs: list[Tensor] = []
     for weight in events.anchors[:-1]:
         outputs.append(torch.bmm(inputs[-1], weight.mT))
         inputs.append(activation.value(outputs[-1]))
-    gradient, answer, difference = _top(form, events, inputs[-1])
+    gradient, answer, difference = _top(config, events, inputs[-1])
     gradients: list[Tensor] = [gradient]
     backs: list[Tensor] = []
-    for layer in range(form.layers - 2, -1, -1):
+    for layer in range(config.layers - 2, -1, -1):
         backs.insert(0, torch.bmm(gradients[0], events.anchors[layer + 1]))
         z, a = outputs[layer][:, :time], inputs[layer + 1][:, :time]
         gradients.insert(0, activation.times_slope(backs[0], z, a))
@@ -133,54 +133,60 @@ def net_of(form: Form, events: Events) -> Net:
 
 
 def renewed(
-    form: Form, events: Events, outputs: list[Tensor | None], backs: list[Tensor], top: Tensor
-) -> tuple[Net, list[Bent]]:
+    config: MemoryConfig,
+    events: Events,
+    outputs: list[Tensor | None],
+    backs: list[Tensor],
+    top: Tensor,
+) -> tuple[Net, list[ActivationGrads]]:
     """Return the net from what was kept of it, without a product; `top` is d of the last layer."""
     time, inputs, gradients, bents = events.time, [events.rows], [top], []
     for z, back in zip(outputs, backs, strict=False):
         assert z is not None
-        a, slope, bend = form.nonlinearity.bent(z, time)
+        a, slope, bend = config.nonlinearity.bent(z, time)
         inputs.append(a)
         gradients.insert(-1, back * slope[:, :time])
-        bents.append(Bent(slope, bend))
+        bents.append(ActivationGrads(slope, bend))
     a, difference = inputs[-1], None
-    if takes_difference(form, events):
+    if takes_difference(config, events):
         difference = a[:, :time] - a[:, time:]
     return Net(inputs, outputs, backs, gradients, difference), bents
 
 
-def _top(form: Form, events: Events, a: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def _top(
+    config: MemoryConfig, events: Events, a: Tensor
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Gradient at the net's output (G, T, E); answers to keys to erase, or what it saw instead."""
     time, last = events.time, events.anchors[-1].mT
     keys, own = a[:, :time], a[:, time:]
-    if takes_difference(form, events):
+    if takes_difference(config, events):
         difference = keys - own
-        miss = _with_own(form, events, torch.bmm(difference, last))
-        return _scaled(miss, form.scale), None, difference
-    erases, values = form.erases(form.layers - 1), events.values
-    y = torch.bmm(keys, last) if erases or form.objective == "l2" else None
+        miss = _with_own(config, events, torch.bmm(difference, last))
+        return _scaled(miss, config.scale), None, difference
+    erases, values = config.erases(config.layers - 1), events.values
+    y = torch.bmm(keys, last) if erases or config.objective == "l2" else None
     answer = y if erases else None
-    if form.objective == "dot":
-        values = _own_values(form, events, own) if values is None else values
-        return values * -form.scale, answer, None
+    if config.objective == "dot":
+        values = _own_values(config, events, own) if values is None else values
+        return values * -config.scale, answer, None
     assert y is not None
     if values is None:
-        miss = _with_own(form, events, torch.baddbmm(y, own, last, alpha=-1))
+        miss = _with_own(config, events, torch.baddbmm(y, own, last, alpha=-1))
     else:
         miss = y - values
-        if form.adds_input:
+        if config.adds_input:
             miss += events.rows[:, :time]
-    return _scaled(miss, form.scale), answer, None
+    return _scaled(miss, config.scale), answer, None
 
 
-def _own_values(form: Form, events: Events, a: Tensor) -> Tensor:
+def _own_values(config: MemoryConfig, events: Events, a: Tensor) -> Tensor:
     y = torch.bmm(a, events.anchors[-1].mT)
-    return y.add_(events.rows[:, events.time :]) if form.adds_input else y
+    return y.add_(events.rows[:, events.time :]) if config.adds_input else y
 
 
-def _with_own(form: Form, events: Events, miss: Tensor) -> Tensor:
+def _with_own(config: MemoryConfig, events: Events, miss: Tensor) -> Tensor:
     """Return what answers miss of self values, where both contain their question."""
-    if form.adds_input:
+    if config.adds_input:
         rows, time = events.rows[: events.groups], events.time
         events.spread(miss).add_(rows[:, :time] - rows[:, time:])
     return miss
@@ -190,12 +196,12 @@ def _scaled(x: Tensor, scale: float) -> Tensor:
     return x if scale == 1 else x.mul_(scale)
 
 
-def trace_of(form: Form, events: Events, net: Net, shares: Shares, layer: int) -> Trace:
+def trace_of(config: MemoryConfig, events: Events, net: Net, shares: Shares, layer: int) -> Trace:
     """F and ã of one layer."""
     alone, met, erase = events.alone(net.inputs[layer], layer), None, shares.erase
     gradient, rate = net.gradients[layer], events.of_layer(shares.rate, layer)
     writes = events.spread(gradient) * rate.unsqueeze(-1)
-    if erase is not None and form.erases(layer):
+    if erase is not None and config.erases(layer):
         met, start = _met(events, net, layer), events.of_layer(erase.start, layer)
         writes.addcmul_(events.spread(met), start.unsqueeze(-1))
         keys = torch.bmm(events.of_layer(erase.push, layer).flatten(0, 1).mT, alone)

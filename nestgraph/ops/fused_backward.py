@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nestgraph.ops import fused_shares
 from nestgraph.ops.events import Events
-from nestgraph.ops.form import Form
-from nestgraph.ops.fused import Bent, Net, Trace, keys_of, trace_of
+from nestgraph.ops.fused import ActivationGrads, Net, Trace, keys_of, trace_of
 from nestgraph.ops.fused_shares import Kept, Reached, Shares, SharesBack, shares_of
+from nestgraph.ops.memory_config import MemoryConfig
 from nestgraph.ops.segment_end import NewMatrix
 
 
@@ -59,16 +59,16 @@ class _Last(NamedTuple):
 
 
 def backward(
-    form: Form,
+    config: MemoryConfig,
     events: Events,
     net: Net,
-    bents: list[Bent],
+    bents: list[ActivationGrads],
     kept: Kept,
     d_moved: list[NewMatrix],
 ) -> Gradients:
     """Return gradients of everything a step is given, from those of its new weights."""
-    shares = shares_of(form, events, keys_of(events, net), kept)
-    traces = [trace_of(form, events, net, shares, layer) for layer in range(form.layers)]
+    shares = shares_of(config, events, keys_of(events, net), kept)
+    traces = [trace_of(config, events, net, shares, layer) for layer in range(config.layers)]
     lasts = [
         _last(events, trace, weight, new.gradient, shares=layer == 0)
         for layer, (trace, weight, new) in enumerate(
@@ -76,7 +76,9 @@ def backward(
         )
     ]
     whole = _total([last.whole for last in lasts])
-    shared = fused_shares.back(form, events, shares, _reached(form, events, traces, lasts), whole)
+    shared = fused_shares.back(
+        config, events, shares, _reached(config, events, traces, lasts), whole
+    )
     turned = _Turned.of(events, shares)
     below = [
         _below(events, trace, last, shares, shared, turned, layer)
@@ -88,7 +90,7 @@ def backward(
     if events.running is not events.anchors:
         running, anchors = anchors, [torch.zeros_like(weight) for weight in anchors]
         below = [_met(events, net, layer, one, running[layer]) for layer, one in enumerate(below)]
-    d_rows, d_values = Through(form, events, net, bents, below, anchors).run()
+    d_rows, d_values = Through(config, events, net, bents, below, anchors).run()
     d_rows[:, : events.time] += below[0].inputs
     return Gradients(
         anchors=anchors,
@@ -117,7 +119,9 @@ def _last(events: Events, trace: Trace, weight: Tensor, d_new: Tensor, *, shares
     return _Last(torch.bmm(trace.keys, d_new.mT), keys, whole)
 
 
-def _reached(form: Form, events: Events, traces: list[Trace], lasts: list[_Last]) -> Reached:
+def _reached(
+    config: MemoryConfig, events: Events, traces: list[Trace], lasts: list[_Last]
+) -> Reached:
     """Return what all layers ask of rates and erases."""
     rates, starts, pushes, ends = [], [], [], []
     for layer, (trace, last) in enumerate(zip(traces, lasts, strict=True)):
@@ -204,22 +208,22 @@ def _met(events: Events, net: Net, layer: int, below: Below, d_weight: Tensor) -
 class Through(NamedTuple):
     """Back through the net's gradients, then through the net; adds to d_weights in place."""
 
-    form: Form
+    config: MemoryConfig
     events: Events
     net: Net
-    bents: list[Bent]
+    bents: list[ActivationGrads]
     layers: list[Below]
     d_weights: list[Tensor]
 
     def run(self) -> tuple[Tensor, Tensor | None]:
         """Return d_rows (N, R, D), and d_values (G, T, E) or None."""
-        last, time = self.form.layers - 1, self.events.time
+        last, time = self.config.layers - 1, self.events.time
         extras = [layer.met for layer in self.layers]
         d_miss = self.layers[0].gradient
         for index in range(last):
             d_z, d_miss = self._back(index, d_miss)
             extras[index] = _plus(d_z, extras[index])
-        d_miss = d_miss if self.form.scale == 1 else d_miss.mul_(self.form.scale)
+        d_miss = d_miss if self.config.scale == 1 else d_miss.mul_(self.config.scale)
         d_keys, d_own = self._top(d_miss, extras[last])
         if not last:
             d_rows = self._shared(d_keys if d_own is None else torch.cat((d_keys, d_own), 1))
@@ -237,14 +241,14 @@ class Through(NamedTuple):
                 break
             d_keys, d_own = d_a[:, :time], None if d_own is None else d_a[:, time:]
             d_keys += self.layers[index].inputs
-        if self.form.adds_input:
+        if self.config.adds_input:
             self._add_input(d_rows, d_miss)
         return d_rows, d_miss.neg_() if self._is_given else None
 
     def _add_input(self, d_rows: Tensor, d_miss: Tensor) -> None:
         """Through the net's own rows, which are part of its answers."""
         apart, time = self._shared(d_miss), self.events.time
-        if self.form.objective != "dot":
+        if self.config.objective != "dot":
             d_rows[:, :time] += apart
         if not self._is_given:
             d_rows[:, time:] -= apart
@@ -269,7 +273,7 @@ class Through(NamedTuple):
         """Through the last layer's answers: d of its inputs from keys, and from self values."""
         time, a, d_weight = self.events.time, self.net.inputs[-1], self.d_weights[-1]
         weight, difference = self.events.anchors[-1], self.net.difference
-        into = self.layers[-1].inputs if self.form.layers > 1 else None
+        into = self.layers[-1].inputs if self.config.layers > 1 else None
         if difference is not None:
             d_weight.baddbmm_(d_miss.mT, difference)
             d_keys = torch.bmm(d_miss, weight)
@@ -280,7 +284,7 @@ class Through(NamedTuple):
             d_own = d_miss.new_empty(a[:, time:].shape)
             d_own.baddbmm_(d_miss, weight, beta=0, alpha=-1)
         d_y = extra
-        if self.form.objective != "dot":
+        if self.config.objective != "dot":
             d_y = d_miss if extra is None else extra.add_(d_miss)
         if d_y is None:
             return a.new_zeros(a[:, :time].shape) if into is None else into, d_own

@@ -11,39 +11,41 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nestgraph.ops.form import Form
 from nestgraph.ops.fused_periods import Buffers, Flows, Maybe, Stack
-from nestgraph.ops.fused_periods_back import Back
-from nestgraph.ops.ground import Book
+from nestgraph.ops.fused_periods_bwd import Back
+from nestgraph.ops.memory_config import MemoryConfig
+from nestgraph.ops.shared_base_weights import Book
 
 
 def fused_events(
-    form: Form, flows: Flows, books: tuple[Book, ...], parts: tuple[Tensor, ...]
+    config: MemoryConfig, flows: Flows, books: tuple[Book, ...], parts: tuple[Tensor, ...]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return inputs (G, T, I) and writes (G, T, O) of every layer.
 
     Args:
-        form: one that `can_fuse_periods`.
+        config: one that `can_fuse_periods`.
         flows: what is learned.
         books: where products are noted that are gradients of the parts, for each layer.
         parts: W of every layer, then S of every layer if there is momentum, (G, O, I).
     """
-    found = _Events.apply(form, books, *flows, *parts)  # type: ignore[no-untyped-call]
-    return (flows.keys, *found[form.layers :]), found[: form.layers]
+    found = _Events.apply(config, books, *flows, *parts)  # type: ignore[no-untyped-call]
+    return (flows.keys, *found[config.layers :]), found[: config.layers]
 
 
 class _Events(torch.autograd.Function):
     """`found` are writes of all layers, then inputs of all but the first."""
 
     @staticmethod
-    def forward(ctx: Any, form: Form, books: tuple[Book, ...], *given: Any) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, config: MemoryConfig, books: tuple[Book, ...], *given: Any
+    ) -> tuple[Tensor, ...]:
         flows, parts = Flows(*given[: len(Flows._fields)]), given[len(Flows._fields) :]
-        weights, speeds = list(parts[: form.layers]), list(parts[form.layers :])
+        weights, speeds = list(parts[: config.layers]), list(parts[config.layers :])
         buffers = Buffers.of(flows, weights)
         stack = Stack(flows, buffers, weights, speeds)
         for index, rows in enumerate(stack.rows.unbind(1)):
-            stack.add_period(form, index, rows)
-        ctx.form, ctx.books = form, books
+            stack.add_period(config, index, rows)
+        ctx.config, ctx.books = config, books
         found = (*buffers.writes, *buffers.inputs[1:])
         kept = (*buffers.outputs, *buffers.backs, buffers.top, *buffers.met, *buffers.met_back)
         ctx.save_for_backward(*given, *found, *kept)
@@ -52,7 +54,7 @@ class _Events(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_found: Tensor) -> tuple[Maybe, ...]:
-        layers, saved = ctx.form.layers, list(ctx.saved_tensors)
+        layers, saved = ctx.config.layers, list(ctx.saved_tensors)
 
         def take(count: int) -> list[Any]:
             taken, saved[:count] = saved[:count], []
@@ -65,7 +67,7 @@ class _Events(torch.autograd.Function):
         top, met = saved.pop(0), take(layers)
         buffers = Buffers(inputs, outputs, backs, top, writes, met, saved)
         stack = Stack(flows, buffers, parts[:layers], parts[layers:])
-        back = Back.of(ctx.form, stack, d_found)
+        back = Back.of(ctx.config, stack, d_found)
         for index in range(flows.periods - 1, -1, -1):
             back.period(index)
         back.note(ctx.books)

@@ -20,38 +20,38 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nestgraph.ops import fused, segment_end
+from nestgraph.ops.decay_matrix import DecayMatrix
 from nestgraph.ops.events import Events
-from nestgraph.ops.factors import Facts
-from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused import Net
 from nestgraph.ops.fused_backward import Below, Through
 from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
+from nestgraph.ops.memory_config import MemoryConfig, State
+from nestgraph.ops.rank1_grads import Facts
 from nestgraph.ops.segment_end import Left, NewMatrix
-from nestgraph.ops.transfer import Transfer
 
 Parts = tuple[Tensor, ...]
 
 
-def can_fuse_momentum(form: Form) -> bool:
+def can_fuse_momentum(config: MemoryConfig) -> bool:
     """Return whether a step of this form, where momentum is given, has a derivative by hand."""
     return (
-        form.momentum
-        and form.is_plain_net
-        and not form.is_explicit
-        and form.objective in ("dot", "l2")
-        and not form.retain_first
-        and form.erase == "none"
-        and not form.implicit
-        and form.mirror == "none"
-        and form.window == 1
-        and form.events == 1
-        and not form.per
+        config.momentum
+        and config.is_plain_net
+        and not config.is_explicit
+        and config.objective in ("dot", "l2")
+        and not config.retain_first
+        and config.erase == "none"
+        and not config.implicit
+        and config.mirror == "none"
+        and config.window == 1
+        and config.events == 1
+        and not config.per
     )
 
 
 def fused_momentum_step(
-    form: Form, state: State, facts: Facts, rate_BHT: Tensor | None, fades: Transfer
+    config: MemoryConfig, state: State, facts: Facts, rate_BHT: Tensor | None, fades: DecayMatrix
 ) -> tuple[Parts, Parts]:
     """Return the running weights and the momentum after a segment, (B, H, M, out, in) each."""
     keys = facts.keys
@@ -68,7 +68,7 @@ def fused_momentum_step(
     rate = keys.new_ones(1) if rate_BHT is None else rate_BHT
     running = () if state.running is state.anchor else state.running
     moved: Parts = _Step.apply(  # type: ignore[no-untyped-call]
-        form,
+        config,
         (gift_of(state.anchor), gift_of(state.momentum)),
         keys,
         facts.values,
@@ -80,7 +80,7 @@ def fused_momentum_step(
         *state.anchor,
         *running,
     )
-    return moved[: form.layers], moved[form.layers :]
+    return moved[: config.layers], moved[config.layers :]
 
 
 def _left(starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> Left:
@@ -102,7 +102,7 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        form: Form,
+        config: MemoryConfig,
         before: tuple[Gift | None, Gift | None],
         keys: Tensor,
         values: Tensor | None,
@@ -112,29 +112,29 @@ class _Step(torch.autograd.Function):
         ends: Tensor,
         *parts: Tensor,
     ) -> Parts:
-        ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.config, ctx.shape = config, keys.shape[:2]
         ctx.gift, ctx.before = Gift(private=False), before
         stacks, members = [outermost(part) for part in parts], parts[0].shape[2]
         targets = None if values is None else outermost(values)
-        events = _events(form, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
-        net, left = fused.net_of(form, events), _left(starts, ends, members)
+        events = _events(config, (keys, targets, own, rate.flatten(0, 1)), stacks, members)
+        net, left = fused.net_of(config, events), _left(starts, ends, members)
         kept = [keys, targets, own, events.rate, starts, ends, net.gradients[-1]]
         ctx.save_for_backward(*kept, *net.outputs, *net.backs, *stacks)
-        moved = [_moved(events, net, left, i, stacks[i]) for i in range(form.layers)]
+        moved = [_moved(events, net, left, i, stacks[i]) for i in range(config.layers)]
         new = [weight for weight, _ in moved] + [speed for _, speed in moved]
         return tuple(innermost(x, *ctx.shape) for x in new)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_new: Tensor) -> tuple[Tensor | None, ...]:
-        form, shape, layers = ctx.form, ctx.shape, ctx.form.layers
+        config, shape, layers = ctx.config, ctx.shape, ctx.config.layers
         *given, starts, ends, top = ctx.saved_tensors[:7]
         saved = list(ctx.saved_tensors[7:])
         stacks = saved[2 * layers - 1 :]
         members = len(stacks[0]) // starts[0].numel()
-        events = _events(form, given, stacks, members)
+        events = _events(config, given, stacks, members)
         backs = saved[layers : 2 * layers - 1]
-        net, bents = fused.renewed(form, events, saved[:layers], backs, top)
+        net, bents = fused.renewed(config, events, saved[:layers], backs, top)
         left = _left(starts, ends, members)
         given = ctx.gift.take()
         new = [NewMatrix(outermost(x), ours=is_given(x, given)) for x in d_new]
@@ -144,7 +144,7 @@ class _Step(torch.autograd.Function):
         d_anchors, d_running = [one.weight for one in found], []
         if events.running is not events.anchors:
             d_running, d_anchors = d_anchors, [torch.zeros_like(x) for x in d_anchors]
-        d_rows, d_values = Through(form, events, net, bents, below, d_anchors).run()
+        d_rows, d_values = Through(config, events, net, bents, below, d_anchors).run()
         d_rows[:, : events.time] += below[0].inputs
         d_rows = d_rows.unflatten(0, shape)
         of_weights, of_speeds = ctx.before
@@ -175,13 +175,13 @@ class _Back(NamedTuple):
 
 
 def _events(
-    form: Form, given: Sequence[Tensor | None], stacks: list[Tensor], members: int
+    config: MemoryConfig, given: Sequence[Tensor | None], stacks: list[Tensor], members: int
 ) -> Events:
     """Return keys, values, own queries and rate (N, T); and S, Θ and, unless it is Θ, A."""
     keys, values, own, rate = given
     assert keys is not None
     assert rate is not None
-    anchors, running = stacks[form.layers : 2 * form.layers], stacks[2 * form.layers :]
+    anchors, running = stacks[config.layers : 2 * config.layers], stacks[2 * config.layers :]
     return Events(
         anchors=anchors,
         running=running or anchors,

@@ -21,14 +21,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nestgraph.ops.form import Form
+from nestgraph.ops.memory_config import MemoryConfig
 
 Maybe = Tensor | None
 
 
-def can_fuse_periods(form: Form) -> bool:
-    """Return whether the events of a form that `is_summed` have a derivative by hand."""
-    return form.is_plain_net and form.objective in ("dot", "l2") and not form.implicit
+def can_fuse_periods(config: MemoryConfig) -> bool:
+    """Return whether the events of a form that `is_low_rank` have a derivative by hand."""
+    return config.is_plain_net and config.objective in ("dot", "l2") and not config.implicit
 
 
 class Flows(NamedTuple):
@@ -73,7 +73,7 @@ class Asked(NamedTuple):
         speed: S likewise, or None.
         b: (G, 1, 1), or None for 1.
         c: (G, 1, 1), or None where S isn't asked.
-        fade: D of the events before the tick, (G, 1, J).
+        decay: D of the events before the tick, (G, 1, J).
         meets: the side of these events that rows meet, (G, J, in).
         gives: the other side, (G, J, out).
     """
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
     speed: Maybe
     b: Maybe
     c: Maybe
-    fade: Maybe
+    decay: Maybe
     meets: Tensor
     gives: Tensor
 
@@ -98,10 +98,10 @@ class Asked(NamedTuple):
 
     def add_events(self, x_GRI: Tensor, y_GRO: Tensor, met_GRJ: Tensor) -> None:
         """Add to the rows' answers what the events add, in place; note what they met of each."""
-        if self.fade is not None:
+        if self.decay is not None:
             met = torch.bmm(x_GRI, self.meets.mT)
             met_GRJ.copy_(met)
-            y_GRO.baddbmm_(met.mul_(self.fade), self.gives, alpha=-1)
+            y_GRO.baddbmm_(met.mul_(self.decay), self.gives, alpha=-1)
 
 
 class Buffers(NamedTuple):
@@ -156,16 +156,16 @@ class Stack(NamedTuple):
         weights, speed = self.weights[layer], self.speeds[layer] if self.speeds else None
         now, flows = index * self.flows.period, self.flows
         a, w = self.buffers.inputs[layer][:, :now], self.buffers.writes[layer][:, :now]
-        b, c, fade = None, None, None
+        b, c, decay = None, None, None
         if index:
             last = slice(index - 1, index)
             b = None if flows.of_weights is None else flows.of_weights[:, last]
             c = None if flows.of_speed is None else flows.of_speed[:, last]
-            fade = flows.of_events[:, last, :now]
+            decay = flows.of_events[:, last, :now]
         if back:
-            return Asked(weights, speed, b, c, fade, w, a)
+            return Asked(weights, speed, b, c, decay, w, a)
         speed = None if speed is None else speed.mT
-        return Asked(weights.mT, speed, b, c, fade, a, w)
+        return Asked(weights.mT, speed, b, c, decay, a, w)
 
     @property
     def rows(self) -> Tensor:
@@ -189,20 +189,20 @@ class Stack(NamedTuple):
         asked.add_events(d, g, met)
         return g
 
-    def add_period(self, form: Form, index: int, x: Tensor) -> None:
+    def add_period(self, config: MemoryConfig, index: int, x: Tensor) -> None:
         """Take a period in, with its rows (G, R, D)."""
         flows, buffers, period = self.flows, self.buffers, self.flows.period
-        some, activation = slice(index * period, (index + 1) * period), form.nonlinearity
+        some, activation = slice(index * period, (index + 1) * period), config.nonlinearity
         rate = flows.rate[:, some]
         z = self.through(0, index, x, flows.entry[:, index].clone())
-        for layer in range(1, form.layers):
+        for layer in range(1, config.layers):
             buffers.outputs[layer - 1][:, index] = z
             h = activation.value(z)
             buffers.inputs[layer][:, some] = h[:, :period]
             z = self.through(layer, index, h)
         d = buffers.top[:, some]
-        d.copy_(_top(form, flows, some, x, z))
-        for layer in range(form.layers - 1, 0, -1):
+        d.copy_(_top(config, flows, some, x, z))
+        for layer in range(config.layers - 1, 0, -1):
             torch.mul(d, rate, out=buffers.writes[layer][:, some])
             g = self.back(layer, index, d)
             buffers.backs[layer - 1][:, some] = g
@@ -211,13 +211,15 @@ class Stack(NamedTuple):
         torch.mul(d, rate, out=buffers.writes[0][:, some])
 
 
-def _top(form: Form, flows: Flows, some: slice, x: Tensor, z: Tensor) -> Tensor:
+def _top(config: MemoryConfig, flows: Flows, some: slice, x: Tensor, z: Tensor) -> Tensor:
     """Return the gradient at the answers (G, P, E), from rows (G, R, D) and what they are
     answered.
     """
     period, values = flows.period, flows.values
-    y = x + z if form.adds_input else z
+    y = x + z if config.adds_input else z
     target = y[:, period:] if values is None else values[:, some]
     return (
-        target * -form.scale if form.objective == "dot" else (y[:, :period] - target) * form.scale
+        target * -config.scale
+        if config.objective == "dot"
+        else (y[:, :period] - target) * config.scale
     )

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.events import Events
-from nestgraph.ops.form import Form
+from nestgraph.ops.memory_config import MemoryConfig
 from nestgraph.ops.triangular import plain_inverse
 
 
@@ -77,9 +77,11 @@ class SharesBack(NamedTuple):
     squares: Tensor | None
 
 
-def shares_of(form: Form, events: Events, inputs: list[Tensor], kept: Kept | None = None) -> Shares:
+def shares_of(
+    config: MemoryConfig, events: Events, inputs: list[Tensor], kept: Kept | None = None
+) -> Shares:
     """From the inputs of each layer, (n, T, in); `kept` spares grams and inverses."""
-    shrink, grams, inverse = kept or (*_squares(form, events, inputs), None)
+    shrink, grams, inverse = kept or (*_squares(config, events, inputs), None)
     q, rate = events.q, events.rate.unsqueeze(0)
     rate = rate if shrink is None else rate * shrink
     if grams is None:
@@ -93,14 +95,14 @@ def shares_of(form: Form, events: Events, inputs: list[Tensor], kept: Kept | Non
 
 
 def _squares(
-    form: Form, events: Events, inputs: list[Tensor]
+    config: MemoryConfig, events: Events, inputs: list[Tensor]
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return what `implicit` shrinks rates by, and a aᵀ of the layers that erase."""
-    erased = [a for layer, a in enumerate(inputs) if form.erases(layer)]
+    erased = [a for layer, a in enumerate(inputs) if config.erases(layer)]
     grams = None
     if erased:
         grams = events.spread(_joined([torch.bmm(a, a.mT) for a in erased]))
-    if not form.implicit:
+    if not config.implicit:
         return None, grams
     squares = [] if grams is None else [grams.diagonal(0, -2, -1)]
     squares += [events.spread((a * a).sum(-1)) for a in inputs[len(erased) :]]
@@ -127,7 +129,9 @@ class Reached(NamedTuple):
     ends: Tensor | None
 
 
-def back(form: Form, events: Events, shares: Shares, reached: Reached, whole: Tensor) -> SharesBack:
+def back(
+    config: MemoryConfig, events: Events, shares: Shares, reached: Reached, whole: Tensor
+) -> SharesBack:
     """Back through `shares_of`; `whole` is d of Q[T, 0] from what is kept of the weights, (N,)."""
     d_rate, d_erase, d_grams = -reached.rate, None, None
     if shares.erase is None:

@@ -13,32 +13,32 @@ from torch.autograd.function import once_differentiable
 
 from nestgraph.ops import fused
 from nestgraph.ops.events import Events
-from nestgraph.ops.form import Form, State
 from nestgraph.ops.fused_backward import backward
 from nestgraph.ops.fused_shares import Kept
 from nestgraph.ops.gifts import Gift, gift_of, give, is_given
 from nestgraph.ops.layout import innermost, outermost, rows_of
+from nestgraph.ops.memory_config import MemoryConfig, State
 from nestgraph.ops.segment_end import NewMatrix
 
 
-def can_fuse(form: Form) -> bool:
+def can_fuse(config: MemoryConfig) -> bool:
     """Return whether a step of this form has a derivative by hand."""
-    return form.is_plain_net and not (
-        form.momentum
-        or form.retain_first
-        or form.is_explicit
-        or form.stepped
-        or form.objective not in ("dot", "l2")
-        or form.mirror != "none"
-        or form.window > 1
-        or form.events > 1
-        or form.per
-        or (form.homing and form.erase != "none")
+    return config.is_plain_net and not (
+        config.momentum
+        or config.retain_first
+        or config.is_explicit
+        or config.stepped
+        or config.objective not in ("dot", "l2")
+        or config.mirror != "none"
+        or config.window > 1
+        or config.events > 1
+        or config.per
+        or (config.towards_start and config.erase != "none")
     )
 
 
 def fused_step(
-    form: Form,
+    config: MemoryConfig,
     state: State,
     k_BHTD: Tensor,
     values_BHMTE: Tensor | None,
@@ -53,7 +53,7 @@ def fused_step(
     ones = k_BHTD.new_ones(k_BHTD.shape[:3])
     running = () if state.running is state.anchor else state.running
     moved: tuple[Tensor, ...] = _Step.apply(  # type: ignore[no-untyped-call]
-        form,
+        config,
         gift_of(state.anchor),
         k_BHTD,
         values_BHMTE,
@@ -71,7 +71,7 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        form: Form,
+        config: MemoryConfig,
         before: Gift | None,
         keys: Tensor,
         values: Tensor | None,
@@ -81,20 +81,20 @@ class _Step(torch.autograd.Function):
         erase: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.form, ctx.shape = form, keys.shape[:2]
+        ctx.config, ctx.shape = config, keys.shape[:2]
         ctx.gift, ctx.before = Gift(private=False), before
         stacks = [outermost(weight) for weight in weights]
-        anchors = stacks[: form.layers]
+        anchors = stacks[: config.layers]
         events = Events(
             anchors=anchors,
-            running=stacks[form.layers :] or anchors,
+            running=stacks[config.layers :] or anchors,
             rows=rows_of(keys, own, weights[0].shape[2]),
             values=None if values is None else outermost(values),
             rate=rate.flatten(0, 1),
             erase=None if erase is None else erase.flatten(0, 1),
-            q=fused.retentions(retain.flatten(0, 1), signed=form.signed),
+            q=fused.retentions(retain.flatten(0, 1), signed=config.signed),
         )
-        moved, net, kept = fused.step(form, events)
+        moved, net, kept = fused.step(config, events)
         given = keys, own, events.values, events.rate, events.erase, events.q, net.gradients[-1]
         ctx.save_for_backward(*given, *kept, *net.outputs, *net.backs, *stacks)
         return tuple(innermost(x, *ctx.shape) for x in moved)
@@ -102,10 +102,10 @@ class _Step(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_moved: Tensor) -> tuple[Tensor | None, ...]:
-        events, (net, bents), kept = _unpacked(ctx.form, list(ctx.saved_tensors))
+        events, (net, bents), kept = _unpacked(ctx.config, list(ctx.saved_tensors))
         given = ctx.gift.take()
         new = [NewMatrix(outermost(x), ours=is_given(x, given)) for x in d_moved]
-        found = backward(ctx.form, events, net, bents, kept, new)
+        found = backward(ctx.config, events, net, bents, kept, new)
         shape, time = ctx.shape, events.time
 
         def unflat(x: Tensor | None) -> Tensor | None:
@@ -127,8 +127,8 @@ class _Step(torch.autograd.Function):
 
 
 def _unpacked(
-    form: Form, saved: list[Any]
-) -> tuple[Events, tuple[fused.Net, list[fused.Bent]], Kept]:
+    config: MemoryConfig, saved: list[Any]
+) -> tuple[Events, tuple[fused.Net, list[fused.ActivationGrads]], Kept]:
     """Return the events, the net and the shares, from what `forward` saved."""
 
     def take(count: int) -> list[Any]:
@@ -137,7 +137,7 @@ def _unpacked(
 
     keys, own, values, rate, erase, q, top = take(7)
     kept = Kept(*take(3))
-    outputs, backs, anchors = take(form.layers), take(form.layers - 1), take(form.layers)
+    outputs, backs, anchors = take(config.layers), take(config.layers - 1), take(config.layers)
     rows = rows_of(keys, own, len(anchors[0]) // len(rate))
     events = Events(anchors, saved or anchors, rows, values, rate, erase, q)
-    return events, fused.renewed(form, events, outputs, backs, top), kept
+    return events, fused.renewed(config, events, outputs, backs, top), kept

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nestgraph.ops import attention
 from nestgraph.ops.attention import entries_of, latest, seen_later
-from nestgraph.ops.spans import Entries, softmax_answer
+from nestgraph.ops.banded_attention import Entries, softmax_answer
 
 Cache: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Keys (B, H, P·n, D), values (B, H, P·n, E), and written (B, P·n), or (B, 0) where all are."""

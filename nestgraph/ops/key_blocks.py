@@ -102,7 +102,7 @@ class _KeyBlocks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_last: Tensor, *d_answers: Tensor) -> tuple[Any, ...]:
-        from nestgraph.ops.key_blocks_back import back  # which needs what is here
+        from nestgraph.ops.key_blocks_bwd import back  # which needs what is here
 
         *saved, last = ctx.saved_tensors
         flows, kept = saved[:3], Kept(*saved[3:])
@@ -145,7 +145,7 @@ class Kept(NamedTuple):
         return self.fades[:, :-1]
 
     @property
-    def fade(self) -> Tensor:
+    def decay(self) -> Tensor:
         """F of a block."""
         return self.fades[:, 1:]
 
@@ -221,7 +221,7 @@ class Flows(NamedTuple):
         logs = torch.empty_like(block.fades[:, 1:])
         torch.log(self.alpha[part].unsqueeze(-2), out=over(logs))
         torch.bmm(self.lower.expand(len(logs), -1, -1), logs, out=block.fades).exp_()
-        inverse = block.fade.reciprocal()
+        inverse = block.decay.reciprocal()
         x, *q = block.rows.split((size * pulls, *[size] * asked), 1)
         y, z = block.columns.split((size * pulls, size * writes), 1)
         scaled = [
@@ -231,7 +231,7 @@ class Flows(NamedTuple):
         ]
         for target, query, at in zip(q, self.queries, self.moments, strict=True):
             scaled.append(
-                (target, query.unsqueeze(-2), block.fade if at == "after" else block.start)
+                (target, query.unsqueeze(-2), block.decay if at == "after" else block.start)
             )
         for target, flow, factor in scaled:
             torch.mul(flow[part], over(factor), out=over(target))

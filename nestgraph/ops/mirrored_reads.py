@@ -22,14 +22,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nestgraph.ops.form import Form
+from nestgraph.ops.memory_config import MemoryConfig
 from nestgraph.ops.mirrors import EPS
-from nestgraph.ops.rounds import blocks
+from nestgraph.ops.newton_schulz_rounds import blocks
 from nestgraph.ops.sums import Sums, grouped
 
 
 def mirrored_read(
-    form: Form,
+    config: MemoryConfig,
     x_BHNTD: Tensor,
     weights_BHMED: Tensor,
     start: Tensor,
@@ -40,7 +40,7 @@ def mirrored_read(
     """Return every token's vector through its own matrix.
 
     Args:
-        form: says which map.
+        config: says which map.
         x_BHNTD: the vectors.
         weights_BHMED: A_0.
         start: what is left of it, (B or 1, H or 1, 1, T, 1).
@@ -54,20 +54,20 @@ def mirrored_read(
     lead = (*weights_BHMED.shape[:3],)
     flows = [grouped(x, lead, 2) for x in (x_BHNTD, events, writes_BHMJE, inputs_BHNJD)]
     flows += [grouped(start.squeeze(-1), lead, 1), grouped(weights_BHMED, lead, 2)]
-    y: Tensor = _MirroredRead.apply(form, *flows)  # type: ignore[no-untyped-call]
+    y: Tensor = _MirroredRead.apply(config, *flows)  # type: ignore[no-untyped-call]
     return y.view(*lead, *y.shape[1:])
 
 
 class _MirroredRead(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, form: Form, x_gTD: Tensor, *flows: Tensor) -> Tensor:
-        ctx.form, sums, first = form, Sums(*flows), flows[-1]
+    def forward(ctx: Any, config: MemoryConfig, x_gTD: Tensor, *flows: Tensor) -> Tensor:
+        ctx.config, sums, first = config, Sums(*flows), flows[-1]
         y_gTE = first.new_empty(len(first), x_gTD.shape[1], first.shape[1])
         for some in blocks(first, x_gTD.shape[1]):
             part = sums.of(some)
             states = part.matrices(*part.pairs())
             x = x_gTD[some].flatten(0, 1).unsqueeze(1)
-            y_gTE[some] = torch.bmm(x, _weights(form, states).mT).view_as(y_gTE[some])
+            y_gTE[some] = torch.bmm(x, _weights(config, states).mT).view_as(y_gTE[some])
         ctx.save_for_backward(x_gTD, y_gTE, *flows)
         return y_gTE
 
@@ -81,31 +81,31 @@ class _MirroredRead(torch.autograd.Function):
             pairs = part.pairs()
             states = part.matrices(*pairs)
             x, y, d_y = (flow[some].flatten(0, 1).unsqueeze(1) for flow in (x_gTD, y_gTE, d_y_gTE))
-            d_x, d_states = _back(ctx.form, states, x, y, d_y)
+            d_x, d_states = _back(ctx.config, states, x, y, d_y)
             d_states = d_states.unflatten(0, (-1, x_gTD.shape[1]))
             found.append((d_x.view_as(x_gTD[some]), *part.gradients(*pairs, d_states)))
         return None, *(torch.cat(parts) for parts in zip(*found, strict=True))
 
 
-def _weights(form: Form, states_NED: Tensor) -> Tensor:
+def _weights(config: MemoryConfig, states_NED: Tensor) -> Tensor:
     """W; may write over the states."""
-    if form.mirror == "softmax":
+    if config.mirror == "softmax":
         return torch.softmax(states_NED, -1)
-    total, _ = _total(states_NED, form.mirror_power)
-    return states_NED.div_(total.pow((form.mirror_power - 2) / form.mirror_power))
+    total, _ = _total(states_NED, config.mirror_power)
+    return states_NED.div_(total.pow((config.mirror_power - 2) / config.mirror_power))
 
 
 def _back(
-    form: Form, states_NED: Tensor, x_N1D: Tensor, y_N1E: Tensor, d_N1E: Tensor
+    config: MemoryConfig, states_NED: Tensor, x_N1D: Tensor, y_N1E: Tensor, d_N1E: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return gradients at x (N, 1, D) and A (N, E, D)."""
-    if form.mirror == "softmax":
+    if config.mirror == "softmax":
         weights = torch.softmax(states_NED, -1)
         d_x = torch.bmm(d_N1E, weights)
         left = torch.cat((d_N1E, -d_N1E * y_N1E), 1)
         right = torch.cat((x_N1D, torch.ones_like(x_N1D)), 1)
         return d_x, weights.mul_(torch.bmm(left.mT, right))
-    q = form.mirror_power
+    q = config.mirror_power
     total, powers = _total(states_NED, q)
     d_N1E = d_N1E / total.pow((q - 2) / q)
     d_x = torch.bmm(d_N1E, states_NED)

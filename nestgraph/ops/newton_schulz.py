@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestgraph.ops.rounds import FLOOR, A, B, C, Rounds, blocks
+from nestgraph.ops.newton_schulz_rounds import FLOOR, A, B, C, Rounds, blocks
 
 __all__ = ["FLOOR", "A", "B", "C", "newton_schulz", "quintic"]
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nestgraph.ops.form import Form
+from nestgraph.ops.memory_config import MemoryConfig
 
 
 def slope(
-    form: Form, answer_BHMJE: Tensor, value_BHMJE: Tensor, delta_BHJ: Tensor | None
+    config: MemoryConfig, answer_BHMJE: Tensor, value_BHMJE: Tensor, delta_BHJ: Tensor | None
 ) -> Tensor:
     """Return ∂ objective / ∂ answer of every event by itself; values are constants.
 
     Args:
-        form: says which objective; `dot` looks at the values alone.
+        config: says which objective; `dot` looks at the values alone.
         answer_BHMJE: what the net says.
         value_BHMJE: what it should say.
         delta_BHJ: where `huber` turns linear.
@@ -25,15 +25,15 @@ def slope(
     Returns:
         (B, H, M, J, E).
     """
-    if form.objective == "dot":
-        return -form.scale * value_BHMJE
+    if config.objective == "dot":
+        return -config.scale * value_BHMJE
     miss = answer_BHMJE - value_BHMJE
-    if form.objective == "l2":
-        return form.scale * miss
-    if form.objective == "lp":
-        return _power(miss, form.power) * (form.scale * form.power)
+    if config.objective == "l2":
+        return config.scale * miss
+    if config.objective == "lp":
+        return _power(miss, config.power) * (config.scale * config.power)
     assert delta_BHJ is not None, "huber needs a delta"
-    return form.scale * _huber(form, miss, delta_BHJ[:, :, None, :, None])
+    return config.scale * _huber(config, miss, delta_BHJ[:, :, None, :, None])
 
 
 def _power(miss: Tensor, p: float) -> Tensor:
@@ -43,8 +43,8 @@ def _power(miss: Tensor, p: float) -> Tensor:
     return torch.where(nowhere, 0.0, size.pow(p - 1) * miss.sign())
 
 
-def _huber(form: Form, miss: Tensor, delta: Tensor) -> Tensor:
-    if form.switch == "norm":
+def _huber(config: MemoryConfig, miss: Tensor, delta: Tensor) -> Tensor:
+    if config.switch == "norm":
         near = miss.square().sum(-1, keepdim=True) <= delta.square()
         return torch.where(near, miss, delta * miss.sign())
     return torch.where(miss.abs() <= delta, miss, delta * miss.sign())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nestgraph.ops.form import Form, Per
+from nestgraph.ops.memory_config import MemoryConfig, Per
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,28 +51,30 @@ def by_event(x_BHT: Tensor, events: int) -> Tensor:
 
 
 def write_rate(
-    form: Form, layer: int, inputs_BHNJD: Tensor, rate_BHJ: Tensor | None
+    config: MemoryConfig, layer: int, inputs_BHNJD: Tensor, rate_BHJ: Tensor | None
 ) -> Tensor | None:
     """Return the rate of each event at one layer, (B, H, N, J, 1) or (B, H, 1, J, n); None is 1."""
-    if rate_BHJ is None and not form.implicit:
+    if rate_BHJ is None and not config.implicit:
         return None
     if rate_BHJ is None:
         rate_BHJ = inputs_BHNJD.new_ones(1, 1, 1)
     rate = rate_BHJ.unsqueeze(-1) if rate_BHJ.dim() == 3 else rate_BHJ
     rate = rate.unsqueeze(2)
-    if not form.implicit or layer >= form.layers:
+    if not config.implicit or layer >= config.layers:
         return rate
     return rate / (1 + rate * inputs_BHNJD.square().sum(-1, keepdim=True))
 
 
-def erase_rate(form: Form, rate: Tensor | None, rates: Rates, like_BHNJD: Tensor) -> Tensor:
+def erase_rate(
+    config: MemoryConfig, rate: Tensor | None, rates: Rates, like_BHNJD: Tensor
+) -> Tensor:
     """Return the rate at which new events erase, (B, H, N or 1, J, 1 or n); `rate` is the
     write's.
     """
     if rates.erase is not None:
         own = rates.erase if rates.erase.dim() == 4 else rates.erase.unsqueeze(-1)
-        return by_event(own, 1 if form.erase_key else form.events).unsqueeze(2)
-    if form.erase_key or rate is None:
+        return by_event(own, 1 if config.erase_key else config.events).unsqueeze(2)
+    if config.erase_key or rate is None:
         return like_BHNJD.new_ones(1, 1, 1, 1, 1)
     return rate[..., -like_BHNJD.shape[-2] :, :]
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nestgraph.ops.transfer import Transfer, earlier
+from nestgraph.ops.decay_matrix import DecayMatrix, earlier
 from nestgraph.ops.triangular import unit_lower_inverse
 
 
@@ -60,7 +60,7 @@ class Layer:
 
     weights: Tensor
     speed: Tensor | None
-    transfer: Transfer
+    transfer: DecayMatrix
     inputs: Tensor
     writes: Tensor
     erased: Tensor | None
@@ -133,7 +133,7 @@ class Layer:
         return weights, whole * self.speed - (self.writes * events).mT @ self.inputs
 
 
-def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, fades: Transfer) -> Layer:
+def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, fades: DecayMatrix) -> Layer:
     """Solve for what the events erase.
 
     Args:
@@ -173,7 +173,7 @@ def layer(weights: Tensor, speed: Tensor | None, pairs: Pairs, fades: Transfer) 
     return replace(plain, erased=_solve(new, pairs.erase, fades, met))
 
 
-def _solve(inputs: Tensor, erase: Tensor, fades: Transfer, right: Tensor) -> Tensor:
+def _solve(inputs: Tensor, erase: Tensor, fades: DecayMatrix, right: Tensor) -> Tensor:
     """Return (I + L)^-1 right; events of one position see the same state."""
     if fades.events.shape[-1] == 1:
         return right

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nestgraph.ops.form import Form
+from nestgraph.ops.memory_config import MemoryConfig
 from nestgraph.ops.rates import Rates
 
 
@@ -24,12 +24,14 @@ def where_written(written_BT: Tensor, x: Tensor, otherwise: float) -> Tensor:
     return torch.where(mask, x, otherwise)
 
 
-def skipping(form: Form, rates: Rates, written_BT: Tensor, like_BHJD: Tensor) -> tuple[Form, Rates]:
+def skipping(
+    config: MemoryConfig, rates: Rates, written_BT: Tensor, like_BHJD: Tensor
+) -> tuple[MemoryConfig, Rates]:
     """Return what a stack of memories is and takes in over a segment some of whose events are
     skipped.
 
     Args:
-        form: what the memories are.
+        config: what the memories are.
         rates: the coefficients of the segment.
         written_BT: whether each position is written.
         like_BHJD: keys of the segment.
@@ -43,8 +45,8 @@ def skipping(form: Form, rates: Rates, written_BT: Tensor, like_BHJD: Tensor) ->
     def on(x: Tensor | None) -> Tensor | None:
         return None if x is None else where_written(written_BT, x, 1.0)
 
-    own = rates.erase is not None or form.erase_key
-    carries = form.momentum or form.window > 1  # else nothing but new events moves the weights
+    own = rates.erase is not None or config.erase_key
+    carries = config.momentum or config.window > 1  # else nothing but new events moves the weights
     skipped = replace(
         rates,
         rate=off(rates.rate),
@@ -54,4 +56,4 @@ def skipping(form: Form, rates: Rates, written_BT: Tensor, like_BHJD: Tensor) ->
         erase=off(rates.erase) if own else None,
         written=written_BT,
     )
-    return replace(form, stepped=form.stepped or carries), skipped
+    return replace(config, stepped=config.stepped or carries), skipped

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nestgraph.ops.form import Form, State, Window
+from nestgraph.ops.memory_config import MemoryConfig, State, Window
 from nestgraph.ops.mirrors import mirrored
 
 
 def first_state(
-    form: Form,
+    config: MemoryConfig,
     weights: tuple[Tensor, ...],
     batch: int,
     *,
@@ -24,7 +24,7 @@ def first_state(
     """Return the state before the first event.
 
     Args:
-        form: what the memories are.
+        config: what the memories are.
         weights: (H, M, out, in) of every layer, then (H, M, out, 1) of every bias.
         batch: rows, which all start alike.
         rate: how many numbers the rate of an event has; 0 for one a head.
@@ -32,11 +32,11 @@ def first_state(
         kept: how many numbers a retention has, 0 for one a head; None where none is kept.
     """
     running = tuple(weight.expand(batch, *weight.shape) for weight in weights)
-    return fresh(form, running, rate=rate, delta=delta, kept=kept)
+    return fresh(config, running, rate=rate, delta=delta, kept=kept)
 
 
 def fresh(
-    form: Form,
+    config: MemoryConfig,
     weights: tuple[Tensor, ...],
     *,
     rate: int = 0,
@@ -46,11 +46,11 @@ def fresh(
     """Return a state that starts at weights (B, H, M, out, in), with nothing else remembered."""
     like = weights[0]
     batch, heads, members = like.shape[:3]
-    width, out = weights[0].shape[-1], weights[form.layers - 1].shape[-2]
+    width, out = weights[0].shape[-1], weights[config.layers - 1].shape[-2]
     window = None
-    if form.window > 1:
-        events = form.past
-        targets = (1, events, width) if form.self_values else (members, events, out)
+    if config.window > 1:
+        events = config.past
+        targets = (1, events, width) if config.self_values else (members, events, out)
         window = Window(
             like.new_zeros(batch, heads, events, width),
             like.new_zeros(batch, heads, *targets),
@@ -60,9 +60,9 @@ def fresh(
     return State(
         weights,
         weights,
-        tuple(torch.zeros_like(weight) for weight in weights) if form.momentum else (),
+        tuple(torch.zeros_like(weight) for weight in weights) if config.momentum else (),
         None if kept is None else like.new_ones(batch, heads, *((kept,) if kept else ())),
-        like.new_ones(batch, heads) if form.reduces else None,
+        like.new_ones(batch, heads) if config.reduces else None,
         window,
     )
 
@@ -84,31 +84,31 @@ def detached(state: State) -> State:
     )
 
 
-def seen(form: Form, state: State) -> tuple[Tensor, ...]:
+def seen(config: MemoryConfig, state: State) -> tuple[Tensor, ...]:
     """Return θ: the weights before any mirror, as reads behind the last event see them."""
-    if not form.reduces and form.gradient == "full":
+    if not config.reduces and config.gradient == "full":
         return state.running
     return tuple(
-        _seen(form, anchor, running, state.share)
+        _seen(config, anchor, running, state.share)
         for anchor, running in zip(state.anchor, state.running, strict=True)
     )
 
 
-def _seen(form: Form, anchor: Tensor, running: Tensor, share: Tensor | None) -> Tensor:
+def _seen(config: MemoryConfig, anchor: Tensor, running: Tensor, share: Tensor | None) -> Tensor:
     if running is anchor:
         return anchor
     moved = running - anchor
-    if form.reduces:
+    if config.reduces:
         assert share is not None
         moved = share[:, :, None, None, None] * moved
-    return anchor + (moved if form.gradient == "full" else moved.detach())
+    return anchor + (moved if config.gradient == "full" else moved.detach())
 
 
-def weights_before(form: Form, state: State) -> tuple[Tensor, ...]:
+def weights_before(config: MemoryConfig, state: State) -> tuple[Tensor, ...]:
     """Return what a read `before` the next event asks."""
-    return mirrored(form, seen(form, state))
+    return mirrored(config, seen(config, state))
 
 
-def weights_at_boundary(form: Form, state: State) -> tuple[Tensor, ...]:
+def weights_at_boundary(config: MemoryConfig, state: State) -> tuple[Tensor, ...]:
     """Return what a read at the boundary asks."""
-    return mirrored(form, state.anchor)
+    return mirrored(config, state.anchor)

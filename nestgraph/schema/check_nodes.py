@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nestgraph.cures import Cures, Drop, Put, either
 from nestgraph.findings import Findings, closest, listed, respelt, word_of_language
+from nestgraph.fixes import Cures, Drop, Put, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import known_keys
 from nestgraph.schema.nodes import AnyNode, BlockNode, ReadNode, op_node

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from nestgraph.cures import Put, either
 from nestgraph.findings import Findings
+from nestgraph.fixes import Put, either
 from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree
 
 LARGEST = (2 - 2**-23) * 2.0**127

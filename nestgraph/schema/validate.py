@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from nestgraph.cures import NONE, Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
+from nestgraph.fixes import NONE, Add, Cures, Drop, Put, Rename, as_meant, either
 from nestgraph.habits import otherwise
 from nestgraph.schema.adapters import adapter
 from nestgraph.schema.elsewhere import elsewhere

@@ -149,7 +149,7 @@ class Times(_Table):
         self._file.write({STEP: step, SECONDS: seconds})
 
 
-class Keeper(L.Callback):
+class CheckpointCallback(L.Callback):
     """Saves the last and the best state, stops where it should, and notices a broken training.
 
     Args:

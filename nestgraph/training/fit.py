@@ -19,17 +19,17 @@ from nestgraph.models import require_next_tokens
 from nestgraph.training import checkpoint, compile, folder, report, texts
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
-from nestgraph.training.callbacks import Keeper, Lines, Metrics, Times
+from nestgraph.training.callbacks import CheckpointCallback, Lines, Metrics, Times
 from nestgraph.training.checkpoint_io import AtomicCheckpointIO
-from nestgraph.training.crowd import crowd
+from nestgraph.training.cpu_contention import crowd
 from nestgraph.training.interruption import Interruption, TrainingStopped
 from nestgraph.training.module import NestModule
 from nestgraph.training.options import refuse_for_now, spec_of_run, wished
-from nestgraph.training.pace import Pace
 from nestgraph.training.progress import StepBar, StepLines
 from nestgraph.training.quiet import quiet
 from nestgraph.training.sizes import Sizes
 from nestgraph.training.telling import tell
+from nestgraph.training.throughput import Throughput
 
 if TYPE_CHECKING:
     from nestgraph.spec import Spec
@@ -142,7 +142,7 @@ def _prepare(
 def _steps_in(file: Path | None, content: dict[str, Any] | None) -> int:
     if content is None:
         return 0
-    if Keeper.__qualname__ not in content.get("callbacks", {}):
+    if CheckpointCallback.__qualname__ not in content.get("callbacks", {}):
         raise InputError(
             "NG723",
             f"`{file}` was not written by `nestgraph train`, so it doesn't say where it stopped",
@@ -217,13 +217,13 @@ def _trainer(
     progress: L.Callback = (
         StepBar()
         if console.is_terminal
-        else StepLines(write, Pace(steps), steps=steps, tokens=tokens)
+        else StepLines(write, Throughput(steps), steps=steps, tokens=tokens)
     )
     lines = Lines(write, steps)
     times, sizes = Times(place / folder.TIMES), Sizes(module.spec.system)
     metrics = Metrics(place / folder.METRICS, sizes, board)
     text = texts.remembered(job.corpus)
-    keeper = Keeper(
+    keeper = CheckpointCallback(
         place, steps=steps, val_interval=val_interval, interruption=interruption, text=text
     )
     return L.Trainer(

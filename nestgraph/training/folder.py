@@ -148,7 +148,7 @@ def seal_tables(folder: Path) -> None:
 
 def write_environment(folder: Path) -> None:
     """Keep what the run ran on; that of a resumption stands behind those before."""
-    from nestgraph.training.surroundings import surroundings
+    from nestgraph.training.environment import surroundings
 
     path = folder / ENVIRONMENT
     try:

@@ -8,8 +8,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 
-from nestgraph.training.pace import Pace
 from nestgraph.training.report import at_step
+from nestgraph.training.throughput import Throughput
 
 REFRESHES = 5  # a second; the bar's own default of 100 takes a core from small models
 
@@ -45,7 +45,7 @@ class StepLines(L.Callback):
     """
 
     def __init__(
-        self, write: Callable[[str], None], pace: Pace, *, steps: int, tokens: int
+        self, write: Callable[[str], None], pace: Throughput, *, steps: int, tokens: int
     ) -> None:
         self._write = write
         self._pace = pace

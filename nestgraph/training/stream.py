@@ -32,7 +32,7 @@ from nestgraph.models import model_of
 from nestgraph.spec import Spec
 from nestgraph.training import checkpoint, compile, folder, states, texts
 from nestgraph.training.board import Board, wants_board
-from nestgraph.training.crowd import crowd
+from nestgraph.training.cpu_contention import crowd
 from nestgraph.training.files import replace_file
 from nestgraph.training.gradients import all_finite
 from nestgraph.training.interruption import Interruption, TrainingStopped
@@ -40,10 +40,10 @@ from nestgraph.training.level_metrics import level_metrics
 from nestgraph.training.metrics_file import STEP, MetricsFile
 from nestgraph.training.module import NestModule
 from nestgraph.training.options import spec_of_run, wished, with_settings
-from nestgraph.training.pace import Pace
 from nestgraph.training.report import at_step
 from nestgraph.training.stream_batches import StreamBatches
 from nestgraph.training.telling import tell
+from nestgraph.training.throughput import Throughput
 
 STREAM = "stream"  # the checkpoint's entry
 KEPT = ("text", "step", "nats", "tokens", "frozen", "optimizer", "schedule", "state")
@@ -211,7 +211,7 @@ class _Job:
             tell(console, note)
         metrics: MetricsFile | None = None
         board = Board(place, self.spec, after=self.step) if self.tensorboard else None
-        pace = Pace(self.steps)
+        pace = Throughput(self.steps)
         pace.begin(self.step, self.tokens)
         stopped = False
         with Interruption() as interruption:
@@ -250,7 +250,7 @@ class _Job:
         )
 
     def _keep_or_tell(
-        self, row: dict[str, float], place: Path, console: Console, pace: Pace
+        self, row: dict[str, float], place: Path, console: Console, pace: Throughput
     ) -> None:
         """Save a checkpoint and tell its line at each interval; else tell a line where there was
         none for long.

@@ -16,8 +16,8 @@ from strategies import as_yaml, seeds
 
 from nestgraph.cli.check import check_specs
 from nestgraph.compiler import compile_model
+from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.optimizers import compile_optimizer
-from nestgraph.compiler.verification import verify
 from nestgraph.errors import SpecError
 from nestgraph.groups import Traits
 from nestgraph.reference.optimizer import OptimizerReference

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 import nestgraph as ng
+from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.positivity import is_positive
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.sign_analysis import is_positive
 from nestgraph.spec import Spec
 
 TEXT = """\

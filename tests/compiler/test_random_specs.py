@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from strategies import as_yaml, lengths, seeds, specs
 
 from nestgraph.compiler import plan
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.equivalence import verify
 from nestgraph.spec import Spec
 from nestgraph.system import System
 

@@ -13,8 +13,8 @@ from building import model_of
 
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.elaborate import in_dependency_order
+from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.verification import verify
 
 LEVELS = "{three: 3 tokens, chunk: 4 tokens, six: 6 tokens, nine: 9 tokens, twelve: 12 tokens, " + (
     "slow: 5 steps}"

@@ -1,7 +1,7 @@
 """Compiled task memories on tokens: the reference's numbers, in any pieces, in bounded memory.
 
-Tolerances as in `test_equivalence.py`: 1e-8 of the norm against the reference, 1e-10 between two
-ways through the same kernels.
+Tolerances as in `test_compiled_equals_reference.py`: 1e-8 of the norm against the reference, 1e-10
+between two ways through the same kernels.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from nestgraph.compiler import compile_model, plan
+from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.lowering.model import CompiledModel
-from nestgraph.compiler.verification import verify
 from nestgraph.errors import SpecError
 from nestgraph.reference import Reference
 from nestgraph.spec import load

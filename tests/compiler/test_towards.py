@@ -9,8 +9,8 @@ from torch import Tensor
 
 import nestgraph as ng
 from nestgraph.compiler import compile_model, plan
+from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.lowering.model import CompiledModel
-from nestgraph.compiler.verification import verify
 from nestgraph.system import System
 
 MODEL = """

@@ -7,7 +7,7 @@ import random
 import building
 import pytest
 
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.equivalence import verify
 from nestgraph.rewriting import static
 
 MEMORIES = {

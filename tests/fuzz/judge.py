@@ -31,7 +31,7 @@ from nestgraph import compiler
 from nestgraph.cli.check import findings_of
 from nestgraph.cli.reports import as_text
 from nestgraph.cli.show import overview
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.equivalence import verify
 from nestgraph.costs import total
 from nestgraph.errors import SpecError
 from nestgraph.export import exported

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.equivalence import verify
 from nestgraph.errors import SpecError
 from nestgraph.file_starts import file_starts
 from nestgraph.reference import Reference

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import nestgraph as ng
 from nestgraph.compiler.build import build_program
+from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.text import parse_program, print_program
-from nestgraph.compiler.verification import verify
 from nestgraph.costs import costs
 from nestgraph.errors import InputError, SpecError
 from nestgraph.output import HiddenOutput, Output

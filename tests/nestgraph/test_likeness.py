@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 from building import block_of
 
+from nestgraph.align_layers import Said, said
 from nestgraph.fields import Part, kind
 from nestgraph.likeness import Names, kinds, renamed
-from nestgraph.pairing import Said, said
 
 
 def again_and_again(*sides: Sequence[Part]) -> list[Names]:

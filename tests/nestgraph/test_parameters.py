@@ -8,7 +8,7 @@ import pytest
 import torch
 from building import SGD, model_of, system_of
 
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.equivalence import verify
 from nestgraph.errors import SpecError
 from nestgraph.groups import traits_of
 from nestgraph.parameters import ParameterSpec, hidden_width, parameter_table, state_shapes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from building import model_of
 
 from nestgraph.compiler import emit_python
-from nestgraph.compiler.verification import verify
+from nestgraph.compiler.equivalence import verify
 
 BODY = """
 nodes:

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from nestgraph.compiler import PASS_NAMES, verification
+from nestgraph.compiler import PASS_NAMES, equivalence
 
 
 def test_the_plan_names_each_memory_and_its_kernel(run, write) -> None:
@@ -54,7 +54,7 @@ def test_tokens_without_a_comparison_are_refused(run, write) -> None:
 
 
 def test_a_comparison_that_disagrees_fails(run, write, monkeypatch) -> None:
-    monkeypatch.setattr(verification, "TOLERANCE", -1.0)
+    monkeypatch.setattr(equivalence, "TOLERANCE", -1.0)
     result = run("compile", write(), "--verify")
     assert result.exit_code == 1
     assert "differs" in result.stdout

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestgraph.ops import Form
+from nestgraph.ops import MemoryConfig
 
 NAMES = {
     "silu": F.silu,
@@ -31,7 +31,7 @@ class TokenByToken:
     Matrices come first, then biases (B, H, M, out, 1). `window` holds (key, value, rate, delta).
     """
 
-    form: Form
+    config: MemoryConfig
     running: list[Tensor]
     slow: tuple[Tensor, ...] = ()
     anchor: list[Tensor] = field(default_factory=list)
@@ -51,29 +51,29 @@ class TokenByToken:
 
     def net(self, weights: list[Tensor], x: Tensor, inputs: list[Tensor] | None = None) -> Tensor:
         """Answer (B, H, M, E) to x (B, H, M or 1, D)."""
-        y, form = x, self.form
-        for index, weight in enumerate(weights[: form.layers]):
+        y, config = x, self.config
+        for index, weight in enumerate(weights[: config.layers]):
             if inputs is not None:
                 inputs.append(y)
             y = torch.einsum("bhmoi,bhmi->bhmo", weight, y.expand(*weight.shape[:3], -1))
-            if form.bias:
-                y = y + weights[form.layers + index].squeeze(-1)
-            if index < form.layers - 1:
-                y = NAMES[form.activation](y)
-        if form.norm == "layer_norm":
+            if config.bias:
+                y = y + weights[config.layers + index].squeeze(-1)
+            if index < config.layers - 1:
+                y = NAMES[config.activation](y)
+        if config.norm == "layer_norm":
             y = F.layer_norm(y, y.shape[-1:], eps=1e-6) * self.slow[0] + self.slow[1]
-        elif form.norm == "rms_norm":
+        elif config.norm == "rms_norm":
             y = y / (y.square().mean(-1, keepdim=True) + 1e-6).sqrt() * self.slow[0]
-        return x + y if form.residual and not form.linear else y
+        return x + y if config.residual and not config.linear else y
 
     def mapped(self, weights: list[Tensor]) -> list[Tensor]:
         """Through the mirror."""
-        form, maps = self.form, []
+        config, maps = self.config, []
         for index, weight in enumerate(weights):
-            if form.mirror == "softmax" and index < form.layers:
+            if config.mirror == "softmax" and index < config.layers:
                 weight = weight.softmax(-1)
-            elif form.mirror == "lq" and index < form.layers:
-                q = form.mirror_power
+            elif config.mirror == "lq" and index < config.layers:
+                q = config.mirror_power
                 total = (weight.abs() ** q).sum((-1, -2), keepdim=True) + 1e-12
                 weight = weight / total ** ((q - 2) / q)
             maps.append(weight)
@@ -83,13 +83,13 @@ class TokenByToken:
         """Return θ = Θ + c (A - Θ), with what learning sees of it."""
         pairs = zip(self.anchor, self.running, strict=True)
         moved = [(a, _wide(self.share) * (r - a)) for a, r in pairs]
-        if self.form.gradient == "full":
+        if self.config.gradient == "full":
             return [a + m for a, m in moved]
         return [a + m.detach() for a, m in moved]
 
     def commit(self) -> None:
         weights = self.theta()
-        if self.form.gradient == "none":
+        if self.config.gradient == "none":
             weights = [w.detach() for w in weights]
         self.running, self.anchor = list(weights), list(weights)
         self.kept, self.share = torch.ones_like(self.kept), torch.ones_like(self.share)
@@ -102,58 +102,58 @@ class TokenByToken:
             return _wide(x)
         rows, columns = self.running[0].shape[-2:]
         shape = {"value": (rows, 1), "key": (1, columns), "cell": (rows, columns)}
-        return x.view(*x.shape[:2], 1, *shape[self.form.kind(role)])
+        return x.view(*x.shape[:2], 1, *shape[self.config.kind(role)])
 
     def objective(self, y: Tensor, value: Tensor, delta: Tensor | None) -> Tensor:
         """Return the loss of one event (B, H, M, E), summed."""
-        form, r = self.form, y - value
-        if form.objective == "dot":
-            return -form.scale * (y * value).sum()
-        if form.objective == "l2":
-            return 0.5 * form.scale * r.square().sum()
-        if form.objective == "lp":
-            return form.scale * (r.abs() ** form.power).sum()
+        config, r = self.config, y - value
+        if config.objective == "dot":
+            return -config.scale * (y * value).sum()
+        if config.objective == "l2":
+            return 0.5 * config.scale * r.square().sum()
+        if config.objective == "lp":
+            return config.scale * (r.abs() ** config.power).sum()
         d = delta[:, :, None, None]
-        if form.switch == "norm":
+        if config.switch == "norm":
             near = r.square().sum(-1, keepdim=True) <= d.square()
-            return form.scale * torch.where(near, 0.5 * r.square(), d * r.abs()).sum()
+            return config.scale * torch.where(near, 0.5 * r.square(), d * r.abs()).sum()
         inner = r.abs() <= d
-        return form.scale * torch.where(inner, 0.5 * r.square(), d * (r.abs() - d / 2)).sum()
+        return config.scale * torch.where(inner, 0.5 * r.square(), d * (r.abs() - d / 2)).sum()
 
     def step(self, events: list[tuple[Tensor, Any, Any]], **rates: Tensor | None) -> None:
         """Compute one position: events of k (B, H, D) with a value (B, H, M, E) or own (B, H,
         D).
         """
-        form, rates = self.form, dict.fromkeys(ROLES) | rates
+        config, rates = self.config, dict.fromkeys(ROLES) | rates
         before = (self.running, self.anchor, self.speeds, self.kept)
-        if form.gradient != "full":
+        if config.gradient != "full":
             self.running, self.anchor, self.speeds = ([w.detach() for w in ws] for ws in before[:3])
             events = [tuple(None if x is None else x.detach() for x in e) for e in events]
             rates = {k: None if v is None else v.detach() for k, v in rates.items()}
             self.slow, slow = tuple(x.detach() for x in self.slow), self.slow
         self._step(events, rates)
-        if form.gradient != "full":
+        if config.gradient != "full":
             self.anchor, self.slow = before[1], slow
 
     def _step(self, events: list[tuple[Tensor, Any, Any]], rates: dict[str, Tensor | None]) -> None:
-        form = self.form
+        config = self.config
         alpha = self.over("retain", rates["retain"])
         self.kept = self.kept * alpha
-        at = [weight * self.kept if form.retain_first else weight for weight in self.anchor]
+        at = [weight * self.kept if config.retain_first else weight for weight in self.anchor]
         at = [
             w.clone() if w.requires_grad else w.detach().requires_grad_() for w in self.mapped(at)
         ]
         one = self.running[0].new_ones(self.running[0].shape[:2])
         rate = one if rates["rate"] is None else rates["rate"]
         new = [(*event, rate, rates["delta"]) for event in events]
-        self.window = [*self.window, *new][-form.window * form.events :]
+        self.window = [*self.window, *new][-config.window * config.events :]
         pushes: list[Tensor | float] = [0.0] * len(at)
         for event in self.window:
             for index, push in enumerate(self._push(at, *event)):
                 pushes[index] = pushes[index] + push
         inputs = [self._inputs(at, key) for key, _, _ in events]
         for index, push in enumerate(pushes):
-            self._move(index, push, [a[index] for a in inputs if index < form.layers], rates)
+            self._move(index, push, [a[index] for a in inputs if index < config.layers], rates)
         if rates["share"] is not None:
             self.share = rates["share"]
 
@@ -172,40 +172,42 @@ class TokenByToken:
         pushes = []
         for index, gradient in enumerate(gradients):
             r = self.over("rate", rate)
-            if self.form.implicit and index < self.form.layers:
+            if self.config.implicit and index < self.config.layers:
                 a = self._inputs(at, key)[index]
                 r = r / (1 + r * a.square().sum(-1)[..., None, None])
             pushes.append(r * gradient)
         return pushes
 
     def _move(self, index, push, inputs, rates) -> None:
-        form, running = self.form, self.running[index]
+        config, running = self.config, self.running[index]
         speed = 0
-        if form.momentum:
+        if config.momentum:
             speed = self.over("momentum", rates["momentum"]) * self.speeds[index]
         self.speeds[index] = speed - push
         moved = self.over("retain", rates["retain"]) * running
-        left = moved if form.retain_first else running
-        if form.erases(index):
+        left = moved if config.retain_first else running
+        if config.erases(index):
             keys = (
-                [rates["erase_key"].unsqueeze(2).expand_as(inputs[0])] if form.erase_key else inputs
+                [rates["erase_key"].unsqueeze(2).expand_as(inputs[0])]
+                if config.erase_key
+                else inputs
             )
             for a in keys:
                 moved = moved - self._erased(index, left, a, rates)
         step = self.speeds[index]
-        if form.direction_steps and index < form.layers:
-            step = muon(step, form.direction_steps)
+        if config.direction_steps and index < config.layers:
+            step = muon(step, config.direction_steps)
         self.running = list(self.running)
         self.running[index] = moved + self.over("step", rates["step"]) * step
 
     def _erased(self, index: int, left: Tensor, a: Tensor, rates) -> Tensor:
         if rates["erase"] is not None:
             rho = self.over("erase_rate", rates["erase"])
-        elif self.form.erase_key:
+        elif self.config.erase_key:
             rho = 1.0
         else:
             rho = self.over("rate", rates["rate"])
-            if self.form.implicit:
+            if self.config.implicit:
                 rho = rho / (1 + rho * a.square().sum(-1)[..., None, None])
         met = torch.einsum("bhmoi,bhmi->bhmo", left, a)
         return rho * torch.einsum("bhmo,bhmi->bhmoi", met, a)

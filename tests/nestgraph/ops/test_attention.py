@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops import attend, forget, recall, remember
-from nestgraph.ops.spans import spans
+from nestgraph.ops.banded_attention import spans
 
 B, H, D, E = 2, 3, 4, 5
 
@@ -167,7 +167,7 @@ def test_a_long_past_is_met_in_masks_of_bounded_size(monkeypatch, assert_alike):
     torch.manual_seed(0)
     q, keys, values = draw(6), draw(40), draw(40, E)
     whole = spans(q, keys, values, seen=35)
-    monkeypatch.setattr("nestgraph.ops.spans.LARGEST_MASK", 50)
+    monkeypatch.setattr("nestgraph.ops.banded_attention.LARGEST_MASK", 50)
     assert_alike([spans(q, keys, values, seen=35)], [whole])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import rounds
+from nestgraph.ops import newton_schulz_rounds
 from nestgraph.ops.directions import directions
 from nestgraph.ops.newton_schulz import quintic
 
@@ -45,7 +45,7 @@ def case(rows: int, columns: int, members: int, shared: bool, moves: bool) -> li
 def test_directions_and_all_their_gradients_are_those_of_a_loop(
     rows, columns, shared, moves, size, assert_alike, loss_gradients, monkeypatch
 ):
-    monkeypatch.setattr(rounds, "BLOCK", size)
+    monkeypatch.setattr(newton_schulz_rounds, "BLOCK", size)
     inputs = case(rows, columns, 2, shared, moves)
     ours, theirs = directions(*inputs, 3), one_by_one(*inputs, 3)
     assert_alike(ours, theirs)

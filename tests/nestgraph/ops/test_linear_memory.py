@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import Form, linear_memory
+from nestgraph.ops import MemoryConfig, linear_memory
 
 B, H, D, E = 2, 2, 3, 4
 
@@ -37,7 +37,7 @@ def events(time: int, *, signed: bool = False, erase: bool = True) -> dict[str, 
 
 def run_naive(flows, token_by_token, *, objective, scale, retain_first):
     """Return answers (after, before) and the last state."""
-    form = Form(
+    config = MemoryConfig(
         layers=1,
         linear=True,
         objective=objective,
@@ -45,7 +45,7 @@ def run_naive(flows, token_by_token, *, objective, scale, retain_first):
         retain_first=retain_first,
         erase="none" if flows["erase"] is None else "key",
     )
-    memory = token_by_token(form=form, running=[flows["first"].unsqueeze(2)])
+    memory = token_by_token(config=config, running=[flows["first"].unsqueeze(2)])
     after, before = [], []
     for t in range(flows["k"].shape[2]):
         memory.commit()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nestgraph.ops import (
-    Form,
+    MemoryConfig,
     coefficient,
     constant,
     first_state,
@@ -50,8 +50,8 @@ def test_members_are_cut_and_their_answers_merged_in_order():
 @pytest.mark.parametrize("extras", [True, False])
 def test_the_first_state_is_the_parameters_for_every_row(extras):
     weights = (torch.randn(2, 3, 5, 4), torch.randn(2, 3, 4, 5))
-    form = Form(layers=2, momentum=extras, reduces=extras, window=3 if extras else 1)
-    state = first_state(form, weights, 7, kept=0 if extras else None)
+    config = MemoryConfig(layers=2, momentum=extras, reduces=extras, window=3 if extras else 1)
+    state = first_state(config, weights, 7, kept=0 if extras else None)
     assert [w.shape for w in state.running] == [(7, 2, 3, 5, 4), (7, 2, 3, 4, 5)]
     assert state.running is state.anchor
     assert torch.equal(state.running[0][6], weights[0])

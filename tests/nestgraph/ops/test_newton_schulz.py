@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import rounds
+from nestgraph.ops import newton_schulz_rounds
 from nestgraph.ops.newton_schulz import newton_schulz, quintic
 
 SHAPES = [(3, 5, 6, 4), (2, 4, 6), (7, 3, 3), (1, 5), (4, 1), (6, 2, 1)]
@@ -28,7 +28,7 @@ def by_definition(x: Tensor, steps: int) -> Tensor:
 def test_matrices_and_their_gradients_are_those_of_the_definition(
     shape, steps, size, assert_alike, monkeypatch
 ):
-    monkeypatch.setattr(rounds, "BLOCK", size)
+    monkeypatch.setattr(newton_schulz_rounds, "BLOCK", size)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     grad = torch.randn(shape, dtype=torch.float64)
     ours, theirs = newton_schulz(x, steps), by_definition(x, steps)

@@ -9,8 +9,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from nestgraph import schema, zoo
-from nestgraph.cures import Known
 from nestgraph.errors import SpecError
+from nestgraph.fixes import Known
 from nestgraph.schema import memory, stand_ins
 from nestgraph.schema.file import Embed, Model
 from nestgraph.schema.follow import bounded

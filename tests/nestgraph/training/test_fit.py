@@ -22,9 +22,9 @@ from torch.nn import functional as F
 
 from nestgraph.errors import InputError, SpecError
 from nestgraph.spec import Spec, load
-from nestgraph.training import NestModule, compile, load_run, pace
+from nestgraph.training import NestModule, compile, load_run, throughput
 from nestgraph.training import folder as folders
-from nestgraph.training.callbacks import Keeper
+from nestgraph.training.callbacks import CheckpointCallback
 from nestgraph.training.fit import Run, fit
 from nestgraph.training.options import with_settings
 
@@ -60,9 +60,9 @@ def rows(folder: str | Path) -> list[dict[str, str]]:
 
 def do_at(step: int, deed: Callable[[], None]) -> Any:
     """Return a hook that does something after a step."""
-    original = Keeper.on_train_batch_end
+    original = CheckpointCallback.on_train_batch_end
 
-    def hook(self: Keeper, trainer: Any, *rest: Any) -> None:
+    def hook(self: CheckpointCallback, trainer: Any, *rest: Any) -> None:
         if trainer.global_step == step:
             deed()
         original(self, trainer, *rest)
@@ -147,7 +147,7 @@ def test_it_is_quiet(spec: Spec, capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_log_says_where_a_silent_training_is_and_a_terminal_has_its_bar_for_that(
     spec: Spec, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
 ) -> None:
-    monkeypatch.setattr(pace, "SILENCE", 0.0)
+    monkeypatch.setattr(throughput, "SILENCE", 0.0)
     said = io.StringIO()
     fit(spec, Path("run"), data="text.txt", console=Console(file=said, force_terminal=terminal))
 
@@ -165,7 +165,7 @@ def test_ctrl_c_saves_and_the_resumed_run_meets_the_same_numbers(
 ) -> None:
     unbroken, _ = train(spec, "unbroken")
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "on_train_batch_end", do_at(stop, press_ctrl_c))
+        patch.setattr(CheckpointCallback, "on_train_batch_end", do_at(stop, press_ctrl_c))
         broken, said = train(spec, "broken")
 
     assert (broken.interrupted, broken.step, broken.val_loss) == (True, stop, None)
@@ -221,7 +221,7 @@ def test_hope_goes_on_in_the_middle_of_all_its_periods(monkeypatch: pytest.Monke
     hope = load("hope-tiny", set={"training.steps": 20})
     unbroken, _ = train(hope, "unbroken")
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "on_train_batch_end", do_at(13, press_ctrl_c))
+        patch.setattr(CheckpointCallback, "on_train_batch_end", do_at(13, press_ctrl_c))
         train(hope, "broken")
 
     resumed, _ = train(None, resume=Path("broken"))
@@ -236,7 +236,7 @@ def test_a_second_ctrl_c_stops_at_once(spec: Spec, monkeypatch: pytest.MonkeyPat
         press_ctrl_c()
         press_ctrl_c()
 
-    monkeypatch.setattr(Keeper, "on_train_batch_end", do_at(8, press_twice))
+    monkeypatch.setattr(CheckpointCallback, "on_train_batch_end", do_at(8, press_twice))
 
     run, said = train(spec, "run")
 
@@ -252,7 +252,7 @@ def test_every_signal_that_ends_a_job_saves_first(
     spec: Spec, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deed = do_at(3, lambda: os.kill(os.getpid(), number))
-    monkeypatch.setattr(Keeper, "on_train_batch_end", deed)
+    monkeypatch.setattr(CheckpointCallback, "on_train_batch_end", deed)
 
     run, said = train(spec, "run")
 
@@ -295,7 +295,7 @@ def test_a_hangup_that_comes_twice_still_saves_and_an_ignored_one_is_ignored(
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
 
-    monkeypatch.setattr(Keeper, "on_train_batch_end", do_at(3, hang_up_twice))
+    monkeypatch.setattr(CheckpointCallback, "on_train_batch_end", do_at(3, hang_up_twice))
 
     _, said = train(spec, "run")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
@@ -318,7 +318,7 @@ def test_a_run_that_was_stopped_before_its_first_validation_goes_on_from_its_sta
 
     unbroken, _ = train(spec, "unbroken")
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "on_train_batch_end", do_at(3, press_twice))
+        patch.setattr(CheckpointCallback, "on_train_batch_end", do_at(3, press_twice))
         train(spec, "broken")
     assert torch.load("broken/last.ckpt", weights_only=True)["global_step"] == 0
 
@@ -341,7 +341,7 @@ def test_a_run_that_is_being_written_can_be_read_and_not_written(
             refused.append(str(caught.value))
         load_run("run")
 
-    monkeypatch.setattr(Keeper, "on_train_batch_end", do_at(7, meddle))
+    monkeypatch.setattr(CheckpointCallback, "on_train_batch_end", do_at(7, meddle))
     train(spec, "run")
 
     assert len(refused) == 3
@@ -517,7 +517,7 @@ def test_a_disk_that_fills_costs_nothing_that_was_saved(
     spec: Spec, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], None]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "on_train_batch_end", do_at(7, press_ctrl_c))
+        patch.setattr(CheckpointCallback, "on_train_batch_end", do_at(7, press_ctrl_c))
         train(spec, "run")
     names = ("last.ckpt", "best.ckpt")
     before = {name: Path("run", name).read_bytes() for name in names}

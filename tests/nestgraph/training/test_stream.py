@@ -22,7 +22,7 @@ from nestgraph.checksums import seal
 from nestgraph.compiler.lowering.model import CompiledModel
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
-from nestgraph.training import checkpoint, pace
+from nestgraph.training import checkpoint, throughput
 from nestgraph.training.stream import StreamRun, stream
 from nestgraph.training.stream_batches import StreamBatches
 
@@ -227,7 +227,7 @@ def test_another_text_can_not_be_gone_on_with(text: str, tmp_path: Path) -> None
 def test_a_stream_that_was_silent_says_how_fast_it_is(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
 ) -> None:
-    monkeypatch.setattr(pace, "SILENCE", 0.0)
+    monkeypatch.setattr(throughput, "SILENCE", 0.0)
     said = io.StringIO()
     console = Console(file=said, width=200, force_terminal=terminal)
     stream(online(), tmp_path / "run", data=text, max_steps=6, console=console)
