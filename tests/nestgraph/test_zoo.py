@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -110,6 +111,15 @@ def test_a_paper_size_has_the_parameters_that_its_name_says(name: str):
     named = float(size[:-1]) * {"m": 1e6, "b": 1e9}[size[-1]]
 
     assert parameters(name) == pytest.approx(named, rel=0.05)
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_the_head_of_a_paper_size_tells_how_many_parameters_it_has(name: str):
+    path = zoo.path(name)
+    assert path is not None
+    told = re.search(r"\(([\d,.]+) million parameters", path.read_text())
+    assert told is not None
+    assert told[1] == f"{parameters(name) / 1e6:,.1f}"
 
 
 def test_a_name_that_does_not_ship_has_no_path():

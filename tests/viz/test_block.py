@@ -57,8 +57,13 @@ def test_inner_blocks_are_frames_in_the_frame_of_their_layer(hope: Outline) -> N
 
 def test_a_then_chain_is_one_box_with_a_line_for_each_op(hope: Outline) -> None:
     q = part(hope, "0.hope/a.q")
-    assert [text for _, text in q.facts] == ["linear", "conv, width 4", "l2_norm, heads 4"]
-    assert q.members == ("0.hope/a.q.base", "0.hope/a.q.then0")
+    assert [text for _, text in q.facts] == [
+        "linear",
+        "conv, width 4",
+        "bias, init 0.4",
+        "l2_norm, heads 4",
+    ]
+    assert q.members == ("0.hope/a.q.base", "0.hope/a.q.then0", "0.hope/a.q.then1")
 
 
 def test_memories_that_write_alike_share_a_box(hope: Outline) -> None:

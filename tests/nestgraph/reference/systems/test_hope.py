@@ -49,9 +49,9 @@ class Memory:
 
 def by_hand(w, x):
     u = rms_norm(w, "u", x)
-    c, c_v, q = (
-        runs(unit(conv(w, f"{n}.then0", linear(w, n, u)), HEADS), HEADS) for n in ("c", "c_v", "q")
-    )
+    c, c_v, q = (conv(w, f"{n}.then0", linear(w, n, u)) for n in ("c", "c_v", "q"))
+    mapped = (c + w["c.then1.bias"], silu(c_v), q + w["q.then1.bias"])
+    c, c_v, q = (runs(unit(a, HEADS), HEADS) for a in mapped)
     names = ("k", "v", "eta", "alpha", "memory")
     m = {n: Memory(w, f"M_{n}", residual=n != "memory") for n in names}
     answers = []
