@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nestgraph.compiler.fast import fast_ops
 from nestgraph.compiler.ir import Program
+from nestgraph.compiler.online_memories import fast_ops
 from nestgraph.compiler.passes.select import CLOSED, LOOPED
 from nestgraph.errors import Diagnostic
 
@@ -13,7 +13,7 @@ ONCE = CLOSED | LOOPED  # kernels with a backward of their own, which has no der
 
 
 def once_only(program: Program) -> tuple[Diagnostic, ...]:
-    """Fast memories with `gradient: full` beside memories whose kernels can be differentiated once.
+    """Return online memories with `gradient: full` beside memories whose kernels have one backward.
 
     A full step holds a gradient of the model's loss, through every kernel of the model.
     """

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from nestgraph.compiler import fast
+from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Attr, Function, Op, Program
 from nestgraph.compiler.memory_ops import asks_of, memory_op, one_name, write_name, write_op
-from nestgraph.fast import ticks_of
+from nestgraph.online_memories import ticks_of
 from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
@@ -45,7 +45,11 @@ def _function(name: str, block: FlatBlock, paths: tuple[str, ...], width: int) -
     (source,) = block.inputs
     ops = [memory_op(memory, block) for memory in block.memories.values()]
     ops += [write_op(m) for m in block.memories.values() if m.objective.kind != "task"]
-    ops += [fast.rates_op(m) for m in block.memories.values() if fast.rate_flows(m)]
+    ops += [
+        online_memories.rates_op(m)
+        for m in block.memories.values()
+        if online_memories.rate_flows(m)
+    ]
     ops += [_one_op(m) for m in block.memories.values() if m.net.kind == "vector"]
     ops += [_flow_op(node, block, source) for node in block.nodes.values()]
     return Function(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nestgraph.compiler import fast
+from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Attr, Op
 from nestgraph.parameters import head_widths, hidden_width, starts
 from nestgraph.system import Coefficient, FlatBlock, Init, Memory
@@ -76,13 +76,13 @@ def memory_op(memory: Memory, block: FlatBlock) -> Op:
     if net.kind == "attention":
         attrs |= {"window": net.window or 1, "entries": memory.init.entries or 0}
         attrs |= {"bounded": True} if net.window else {}
-    elif not memory.is_fast:
+    elif not memory.is_online:
         attrs |= _init(memory, block)
     if net.kind != "attention" and memory.objective.kind != "task":
         attrs |= _objective(memory) | _rule(memory) | {"towards": _towards(memory, block)}
     kept = {key: value for key, value in attrs.items() if DEFAULTS.get(key, ...) != value}
-    if memory.is_fast:
-        kept |= fast.axes(memory) | {"init": _kind(memory.init)}
+    if memory.is_online:
+        kept |= online_memories.axes(memory) | {"init": _kind(memory.init)}
     return Op(name=memory.name, kind="memory", attrs=kept, span=memory.span)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nestgraph.compiler import fast
+from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.passes.select import SCANS
 from nestgraph.html_text import boxed, bundle, escaped, table
@@ -93,8 +93,8 @@ def _html(plan: Plan) -> str:
 
 def plan_of(program: Program) -> Plan:
     """Return the plan that a scheduled program carries."""
-    ticks = fast.ticks(program)
-    levels = {m.integer("period"): m.text("level") for _, m in fast.fast_ops(program)}
+    ticks = online_memories.ticks(program)
+    levels = {m.integer("period"): m.text("level") for _, m in online_memories.fast_ops(program)}
     return Plan(
         name=program.name,
         functions=tuple(_function(f) for f in program.functions),

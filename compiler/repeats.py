@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from nestgraph.compiler.alike import cost_key
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.fast import fast_memories
+from nestgraph.online_memories import online_memories
 from nestgraph.system import Layer, Node, System
 
 STEADY = ("anchored_chunk", "generic_scan", "static")  # cost as much at every segment
@@ -88,7 +88,7 @@ def adds_up(system: System) -> bool:
     assert system.model is not None
     nodes = (node for layer in system.model.layers for node in layer.block.nodes.values())
     turned = any(isinstance(node, Node) and node.op == "rope" for node in nodes)
-    return not turned and not any(True for _ in fast_memories(system.model))
+    return not turned and not any(True for _ in online_memories(system.model))
 
 
 def counted(system: System, kinds: Sequence[Kind], tokens: int, count: Count) -> Counted:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from nestgraph.fast import erased_layers
+from nestgraph.online_memories import erased_layers
 from nestgraph.parameters import head_widths, state_shapes
 from nestgraph.state_sizes import gram_numbers
 from nestgraph.system import Memory, Node, Read

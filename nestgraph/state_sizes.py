@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nestgraph.fast import erased_layers
+from nestgraph.online_memories import erased_layers
 from nestgraph.parameters import head_widths, state_shapes
 from nestgraph.system import Memory, Node
 
@@ -49,7 +49,7 @@ def _has_anchor(memory: Memory) -> bool:
     the period and goes with it.
     """
     every_token = memory.level.unit == "tokens" and memory.level.period == 1
-    return not (every_token or memory.is_fast)
+    return not (every_token or memory.is_online)
 
 
 def _beside(memory: Memory) -> int:

@@ -82,5 +82,5 @@ def _net(memory: Memory) -> Iterator[Refusal]:
 
 
 def _objective(memory: Memory) -> Iterator[Refusal]:
-    if memory.is_fast and memory.net.kind == "vector":
+    if memory.is_online and memory.net.kind == "vector":
         yield "NG903", "objective", "the objective `task` on a `vector` memory in a model"

@@ -149,7 +149,7 @@ class Memory:
         return self.objective.kind == "task" and self.level.unit == "steps"
 
     @property
-    def is_fast(self) -> bool:
+    def is_online(self) -> bool:
         """A `task` memory that isn't on steps: each sequence has its own state of it."""
         return self.objective.kind == "task" and self.level.unit != "steps"
 

@@ -161,8 +161,8 @@ def memory_axes(memory: Memory) -> Iterator[str]:
     told = {
         "token": clock.unit == "tokens" and clock.period == 1,
         "self": memory.self_values,
-        "task erases": memory.is_fast and rule.erase.where != "none",
-        "task every 12": memory.is_fast and clock.period == 12,
+        "task erases": memory.is_online and rule.erase.where != "none",
+        "task every 12": memory.is_online and clock.period == 12,
         "heads": memory.heads > 1,
         "scaled": memory.objective.scale != 1,
         "residual": net.residual,

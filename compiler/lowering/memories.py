@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering import attention, closed, fast, looped
+from nestgraph.compiler.lowering import attention, closed, looped, online_memories
 from nestgraph.compiler.lowering.memory_parts import heads_of, memory_of
 from nestgraph.compiler.lowering.simple import emits
 from nestgraph.compiler.lowering.writer import FunctionWriter
@@ -15,8 +15,8 @@ from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS
 def deferred(writer: FunctionWriter, op: Op) -> None:
     """Emit nothing: memories make no code of their own; only writes in loops do."""
     if op.kind == "memory":
-        if fast.is_fast(op):
-            fast.declare(writer, op)
+        if online_memories.is_online(op):
+            online_memories.declare(writer, op)
         return
     kernel = memory_of(writer, op).attrs["kernel"]
     if kernel in LOOPED:
@@ -32,8 +32,8 @@ def read(writer: FunctionWriter, op: Op) -> None:
     kernel = memory.text("kernel")
     if kernel == "static":
         _static_read(writer, op, memory)
-    elif fast.is_fast(memory):
-        fast.read(writer, op, memory)
+    elif online_memories.is_online(memory):
+        online_memories.read(writer, op, memory)
     elif kernel == "attention":
         attention.attention_read(writer, op, memory)
     elif kernel == "attention_scan":

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestgraph import ops
-from nestgraph.compiler.fast import fast_ops
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.lowering.load import load_source
 from nestgraph.compiler.lowering.moves import Moves
@@ -19,6 +18,7 @@ from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
 from nestgraph.compiler.lowering.transforms import without_transforms
 from nestgraph.compiler.lowering.trees import tensors
+from nestgraph.compiler.online_memories import fast_ops
 from nestgraph.compiler.planning import plan_of
 from nestgraph.errors import InputError
 from nestgraph.labels import labels_of, mean_nats, require_targets
@@ -261,7 +261,9 @@ class CompiledModel(nn.Module):
 
 
 def _rows(layers: Mapping[str, Any]) -> int:
-    fast = (x for states in layers.values() for x in states.values() if isinstance(x, ops.Fast))
+    fast = (
+        x for states in layers.values() for x in states.values() if isinstance(x, ops.OnlineState)
+    )
     return next(len(state.weights[0]) for state in fast)
 
 

@@ -25,8 +25,8 @@ from nestgraph.compiler.lowering.online_update import (
     Sums,
 )
 from nestgraph.compiler.lowering.trees import detached
-from nestgraph.fast import Ticks
 from nestgraph.labels import behind, nats
+from nestgraph.online_memories import Ticks
 from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks
 

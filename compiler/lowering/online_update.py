@@ -1,7 +1,7 @@
-"""How fast memories move at a tick: gradients, steps, cuts and restarts, over the state of layers.
+"""Updates of online memories at a tick: gradients, steps, cuts and restarts of layer states.
 
-Layer states are trees; a fast memory's is an `ops.Fast` under its name. Nothing here changes one
-in place.
+Layer states are trees; an online memory's is an `ops.OnlineState` under its name. Nothing here
+changes one in place.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from nestgraph import ops
-from nestgraph.compiler import fast
+from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Op, Program
 from nestgraph.compiler.lowering.moves import LastMove, Moves, moves_of_level
 from nestgraph.compiler.lowering.trees import detached
-from nestgraph.fast import Pace, Ticks
+from nestgraph.online_memories import Pace, Ticks
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name
@@ -31,7 +31,7 @@ Pasts: TypeAlias = Mapping[Address, ops.Gathered]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Mover:
-    """One fast memory: when it moves, as which it starts, and by what rule."""
+    """One online memory: when it moves, as which it starts, and by what rule."""
 
     op: Op
     pace: Pace
@@ -44,12 +44,12 @@ class _Mover:
         op = self.op
         if op.texts("roles") or op.flag("has_momentum") or "direction" in op.attrs:
             return None
-        numbers = [op.attrs.get(role, 0.0) for role in ops.FastRates._fields]
+        numbers = [op.attrs.get(role, 0.0) for role in ops.OnlineRates._fields]
         if op.integer("erased", 0) or any(isinstance(number, tuple) for number in numbers):
             return None
-        return ops.FastRates(*numbers).plain  # type: ignore[arg-type]
+        return ops.OnlineRates(*numbers).plain  # type: ignore[arg-type]
 
-    def rates(self, state: ops.Fast) -> ops.FastRates:
+    def rates(self, state: ops.OnlineState) -> ops.OnlineRates:
         """Return its coefficients at a tick."""
         like, roles = state.weights[0], self.op.texts("roles")
         noted = dict(zip(roles, state.rates, strict=True))
@@ -63,11 +63,11 @@ class _Mover:
             assert isinstance(number, int | float)
             return float(number)
 
-        return ops.FastRates(*(rate(role) for role in ops.FastRates._fields))
+        return ops.OnlineRates(*(rate(role) for role in ops.OnlineRates._fields))
 
 
 class OnlineUpdate:
-    """Moves the fast memories of a program."""
+    """Moves the online memories of a program."""
 
     def __init__(self, program: Program, ticks: Ticks) -> None:
         self._memories = dict(_sources_first(program))
@@ -159,11 +159,13 @@ class OnlineUpdate:
             found[level] = moves_of_level(states, last, updates)
         return found
 
-    def _moved(self, layers: Layers, address: Address, slopes: Slopes, outer: bool) -> ops.Fast:
+    def _moved(
+        self, layers: Layers, address: Address, slopes: Slopes, outer: bool
+    ) -> ops.OnlineState:
         one, old = self._memories[address], _state(layers, address)
         full = one.pace.gradient == "full"
         with torch.set_grad_enabled(full):
-            weights, momentum = ops.fast_step(
+            weights, momentum = ops.online_step(
                 old.weights,
                 old.momentum,
                 slopes,
@@ -179,7 +181,7 @@ class OnlineUpdate:
         return old._replace(weights=_nodes(weights), momentum=momentum, grams=grams)
 
     def cut(self, layers: Layers) -> Layers:
-        """Return all carried states as constants, but for fast memories: their `gradient`
+        """Return all carried states as constants, but for online memories: their `gradient`
         decides.
         """
         return {
@@ -207,7 +209,7 @@ class OnlineUpdate:
             start = tuple(w.clone() for w in _state(origin, one.source or address).weights)
             rest = tuple(map(torch.zeros_like, state.momentum))
             grams = tuple(map(torch.zeros_like, state.grams))
-            fresh = ops.Fast(_nodes(start), rest, state.rates, grams)
+            fresh = ops.OnlineState(_nodes(start), rest, state.rates, grams)
             layers = _with(layers, {address: fresh})
         return layers
 
@@ -227,16 +229,16 @@ class OnlineUpdate:
         return layers
 
     def leaves(self, layers: Layers) -> Layers:
-        """Return the state with the weights of fast memories as starts of a graph of their own."""
+        """Return the state with the weights of online memories as leaves of a graph."""
         states = {address: _state(layers, address) for address in self._memories}
         return _with(layers, {a: s._replace(weights=_leaves(s.weights)) for a, s in states.items()})
 
     def nodes(self, layers: Layers) -> dict[Address, Parts]:
-        """Return the weights of all fast memories."""
+        """Return the weights of all online memories."""
         return {address: _state(layers, address).weights for address in self._memories}
 
     def roots(self, *, attached: bool) -> Roots:
-        """Return the parameters that an outer gradient at fast memories goes to, before any moves.
+        """Return the parameters that an outer gradient at online memories goes to, before updates.
 
         Args:
             attached: whether they stand at their starts; carried states hang on nothing.
@@ -266,7 +268,7 @@ class OnlineUpdate:
 
     def parameter_names(self, address: Address, root: str) -> list[str]:
         """Return names of the parameters that a memory's parts started as."""
-        parts = fast.part_names(self._memories[address].op)
+        parts = online_memories.part_names(self._memories[address].op)
         return [f"{address[0]}.{root}.{part}" for part in parts]
 
     def _is_tied(self, address: Address, at: int) -> bool:
@@ -340,7 +342,7 @@ class OnlineUpdate:
 
 def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
     """Return each memory behind the one that it starts as."""
-    ops_by_address = {(path, op.name): op for path, op in fast.fast_ops(program)}
+    ops_by_address = {(path, op.name): op for path, op in online_memories.fast_ops(program)}
     placed: dict[Address, _Mover] = {}
     for address in ops_by_address:
         chain: list[tuple[Address, _Mover]] = []
@@ -348,19 +350,19 @@ def _sources_first(program: Program) -> Iterable[tuple[Address, _Mover]]:
         while at is not None:
             op, path = ops_by_address[at], at[0]
             source = (path, op.text("source")) if "source" in op.attrs else None
-            chain.append((at, _Mover(op=op, pace=fast.pace(op), source=source)))
+            chain.append((at, _Mover(op=op, pace=online_memories.pace(op), source=source)))
             at = source
         placed |= dict(reversed(chain))
     return placed.items()
 
 
-def _state(layers: Layers, address: Address) -> ops.Fast:
+def _state(layers: Layers, address: Address) -> ops.OnlineState:
     state = layers[address[0]][address[1]]
-    assert isinstance(state, ops.Fast)
+    assert isinstance(state, ops.OnlineState)
     return state
 
 
-def _with(layers: Layers, states: Mapping[Address, ops.Fast]) -> Layers:
+def _with(layers: Layers, states: Mapping[Address, ops.OnlineState]) -> Layers:
     changed: dict[str, dict[str, Any]] = {}
     for (path, name), state in states.items():
         changed.setdefault(path, dict(layers[path]))[name] = state

@@ -1,7 +1,7 @@
-"""The segment executor: runs a model piece by piece between ticks, and moves its fast memories.
+"""The segment executor: runs a model piece by piece between ticks, and moves its online memories.
 
 A segment is a run of positions between two ticks of the union grid (moves, resets, horizon). Within
-one, all fast memories stand still and every layer runs over all positions at once, with the
+one, all online memories stand still and every layer runs over all positions at once, with the
 kernels that it has anyway. Between two, the loss of the positions that a level's period ended
 with gives the gradient of its memories; then all that are due move, then restart.
 
@@ -9,7 +9,7 @@ A state that waits for a tick holds the tokens since the oldest open period bega
 there. When the tick comes, these are run again, with a graph: a forward more for tokens that came
 in pieces, none for whole sequences and for pieces that end at a tick, and nothing between two.
 
-FLOPs of a sequence over those without fast memories: for each level, a backward through the
+FLOPs of a sequence over those without online memories: for each level, a backward through the
 segments of its period, without gradients of other weights; with a horizon, one backward for all.
 """
 
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from nestgraph.compiler import fast
+from nestgraph.compiler import online_memories
 from nestgraph.compiler.lowering.graph_cache import GraphCache
 from nestgraph.compiler.lowering.moves import Moves
 from nestgraph.compiler.lowering.online_sequence import OnlineSequence
@@ -41,11 +41,11 @@ State: TypeAlias = Mapping[str, Any]
 
 
 class Segments:
-    """Runs a compiled model that has fast memories."""
+    """Runs a compiled model that has online memories."""
 
     def __init__(self, model: CompiledModel) -> None:
         self._model = model
-        self.ticks = fast.ticks(model.program)
+        self.ticks = online_memories.ticks(model.program)
         self._online = OnlineUpdate(model.program, self.ticks)
         # Fused attention has no second derivative.
         self._plain_attention = self._online.is_full

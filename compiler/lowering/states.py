@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.compiler.lowering.fast import is_fast
+from nestgraph.compiler.lowering.online_memories import is_online
 
 
 def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -38,7 +38,7 @@ def _layer_tensors(function: Function, state: Mapping[str, Any]) -> Iterator[tup
         memory = memories.get(name)
         if memory is None:
             yield name, value
-        elif is_fast(memory):
+        elif is_online(memory):
             for part, tensors in (("A", value.weights), ("S", value.momentum)):
                 yield from ((f"{name}.{part}{i}", x) for i, x in enumerate(tensors))
             yield from ((f"{name}.K{i}", x) for i, x in enumerate(value.grams))

@@ -1,13 +1,13 @@
 """Training through a horizon at the memory of one window: a backward behind each.
 
-At the ticks of the horizon every carried state is a constant but the fast memories' own, and those
-pass a gradient on as it is (`first_order`) or not at all (`none`). So nothing of a window's graph
-is needed behind it: one backward gives the inner gradients of the fast memories and the window's
-share of the outer gradient. What arrives at a fast memory belongs to the parameter that it started
-as, which is added up by hand.
+At the ticks of the horizon every carried state is a constant but the online memories' own, and
+those pass a gradient on as it is (`first_order`) or not at all (`none`). So nothing of a window's
+graph is needed behind it: one backward gives the inner gradients of the online memories and the
+window's share of the outer gradient. What arrives at an online memory belongs to the parameter that
+it started as, which is added up by hand.
 
     memory      the graph of one window, whatever the length of the sequence
-    FLOPs       those of a forward and a backward, as without fast memories; half a backward more
+    FLOPs       those of a forward and a backward, as without online memories; half a backward more
                 in windows with tokens that an earlier piece was scored on, or that aren't written
 """
 
@@ -30,8 +30,8 @@ from nestgraph.compiler.lowering.online_update import (
     Sums,
 )
 from nestgraph.compiler.lowering.trees import detached
-from nestgraph.fast import Ticks
 from nestgraph.labels import behind, nats
+from nestgraph.online_memories import Ticks
 from nestgraph.write_masks import joined, marks, unwritten
 
 if TYPE_CHECKING:

@@ -135,7 +135,7 @@ def erasing_needs_keys(scope: Scope, memory: Memory) -> Iterator[Finding]:
 
     Those of a task memory on tokens are what its layers are given when it is asked.
     """
-    asks = scope.in_model and memory.is_fast and memory.net.kind in ("linear", "mlp")
+    asks = scope.in_model and memory.is_online and memory.net.kind in ("linear", "mlp")
     if memory.keys or memory.net.kind == "attention" or (memory.is_step_group and scope.in_model):
         return
     for field, asked in (

@@ -123,7 +123,7 @@ def what_retention_pulls_towards_stands_still(scope: Scope, memory: Memory) -> I
 @memory_rule("NG355")
 def retention_of_the_task_pulls_towards_zero(scope: Scope, memory: Memory) -> Iterator[Finding]:
     """Report `towards: init` of task memories on tokens: what moves them doesn't know the start."""
-    if scope.in_model and memory.is_fast and memory.rule.towards == "init":
+    if scope.in_model and memory.is_online and memory.rule.towards == "init":
         yield Finding(
             message="nothing runs `towards: init` on a task memory on tokens: "
             f"`{scope.label(memory.name)}` is pulled towards zero",

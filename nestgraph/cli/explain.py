@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nestgraph.cli.saying import say
 from nestgraph.codes import CODES
+from nestgraph.error_examples import codes, explanation
 from nestgraph.errors import InputError
-from nestgraph.explained import codes, explanation
 from nestgraph.findings import did_you_mean
 
 

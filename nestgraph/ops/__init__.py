@@ -13,16 +13,6 @@ from nestgraph.ops.conv import causal_conv
 from nestgraph.ops.decay import ratios
 from nestgraph.ops.detached_writes import displaced
 from nestgraph.ops.diagonal_delta import diagonal_delta
-from nestgraph.ops.fast_net import (
-    Fast,
-    FastRates,
-    asked_fast_net,
-    fast_net,
-    fast_step,
-    first_fast,
-    last_rate,
-    with_grams,
-)
 from nestgraph.ops.gates import gated_norm
 from nestgraph.ops.gathered import Gathered, Products, Slope
 from nestgraph.ops.heads import (
@@ -49,6 +39,16 @@ from nestgraph.ops.members import (
 from nestgraph.ops.memory_config import MemoryConfig, State
 from nestgraph.ops.nets import answer, ask
 from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
+from nestgraph.ops.online_net import (
+    OnlineRates,
+    OnlineState,
+    asked_online_net,
+    first_online,
+    last_rate,
+    online_net,
+    online_step,
+    with_grams,
+)
 from nestgraph.ops.positions import lookup, position
 from nestgraph.ops.rates import Rates, mean_share
 from nestgraph.ops.rotary import rope
@@ -61,10 +61,10 @@ from nestgraph.ops.ttt_chunk import SegmentUpdate, advance, read, whole, write
 
 __all__ = [
     "Fading",
-    "Fast",
-    "FastRates",
     "Gathered",
     "MemoryConfig",
+    "OnlineRates",
+    "OnlineState",
     "Products",
     "Rates",
     "SegmentUpdate",
@@ -73,7 +73,7 @@ __all__ = [
     "advance",
     "answer",
     "ask",
-    "asked_fast_net",
+    "asked_online_net",
     "attend",
     "attend_kept",
     "causal_conv",
@@ -83,9 +83,7 @@ __all__ = [
     "decay",
     "diagonal_delta",
     "displaced",
-    "fast_net",
-    "fast_step",
-    "first_fast",
+    "first_online",
     "first_state",
     "forget",
     "forget_kept",
@@ -102,6 +100,8 @@ __all__ = [
     "members",
     "merge_heads",
     "merge_members",
+    "online_net",
+    "online_step",
     "pieces",
     "polynomial",
     "position",

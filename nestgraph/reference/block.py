@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from nestgraph.fast import erased_layers
+from nestgraph.online_memories import erased_layers
 from nestgraph.reference import asked, attention, memory, ops, starts, task_rule
 from nestgraph.reference.nets import Function
 from nestgraph.reference.order import Job, Write, in_order
@@ -26,7 +26,7 @@ Watch: TypeAlias = Callable[[str, Tensor], None]  # a memory's name, its squared
 class LayerState:
     """What a layer remembers: its memories by name, and conv tails by the op's owner.
 
-    `flows` are those that fast memories take their rates from, as they were at this position.
+    `flows` are those that online memories take their rates from, as they were at this position.
     """
 
     memories: Mapping[str, MemoryState]
@@ -76,7 +76,7 @@ class _Position:
     watch: Watch | None
     mask: Tensor | None  # (batch,) rows whose events aren't skipped; None: all
     written: dict[str, MemoryState] = field(default_factory=dict)
-    asked: dict[str, Learned] = field(default_factory=dict)  # fast memories that note queries
+    asked: dict[str, Learned] = field(default_factory=dict)  # online memories that note queries
     tails: dict[str, Tensor] = field(default_factory=dict)
 
     def do(self, job: Job) -> None:
@@ -104,7 +104,7 @@ class _Position:
         now = dict(starts.started_over(block, self.parameters, ticked, self.position, batch))
         flows: dict[str, Tensor] = {}
         for name, fast in self.program.block.memories.items():
-            if fast.is_fast:
+            if fast.is_online:
                 now[name] = self.asked.get(name, self.before.memories[name])
                 flows |= {flow: self.flows[flow] for _, flow in memory_flows(fast)}
         return LayerState(memories=now, tails=self.tails, flows=flows)
@@ -147,7 +147,7 @@ class _Position:
             assert query is not None, "attention is asked with a query: the checks see to it"
             return attention.attend(events, self.parameters.get(source.name, NONE), query)
         assert after is None or isinstance(after, Learned)
-        at = "boundary" if source.is_fast else node.at
+        at = "boundary" if source.is_online else node.at
         if query is not None and erased_layers(source):
             known = self.asked.get(source.name, before)
             function = self._function(source)

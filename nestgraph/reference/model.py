@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nestgraph.errors import SpecError
-from nestgraph.fast import fast_memories
 from nestgraph.labels import labels_of, require_targets
 from nestgraph.models import model_of
+from nestgraph.online_memories import online_memories
 from nestgraph.output import HiddenOutput, Output
 from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program, Watch
@@ -67,7 +67,7 @@ class Reference(nn.Module):
         blocks = {id(layer.block): layer.block for layer in self.model.layers}
         programs = {key: Program(block, system.clocks) for key, block in blocks.items()}
         self._layers = tuple((layer, programs[id(layer.block)]) for layer in self.model.layers)
-        self._is_fast = any(True for _ in fast_memories(self.model))
+        self._is_fast = any(True for _ in online_memories(self.model))
         self._state_names = frozenset(self.initial_state(1))
 
     def initial_state(self, batch: int) -> dict[str, Any]:

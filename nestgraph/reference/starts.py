@@ -11,7 +11,7 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from nestgraph.fast import erased_layers
+from nestgraph.online_memories import erased_layers
 from nestgraph.parameters import TRAINED, head_widths, starts, state_shapes
 from nestgraph.reference import attention, window
 from nestgraph.reference.coefficients import shape

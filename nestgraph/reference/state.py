@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from nestgraph.fast import erased_layers
+from nestgraph.online_memories import erased_layers
 from nestgraph.parameters import state_shapes
 from nestgraph.reference import coefficients, window
 from nestgraph.reference.nets import Matrices
@@ -37,7 +37,7 @@ class Learned(NamedTuple):
         kept: Π α since the last tick, a factor as in `coefficients`, for `retain_first` on a
             level slower than `token`.
         share: c of the last position, (batch, heads); None where `reduce` is `sum`.
-        grams: K, sums of a aᵀ over what layers of a fast memory that erases were given since its
+        grams: K, sums of a aᵀ over what layers of an online memory that erases were given since its
             last move, (batch, heads, in, in), for the first layers.
     """
 
@@ -81,7 +81,7 @@ def has_momentum(memory: Memory) -> bool:
 def has_share(memory: Memory) -> bool:
     """Return whether θ is more than A."""
     moved_once = memory.rule.reduce_is_flow or memory.rule.reduce != "sum"
-    return moved_once and not memory.is_fast  # a fast memory has one state only
+    return moved_once and not memory.is_online  # an online memory has one state only
 
 
 def keeps_retention(memory: Memory) -> bool:

@@ -1,4 +1,4 @@
-"""Fast memories (§8): `task` memories on token clocks, moved between two positions by the loss.
+"""Online memories (§8): `task` memories on token clocks, moved between two positions by the loss.
 
 A state holds what the coming gradients need: the tokens since the oldest open period began (with
 a horizon: since the last cut), and the state there. A sequence that goes on begins again at that
@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils import _pytree
 
-from nestgraph.fast import Pace, fast_memories, ticks_of
 from nestgraph.labels import IGNORED, NEXT, behind
+from nestgraph.online_memories import Pace, online_memories, ticks_of
 from nestgraph.output import HiddenOutput
 from nestgraph.reference import task_rule
 from nestgraph.reference.block import LayerState
@@ -65,7 +65,7 @@ class Reading:
         position: int,
     ) -> None:
         self.ticks = ticks_of(reference.model)
-        self.memories = {(path, m.name): m for path, m in fast_memories(reference.model)}
+        self.memories = {(path, m.name): m for path, m in online_memories(reference.model)}
         self._reference = reference
         self._parameters = parameters
         self.layers = start.layers
@@ -175,7 +175,7 @@ class Reading:
         return _at(new, _nodes(weights), tuple(s.detach() for s in new.momentum))
 
     def _cut(self) -> None:
-        """Make everything that is carried constant, but for fast memories: theirs decide."""
+        """Make everything that is carried constant, but for online memories: theirs decide."""
         for path, layer in self.layers.items():
             own = {name for at, name in self.memories if at == path}
             memories = {n: s if n in own else _detached(s) for n, s in layer.memories.items()}
@@ -304,7 +304,7 @@ def _kept(reference: Reference, start: Start) -> dict[str, Tensor]:
 def _gathering(model: Model) -> dict[Address, Memory]:
     """Return memories whose gradients are summed over several windows of the horizon."""
     cut = ticks_of(model).horizon
-    return {(p, m.name): m for p, m in fast_memories(model) if cut and m.level.period > cut}
+    return {(p, m.name): m for p, m in online_memories(model) if cut and m.level.period > cut}
 
 
 def _zeros(layers: Layers, address: Address) -> Matrices:
@@ -317,7 +317,7 @@ def _named(path: str, name: str, sums: Matrices) -> dict[str, Tensor]:
 
 
 def _at(state: Learned, weights: Matrices, momentum: Matrices) -> Learned:
-    """Return a fast memory has one state: what is read is what moves."""
+    """Return an online memory has one state: what is read is what moves."""
     return state._replace(running=weights, anchor=weights, momentum=momentum)
 
 

@@ -1,4 +1,4 @@
-"""The rule of a fast memory (§8): one event a period, the gradient of the period's loss."""
+"""The rule of an online memory (§8): one event a period, the gradient of the period's loss."""
 
 from __future__ import annotations
 

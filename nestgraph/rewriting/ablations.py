@@ -102,7 +102,7 @@ def _without_dgd(block: Values, place: Place) -> Values:
 def _without_cms(block: Values, place: Place) -> Values:
     """Return one clock: what learns from the model's own loss moves with every step of training."""
     names = block.get("memories", {})
-    fast = [name for name in names if place.memory(name).is_fast]
+    fast = [name for name in names if place.memory(name).is_online]
     on_steps = _each_memory(
         lambda memory, known: {**memory, "level": "step"} if _on_slow_steps(known) else None
     )

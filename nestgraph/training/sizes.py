@@ -34,7 +34,7 @@ from nestgraph.compiler.optimizers.optimizer import (
     Group,
     NestedOptimizer,
 )
-from nestgraph.fast import fast_memories
+from nestgraph.online_memories import online_memories
 from nestgraph.system import System
 from nestgraph.training.levels import token_levels, token_memories
 from nestgraph.training.metrics_file import Row
@@ -159,7 +159,7 @@ def _is_measured(group: Group) -> bool:
 
 def _task_levels(system: System) -> set[str]:
     """Return the levels on tokens whose memories learn from the task's own loss."""
-    return {m.level.name for _, m in fast_memories(system.model)} if system.model else set()
+    return {m.level.name for _, m in online_memories(system.model)} if system.model else set()
 
 
 def _norm(tensors: list[Tensor]) -> float:

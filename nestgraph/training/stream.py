@@ -27,8 +27,8 @@ from nestgraph.checksums import ENTRY, seal
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.data import Corpus
 from nestgraph.errors import InputError
-from nestgraph.fast import fast_memories
 from nestgraph.models import model_of
+from nestgraph.online_memories import online_memories
 from nestgraph.spec import Spec
 from nestgraph.training import checkpoint, compile, folder, states, texts
 from nestgraph.training.board import Board, wants_board
@@ -346,7 +346,7 @@ class _Job:
 
     def _levels(self) -> str:
         model = self.spec.system.model
-        fast = fast_memories(model) if model else iter(())
+        fast = online_memories(model) if model else iter(())
         periods = {memory.level.name: memory.level.period for _, memory in fast}
         listed = [f"{name} every {period} tokens" for name, period in periods.items() if period]
         return ", ".join(listed) or "none learns from the task while it reads"
@@ -372,7 +372,7 @@ def _require(spec: Spec, corpus: Corpus, batches: StreamBatches) -> None:
             "give a longer text, or set a smaller `training.batch`",
         )
     texts.require_known(spec, corpus)
-    levels = [memory.level for _, memory in fast_memories(model)]
+    levels = [memory.level for _, memory in online_memories(model)]
     slow = max(levels, key=lambda level: level.period, default=None)
     if slow is not None and slow.period >= batches.length:
         raise InputError(

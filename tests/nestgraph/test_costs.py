@@ -13,7 +13,7 @@ from nestgraph import zoo
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.cost import measure
 from nestgraph.costs import costs, level_costs, total
-from nestgraph.fast import fast_memories
+from nestgraph.online_memories import online_memories
 from nestgraph.parameters import parameter_table
 from nestgraph.reference import Reference
 from nestgraph.spec import Spec, load
@@ -139,7 +139,7 @@ def test_every_shipped_spec_can_be_measured_without_numbers(name: str) -> None:
     assert cost.tokens == 24
     assert min(cost.backward, cost.forward) > 0
     # Memories that the model's loss moves take their gradients within the forward.
-    assert cost.backward > cost.forward or any(True for _ in fast_memories(system.model))
+    assert cost.backward > cost.forward or any(True for _ in online_memories(system.model))
 
 
 def test_a_memory_bears_the_cost_of_its_reads_and_of_its_start() -> None:

@@ -129,7 +129,7 @@ def levels_that_read(spec: Spec) -> list[tuple[str, str]]:
         (layer.path, memory.name)
         for layer in model_of(spec.system).layers
         for memory in layer.block.memories.values()
-        if memory.is_fast
+        if memory.is_online
     ]
     if not found or VAR not in (field.name for field in spec.variables()):
         said = f"`moves=reading` needs levels on tokens whose rate is `${VAR}`, and `{spec.path}`"

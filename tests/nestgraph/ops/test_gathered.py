@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import Gathered, fast_net
+from nestgraph.ops import Gathered, online_net
 
 
 def random(*shape: int) -> Tensor:
@@ -32,7 +32,7 @@ def gradients(
     inputs = x_BTW.clone().requires_grad_()
     flow = inputs
     for _ in range(reads):
-        answer = fast_net(
+        answer = online_net(
             flow, weights, activation, layers=2, residual=False, gated=gated, past=past
         )
         flow = flow + answer.repeat_interleave(3, -1)[..., ::2]

@@ -114,7 +114,7 @@ def test_without_cms_nets_that_learned_while_they_read_only_learn_in_training():
     spec = load("hope-online", SIZES)
     made = ablated(spec, "cms")
 
-    assert not any(memory.is_fast for memory in block_of(made).memories.values())
+    assert not any(memory.is_online for memory in block_of(made).memories.values())
     assert [one.shape for one in parameter_table(made.system)] == [
         one.shape for one in parameter_table(spec.system)
     ]

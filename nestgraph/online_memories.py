@@ -1,4 +1,4 @@
-"""Fast memories: `task` memories on token clocks, which learn from the model's loss as it reads.
+"""Online memories: `task` memories on token clocks, which learn from the model's loss as it reads.
 
 When they move, and how far their gradients look back. A tick at position t lies between t and
 t + 1: it needs the loss of t, whose label is token t + 1, and so fires when that token arrives.
@@ -16,7 +16,7 @@ from nestgraph.system import Memory, Model
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
-    """When one fast memory moves and restarts, in tokens; 0 is never."""
+    """When one online memory moves and restarts, in tokens; 0 is never."""
 
     period: int
     reset: int
@@ -48,7 +48,7 @@ class Ticks:
     """Everything that happens between two positions of a model.
 
     Attributes:
-        levels: periods of the levels that fast memories move on, the fastest first.
+        levels: periods of the levels that online memories move on, the fastest first.
         every: those, the periods of resets and the horizon.
         horizon: tokens from cut to cut of the gradients through carried states; 0 is never.
     """
@@ -59,7 +59,7 @@ class Ticks:
 
     @classmethod
     def of(cls, paces: Iterable[Pace], horizon: int | None) -> Self:
-        """Return the ticks of some fast memories.
+        """Return the ticks of some online memories.
 
         Args:
             paces: theirs.
@@ -101,20 +101,20 @@ class Ticks:
         return min(period, self.horizon or period)
 
 
-def fast_memories(model: Model) -> Iterator[tuple[str, Memory]]:
-    """Yield every fast memory with the path of its layer."""
+def online_memories(model: Model) -> Iterator[tuple[str, Memory]]:
+    """Yield every online memory with the path of its layer."""
     for layer in model.layers:
         for memory in layer.block.memories.values():
-            if memory.is_fast:
+            if memory.is_online:
                 yield layer.path, memory
 
 
 def erased_layers(memory: Memory) -> int:
-    """Return how many matrices of a fast memory forget what its queries found in them, inputs
+    """Return how many matrices of an online memory forget what its queries found in them, inputs
     first.
     """
     erase, net = memory.rule.erase.where, memory.net
-    if not memory.is_fast or erase == "none":
+    if not memory.is_online or erase == "none":
         return 0
     return net.layers if erase == "layers" and net.kind == "mlp" else 1
 
@@ -122,7 +122,7 @@ def erased_layers(memory: Memory) -> int:
 def ticks_of(model: Model) -> Ticks:
     """Return the ticks of a model."""
     said = None if model.horizon is None else model.horizon.period
-    return Ticks.of((Pace.of(memory) for _, memory in fast_memories(model)), said)
+    return Ticks.of((Pace.of(memory) for _, memory in online_memories(model)), said)
 
 
 def _latest(period: int, position: int) -> int:

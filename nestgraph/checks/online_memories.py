@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, system_rule
-from nestgraph.fast import fast_memories
+from nestgraph.online_memories import online_memories
 from nestgraph.shapes.flows import coefficients, spot
 from nestgraph.system import Memory, System
 
 
 @system_rule("NG350")
 def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
-    """Yield periods for which gradients are cut where every fast memory's period can be put
+    """Yield periods for which gradients are cut where every online memory's period can be put
     together from whole pieces.
     """
     model = system.model
     if model is None or model.horizon is None or model.horizon.unit == "never":
         return
     cut, span = model.horizon, model.spans.get("horizon") or model.span
-    fast = [memory for _, memory in fast_memories(model)]
+    fast = [memory for _, memory in online_memories(model)]
     if cut.unit != "tokens":
         message = f"`horizon: {cut.name}` counts {cut.unit}; a model runs on tokens"
         yield Finding(message=message, hint="choose a level that counts tokens", span=span)
@@ -49,7 +49,7 @@ def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
 @system_rule("NG351")
 def full_gradients_need_nested_levels(system: System) -> Iterator[Finding]:
     """Else every step is differentiated through steps of other levels without end."""
-    fast = [m for _, m in fast_memories(system.model)] if system.model else []
+    fast = [m for _, m in online_memories(system.model)] if system.model else []
     periods = sorted({memory.level.period for memory in fast} - {0})
     full = next((memory for memory in fast if memory.gradient == "full"), None)
     if full is None or not any(b % a for a, b in pairwise(periods)):
@@ -66,7 +66,7 @@ def full_gradients_need_nested_levels(system: System) -> Iterator[Finding]:
 @memory_rule("NG351")
 def a_fast_memory_restarts_when_it_moves(scope: Scope, memory: Memory) -> Iterator[Finding]:
     """Nested levels: a slower tick is one of the faster ones too."""
-    if not scope.in_model or not memory.is_fast:
+    if not scope.in_model or not memory.is_online:
         return
     level, reset, name = memory.level, memory.reset, scope.label(memory.name)
     slower = reset.unit == level.unit == "tokens" and reset.period > level.period
@@ -79,7 +79,7 @@ def a_fast_memory_restarts_when_it_moves(scope: Scope, memory: Memory) -> Iterat
             span=spot(memory, "reset"),
         )
     source = scope.block.memories.get(memory.init.memory or "")
-    if source is not None and not source.is_fast:
+    if source is not None and not source.is_online:
         yield Finding(
             message=f"`{name}` learns from the task, and can't start as "
             f"`{scope.label(source.name)}`, which does not",
@@ -91,7 +91,7 @@ def a_fast_memory_restarts_when_it_moves(scope: Scope, memory: Memory) -> Iterat
 @memory_rule("NG352")
 def a_fast_memory_has_one_event_a_tick(scope: Scope, memory: Memory) -> Iterator[Finding]:
     """Report what only makes sense for keys and values, or for states between ticks."""
-    if not scope.in_model or not memory.is_fast:
+    if not scope.in_model or not memory.is_online:
         return
     rule = memory.rule
     fields = {"retain_first": rule.retain_first, "mirror": rule.mirror != "none"}

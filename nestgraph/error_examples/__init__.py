@@ -113,7 +113,7 @@ _HEAD = """\
 Each code of [the table](errors.md) that `nestgraph check` can give.
 First a spec that gets it, then what `check` says, then the spec put right.
 `nestgraph explain NG201` prints one of them.
-This page is made by `python -m nestgraph.explained`.
+This page is made by `python -m nestgraph.error_examples`.
 
 """
 

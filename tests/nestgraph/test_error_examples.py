@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nestgraph.codes import CODES
-from nestgraph.explained import codes, explanation, page
+from nestgraph.error_examples import codes, explanation, page
 
 DOCS = Path(__file__).parents[2] / "docs"
 OF_SPECS = [code for code in CODES if "NG100" <= code < "NG500"]
@@ -45,7 +45,7 @@ def test_the_two_specs_are_one_spec_before_and_after(code: str) -> None:
 def test_the_page_of_the_documentation_is_current() -> None:
     """Messages, places and carets of every code: a golden file that readers see."""
     kept = (DOCS / "errors-by-example.md").read_text(encoding="utf-8")
-    assert kept == page(), "renew it: python -m nestgraph.explained"
+    assert kept == page(), "renew it: python -m nestgraph.error_examples"
 
 
 def test_every_code_has_an_anchor_in_the_page() -> None:

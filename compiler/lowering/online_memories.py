@@ -1,4 +1,4 @@
-"""Fast memories in emitted code: a net whose weights lie in the state and stand still in a piece.
+"""Online memories in emitted code: a net whose weights lie in the state and stand still in a piece.
 
 What moves them is the segment executor's affair (`segments.py`); a piece only notes the rates
 that are flows, as they are at its last position.
@@ -6,15 +6,15 @@ that are flows, as they are at its last position.
 
 from __future__ import annotations
 
-from nestgraph.compiler.fast import ticks
 from nestgraph.compiler.ir import Op
 from nestgraph.compiler.lowering.simple import emits
 from nestgraph.compiler.lowering.writer import FunctionWriter
+from nestgraph.compiler.online_memories import ticks
 from nestgraph.compiler.passes.select import TASK
 
 
 def declare(writer: FunctionWriter, memory: Op) -> str:
-    """Return the variable of a fast memory's state, whether anything reads it or not."""
+    """Return the variable of an online memory's state, whether anything reads it or not."""
     origin = memory
     while "source" in origin.attrs:
         origin = writer.ops[origin.text("source")]
@@ -24,11 +24,11 @@ def declare(writer: FunctionWriter, memory: Op) -> str:
     options = f"momentum={momentum}, rates={rates}"
     if erased := memory.integer("erased", 0):
         options += f", erased={erased}"
-    return writer.state(memory.name, f"ops.first_fast(({parts},), x.shape[0], {options})")
+    return writer.state(memory.name, f"ops.first_online(({parts},), x.shape[0], {options})")
 
 
 def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
-    """Ask a fast memory."""
+    """Ask an online memory."""
     state = declare(writer, memory)
     query = writer.flow(op.inputs[1])
     if op.flag("whole"):
@@ -49,12 +49,12 @@ def read(writer: FunctionWriter, op: Op, memory: Op) -> None:
     if not (erased := memory.integer("erased", 0)):
         if ticks(writer.program).horizon:  # else each level's gradient is taken on its own
             arguments += f", past={state}.past"
-        writer.assign(op, f"ops.fast_net({arguments})")
+        writer.assign(op, f"ops.online_net({arguments})")
         return
     is_whole = memory.text("gradient") == "full"  # else nothing of a move is differentiated
     answer, grams = writer.fresh(op.name), writer.fresh(f"{memory.name}_grams")
     options = f"erased={erased}, whole={is_whole}, written={writer.written()}"
-    call = f"ops.asked_fast_net({arguments}, {options})"
+    call = f"ops.asked_online_net({arguments}, {options})"
     writer.line(f"{answer}, {grams} = {call}")
     writer.line(f"{state} = ops.with_grams({state}, {grams})")
     writer.bind(op, answer)
@@ -69,13 +69,13 @@ def rates(writer: FunctionWriter, op: Op) -> None:
     writer.line(f"{state} = {state}._replace(rates=({noted},))")
 
 
-def is_fast(memory: Op) -> bool:
+def is_online(memory: Op) -> bool:
     """Return whether a memory is moved by the segment executor."""
     return memory.attrs.get("kernel") == TASK
 
 
 def shapes(memory: Op) -> list[tuple[str, tuple[int, ...]]]:
-    """Short name and shape of every part of a fast memory's state, without the batch."""
+    """Short name and shape of every part of an online memory's state, without the batch."""
     from nestgraph.compiler.lowering.looped import layer_shapes
 
     heads, sizes = memory.integer("heads"), layer_shapes(memory)

@@ -1,11 +1,11 @@
-"""`python -m nestgraph.explained` renews the page of a checkout's documentation."""
+"""`python -m nestgraph.error_examples` renews the page of a checkout's documentation."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from nestgraph.drafts import write_whole
-from nestgraph.explained import page
+from nestgraph.error_examples import page
 
 if __name__ == "__main__":
     docs = Path(__file__).parent.parent.parent / "docs"

@@ -1,11 +1,11 @@
-"""Fast memories in the IR: their axes as attributes, and the op that notes their rates."""
+"""Online memories in the IR: their axes as attributes, and the op that notes their rates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from nestgraph.compiler.ir import Attr, Op, Program
-from nestgraph.fast import Pace, Ticks, erased_layers
+from nestgraph.online_memories import Pace, Ticks, erased_layers
 from nestgraph.system import Coefficient, Memory
 
 COEFFICIENTS = ("rate", "momentum", "retain", "step")
@@ -39,10 +39,10 @@ def axes(memory: Memory) -> dict[str, Attr]:
 
 
 def rate_flows(memory: Memory) -> Mapping[str, str]:
-    """Return the flows among the coefficients of a fast memory, by role; none for other
+    """Return the flows among the coefficients of an online memory, by role; none for other
     memories.
     """
-    if not memory.is_fast:
+    if not memory.is_online:
         return {}
     flows = {role: coefficient.flow for role, coefficient in _coefficients(memory)}
     if memory.rule.reduce_is_flow:
@@ -73,7 +73,7 @@ def ticks(program: Program) -> Ticks:
 
 
 def fast_ops(program: Program) -> Iterator[tuple[str, Op]]:
-    """Yield every fast memory of every layer, with the layer's path."""
+    """Yield every online memory of every layer, with the layer's path."""
     for path, function in program.layers:
         for memory in function.of_kind("memory"):
             if memory.attrs.get("objective") == "task":

@@ -1,4 +1,4 @@
-"""Fast memories: nets whose weights each row of the batch has for itself, and how these move.
+"""Online memories: nets whose weights each row of the batch has for itself, and how these move.
 
 Their weights stand still within a segment; what moves them between two is a gradient of the whole
 model's loss, which the caller takes. Plain differentiable tensor code: gradients of gradients
@@ -24,8 +24,8 @@ Rate: TypeAlias = Tensor | float
 Parts = tuple[Tensor, ...]  # matrices (B, H, out, in), input side first, then biases (B, H, out)
 
 
-class Fast(NamedTuple):
-    """What a fast memory holds.
+class OnlineState(NamedTuple):
+    """What an online memory holds.
 
     Attributes:
         weights: its only state, matrices and biases.
@@ -43,7 +43,7 @@ class Fast(NamedTuple):
     past: Gathered | None = None
 
 
-class FastRates(NamedTuple):
+class OnlineRates(NamedTuple):
     """Coefficients of one move, numbers or (B or 1, H or 1) each.
 
     Attributes:
@@ -74,7 +74,9 @@ class FastRates(NamedTuple):
         return -rate * step * share if _is_one(retain) else None
 
 
-def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int, erased: int = 0) -> Fast:
+def first_online(
+    parts: Parts, batch: int, *, momentum: bool, rates: int, erased: int = 0
+) -> OnlineState:
     """Return the state before the first token: `parts` (H, ...) for every row, on a node of its
     own.
     """
@@ -83,10 +85,10 @@ def first_fast(parts: Parts, batch: int, *, momentum: bool, rates: int, erased: 
     blank = tuple(weights[0].new_zeros(batch, 1) for _ in range(rates))
     first = weights[:erased]
     grams = tuple(w.new_zeros(batch, w.shape[1], w.shape[-1], w.shape[-1]) for w in first)
-    return Fast(weights, speeds, blank, grams)
+    return OnlineState(weights, speeds, blank, grams)
 
 
-def fast_net(
+def online_net(
     x_BTW: Tensor,
     weights: Parts,
     activation: str,
@@ -122,7 +124,7 @@ def fast_net(
     return _answer(x_BTW, a, norm, slow, residual=residual)
 
 
-def asked_fast_net(
+def asked_online_net(
     x_BTW: Tensor,
     weights: Parts,
     activation: str,
@@ -136,13 +138,13 @@ def asked_fast_net(
     whole: bool,
     written: Tensor | None = None,
 ) -> tuple[Tensor, Parts]:
-    """Return what `fast_net` answers, and Σ a aᵀ over the tokens, (B, H, in, in), of the first
+    """Return what `online_net` answers, and Σ a aᵀ over the tokens, (B, H, in, in), of the first
     layers.
 
     2 FLOPs a token and number of those more.
 
     Args:
-        x_BTW: and all others, as in `fast_net`.
+        x_BTW: and all others, as in `online_net`.
         erased: how many layers.
         whole: whether the sums have a gradient.
         written: (B, T) whether each position counts in the sums; None where all do.
@@ -162,7 +164,7 @@ def _counted(a: Tensor, written_BT: Tensor | None) -> Tensor:
     return torch.where(mask, a, 0.0)
 
 
-def with_grams(state: Fast, more: Parts) -> Fast:
+def with_grams(state: OnlineState, more: Parts) -> OnlineState:
     """Return the state with sums of a piece added to its own."""
     return state._replace(grams=tuple(map(torch.add, state.grams, more)))
 
@@ -172,11 +174,11 @@ def last_rate(flow_BTH: Tensor) -> Tensor:
     return flow_BTH[:, -1]
 
 
-def fast_step(
+def online_step(
     weights: Parts,
     momentum: Parts,
     slopes: tuple[Slope, ...],
-    rates: FastRates,
+    rates: OnlineRates,
     *,
     steps: int,
     grams: Parts = (),
