@@ -26,6 +26,7 @@ from nestgraph.training import NestModule
 SCORE = "score"
 TUNE_ROWS = 256  # of the stop rule
 QUESTIONS = 20  # times that the stop rule is asked during all steps
+MARKS = 5  # of the curve where there is no such rule, since each costs like many steps
 EVERY = 100  # steps between two such questions where a budget ends training
 
 
@@ -136,7 +137,8 @@ def by_draws(job: Job) -> Outcome:
         return task.stop is not None and all(reached(task, one.mean) for one in found.values())
 
     steps = job.spec.system.training.steps
-    every = max(1, steps // QUESTIONS) if job.budget is None else EVERY
+    asked = MARKS if task.stop is None else QUESTIONS
+    every = max(1, steps // asked) if job.budget is None else EVERY
     trained = train(module, batch_at, budget=job.budget, enough=enough, every=every)
     return outcome(job, module, trained, {"step": tuple(curve)})
 

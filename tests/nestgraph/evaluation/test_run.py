@@ -408,3 +408,11 @@ def test_a_side_that_cannot_be_trained_is_refused_before_any_is(
     with pytest.raises(InputError, match=code):
         evaluate(task, [small(), sees_far], rates=(1e-3,), file=file, **{"steps": 20} | asked)
     assert not read_cells(file)
+
+
+@pytest.mark.parametrize(("stop", "marks"), [(2.0, 20), (None, 5)])
+def test_a_curve_without_a_stop_rule_has_few_marks(small, stop: float | None, marks: int):
+    task = replace(find_task(TASK), stop=stop)
+    spec = fitted(small(), task, rate=1e-3, seed=0, steps=20, constant=False)
+    found = by_draws(Job(task=task, spec=spec, split=Split.TEST, seed=0))
+    assert len(found.series["step"]) == marks
