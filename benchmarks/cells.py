@@ -78,7 +78,7 @@ def cell_of(task: Task, result: Result, whole: int) -> Cell:
 
 
 def tokens_per_second(spec: Spec, threads: int) -> float:
-    """Forward and backward of the spec's own batches of random tokens; a median of `TIMED`.
+    """Return forward and backward of the spec's own batches of random tokens; a median of `TIMED`.
 
     Counts the time of processors, all threads together: others on the machine are no part of it.
     """

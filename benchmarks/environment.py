@@ -69,7 +69,9 @@ class Neighbours:
 
 
 def _busy_seconds() -> float | None:
-    """Processor seconds of everybody since the start of the machine, stolen ones included."""
+    """Return processor seconds of everybody since the start of the machine, stolen ones
+    included.
+    """
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0]
         user, nice, system, _idle, _wait, irq, softirq, steal = map(int, first.split()[1:9])

@@ -35,7 +35,7 @@ class Family:
         return CompiledLayer(system_of(self.name, settings | chunks))
 
     def step(self, size: Size, chunk: int | None = None) -> Step:
-        """Forward and backward of it over a random flow."""
+        """Return forward and backward of it over a random flow."""
         layer, x = self.layer(size, chunk), flow(size)
         return Step(lambda: layer(x), [x, *layer.parameters.values()])
 

@@ -134,7 +134,7 @@ def self_modifying_titans(size: Size, members: int, memory: MemoryShape) -> Coun
 
 
 def _erasing(heads: int, members: int, memory: MemoryShape) -> float:
-    """C keys of a chunk meet each other, then the C x C outcome meets the keys."""
+    """Return FLOPs: C keys of a chunk meet each other, then the C x C outcome meets the keys."""
     inputs = memory.widths[: memory.erased]
     sharers = [1 if layer == 0 else members for layer in range(memory.erased)]
     return sum(

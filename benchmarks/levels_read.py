@@ -29,7 +29,7 @@ class Setting:
     rate: float
 
     def periods(self) -> dict[str, int]:
-        """Of each level that moves, the fastest first."""
+        """Return the period of each level that moves, the fastest first."""
         names = list(MEMORIES)[MOST_LEVELS - self.levels :]
         return {
             name: self.slowest // APART ** (len(names) - 1 - place)

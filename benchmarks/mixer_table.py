@@ -119,7 +119,7 @@ def measure(family: Family, chunk: int, *, rounds: int, threads: int, size: Size
 
 
 def _seconds(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Median processor time of each step, the steps taking turns."""
+    """Return median processor time of each step, the steps taking turns."""
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():
@@ -145,7 +145,7 @@ def _eager(family: Family, size: Size) -> float:
 
 
 def _kept(file: Path, threads: int, length: int) -> list[Cell]:
-    """Finished rows of sequences that long; the last one of each mixer and chunk."""
+    """Return finished rows of sequences that long; the last one of each mixer and chunk."""
     if not file.is_file():
         return []
     cells = [Cell(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -154,7 +154,7 @@ def _kept(file: Path, threads: int, length: int) -> list[Cell]:
 
 
 def table(cells: Iterable[Cell]) -> str:
-    """Markdown; what stands in the way is named where less than `ENOUGH` is reached."""
+    """Return Markdown; what stands in the way is named where less than `ENOUGH` is reached."""
     rows = [HEAD, ("---", *["---:"] * (len(HEAD) - 2), "---"), *map(_row, cells)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

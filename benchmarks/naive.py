@@ -96,7 +96,7 @@ def _gated_delta(m: Any, f: Heads) -> Tensor:
 
 
 def _dplr(m: Any, f: Heads) -> Tensor:
-    """RWKV-7: decay by channel, and an erase under the key."""
+    """Return RWKV-7: decay by channel, and an erase under the key."""
     k, fades = f["k"], F.logsigmoid(f["w"] + 4)
     erase = k * f["rate"].unsqueeze(-1)
     answer: Tensor = m.dplr_chunkwise(f["q"], k, f["v"], -k, erase, fades)[0]

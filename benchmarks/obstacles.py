@@ -26,7 +26,7 @@ def obstacles(step: Step) -> str:
 
 
 def shares_of(step: Step) -> Counter[str]:
-    """Share of each group in the time of a step; what is in no operator is overhead."""
+    """Return share of each group in the time of a step; what is in no operator is overhead."""
     from torch.profiler import ProfilerActivity, profile
 
     with silent_stderr(), profile(activities=[ProfilerActivity.CPU], acc_events=True) as seen:

@@ -101,6 +101,6 @@ def _fill(plan: Plan, wish: _Wish) -> None:
 
 
 def _seconds_a_step(run: Path) -> float:
-    """Forward, backward and update: the median, for others may have used the machine."""
+    """Return forward, backward and update: the median, for others may have used the machine."""
     with (run / "times.csv").open(newline="", encoding="utf-8") as file:
         return statistics.median(float(row["seconds"]) for row in csv.DictReader(file))

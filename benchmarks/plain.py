@@ -60,7 +60,7 @@ class Layer(nn.Module):
 
 
 def turn(x_BHTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions, halves paired."""
+    """Return rotary positions, halves paired."""
     low, high = x_BHTD.chunk(2, -1)
     return torch.cat((low * cos - high * sin, high * cos + low * sin), -1)
 

@@ -52,7 +52,7 @@ class _Products(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def _attend(self, args: tuple[Any, ...], *, backward: bool) -> None:
-        """Causal attention: half of all pairs; two products, five on the way back."""
+        """Count causal attention: half of all pairs; two products, five on the way back."""
         q, k = args[1:3] if backward else args[:2]
         batch, heads, time_, width = q.shape
         whole = Shape(batch * heads, time_, width, max(1, k.shape[2] // 2))
@@ -75,12 +75,12 @@ def products_of(step: Step) -> Counter[Shape]:
 
 
 def flops_of(found: Counter[Shape]) -> float:
-    """Of all products."""
+    """Return the FLOPs of all products."""
     return sum(count * shape.flops for shape, count in found.items())
 
 
 def plain_seconds(found: Counter[Shape]) -> float:
-    """Processor time of the same products alone, on ready matrices in one piece."""
+    """Return processor time of the same products alone, on ready matrices in one piece."""
     return sum(count * _alone(shape) for shape, count in found.items())
 
 

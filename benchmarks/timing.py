@@ -35,7 +35,7 @@ class Times:
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[float, float]]) -> Times:
-        """From both times of every round."""
+        """Return a ratio from both times of every round."""
         return cls(wall=tuple(wall for wall, _ in pairs), processor=tuple(cpu for _, cpu in pairs))
 
 

@@ -66,7 +66,7 @@ def hold_yardstick(plan: Plan) -> int:
 
 
 def table(results: list[Result]) -> str:
-    """Mean and each seed of every spec."""
+    """Return mean and each seed of every spec."""
     seeds = list(dict.fromkeys(result.seed for result in results))
     head = ["", "parameters", "steps", "nats", *(f"seed {seed}" for seed in seeds), "bits/byte"]
     cells = [[*head, "minutes a run"]]

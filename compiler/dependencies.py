@@ -41,7 +41,7 @@ def _carried(ops: Sequence[Op]) -> Iterable[tuple[str, str]]:
 
 
 def recurrent(function: Function) -> dict[str, frozenset[str]]:
-    """For every op inside a recurrence, the ops of its component."""
+    """Return, for every op inside a recurrence, the ops of its component."""
     components = nx.strongly_connected_components(graph(function.ops, carries=True))
     large = [frozenset(component) for component in components if len(component) > 1]
     return {name: component for component in large for name in component}

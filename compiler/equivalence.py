@@ -124,7 +124,7 @@ def _told(
 
 
 def tokens_to_compare(system: System) -> int:
-    """Enough that every kernel does what it does on long sequences, but at most 270.
+    """Return enough that every kernel does what it does on long sequences, but at most 270.
 
     Two ticks of the fastest level that the task moves, one of each loop's fastest, and a run of
     whole periods with a part of the next.

@@ -113,7 +113,7 @@ class Diff:
         return "\n".join(lines(self))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for programs; costs stand beside their differences."""
+        """Return plain values, for programs; costs stand beside their differences."""
         told = {key: value for key, value in dataclasses.asdict(self).items() if key != "costs"}
         for key in ("levels", "stack", "renamed", "training"):
             told[key] = [

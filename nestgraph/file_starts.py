@@ -68,7 +68,7 @@ def _parts(
     tensors: Mapping[str, Tensor] | InputError,
     dtype: torch.dtype,
 ) -> Iterator[tuple[str, Tensor]]:
-    """Short names of a memory's parameters, and what they start as."""
+    """Yield short names of a memory's parameters, and what they start as."""
     if isinstance(tensors, InputError):
         raise tensors
     shapes = state_shapes(memory)

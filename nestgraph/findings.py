@@ -138,7 +138,7 @@ def near_names(
 
 
 def other_names(span: Span, known: Iterable[str]) -> Cures:
-    """Any of some names in place of one."""
+    """Return any of some names in place of one."""
     return either(Put(span, name) for name in known)
 
 

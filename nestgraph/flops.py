@@ -81,7 +81,7 @@ def _erase(memory: Memory) -> int:
 
 
 def _direction(memory: Memory) -> int:
-    """Three products for each iteration of Newton and Schulz, on the smaller side."""
+    """Return three products for each iteration of Newton and Schulz, on the smaller side."""
     if memory.rule.direction != "newton_schulz":
         return 0
     return memory.rule.direction_steps * sum(
@@ -90,7 +90,7 @@ def _direction(memory: Memory) -> int:
 
 
 def _iteration(heads: int, rows: int, columns: int) -> int:
-    """X Xᵀ, its square, and their sum times X."""
+    """Return X Xᵀ, its square, and their sum times X."""
     small, large = sorted((rows, columns))
     return 2 * heads * (2 * small**2 * large + small**3)
 

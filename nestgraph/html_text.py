@@ -21,7 +21,7 @@ STYLE = """
 
 
 def escaped(text: object) -> str:
-    """Any value as text that HTML shows as it is, in an attribute too.
+    """Return any value as text that HTML shows as it is, in an attribute too.
 
     Control characters, which no page may hold, become question marks.
     """
@@ -40,7 +40,7 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 
 def boxed(*parts: str) -> str:
-    """HTML with the style that goes with it, to stand inside any page."""
+    """Return HTML with the style that goes with it, to stand inside any page."""
     return f'<div class="nestgraph"><style>{STYLE}</style>{"".join(parts)}</div>'
 
 

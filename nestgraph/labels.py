@@ -74,7 +74,9 @@ def behind(labels: Tensor, tokens: Tensor) -> Tensor:
 
 
 def nats(scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of scores (..., classes) with labels (...), summed; negative ones add 0."""
+    """Return cross-entropy of scores (..., classes) with labels (...), summed; negative ones
+    add 0.
+    """
     flat = torch.where(labels < 0, IGNORED, labels).long().flatten()
     return F.cross_entropy(scores.flatten(0, -2), flat, reduction="sum", ignore_index=IGNORED)
 

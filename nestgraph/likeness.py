@@ -34,7 +34,7 @@ def renamed(part: Part, names: Names) -> Part:
         return names.get(name, name)
 
     def own(name: str) -> str:
-        """Of a memory, or of what owns parameters: `q.then1` goes with `q`."""
+        """Return the own name of a memory, or of what owns parameters: `q.then1` goes with `q`."""
         head, dot, tail = name.rpartition(".")
         return names[name] if name in names else f"{own(head)}.{tail}" if dot else name
 
@@ -76,7 +76,7 @@ class _Kinds:
         self.users = self._users()
 
     def _users(self) -> dict[_Key, list[_Key]]:
-        """For each part those that name it."""
+        """Return, for each part, those that name it."""
         found: dict[_Key, list[_Key]] = {key: [] for key in self.parts}
         noting = [_Noting(names) for names in self.names]
         for (at, name), part in self.parts.items():

@@ -34,5 +34,5 @@ class HiddenOutput(NamedTuple):
     hidden: Tensor
 
     def asked(self, *, hidden: bool) -> Output | HiddenOutput:
-        """With the hidden states, or without."""
+        """Return the output with the hidden states, or without."""
         return self if hidden else Output(self.logits, self.state)

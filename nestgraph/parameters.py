@@ -92,7 +92,7 @@ def parameter_table(system: System) -> tuple[ParameterSpec, ...]:
 
 
 def hidden_width(net: Net, key_width: int) -> int:
-    """Width of an mlp's inner layers for keys of one head's width."""
+    """Return width of an mlp's inner layers for keys of one head's width."""
     return max(1, math.floor(net.expansion * key_width + 0.5))
 
 
@@ -151,7 +151,7 @@ def _layer_parameters(layer: Layer, width: int) -> Iterator[ParameterSpec]:
 
 
 def input_width(block: FlatBlock, node: Node, model_width: int) -> int:
-    """Width of a node's first input; 0 where it takes none."""
+    """Return width of a node's first input; 0 where it takes none."""
     if not node.inputs:
         return 0
     source = block.nodes.get(node.inputs[0])

@@ -162,7 +162,9 @@ class References:
         return None if optimizer.system is None else self._groups(optimizer.system, chain)
 
     def _too_many(self, message: str) -> None:
-        """Said where the spec itself names the optimizer that leads to all the others."""
+        """Return what is said where the spec itself names the optimizer that leads to all the
+        others.
+        """
         hint = "name fewer; one that is named twice counts twice"
         cures = _others(self.outermost)
         self.findings.add("NG114", message, self.outermost, hint, cures=cures)

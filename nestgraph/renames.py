@@ -100,7 +100,7 @@ def _matched(gone: Names, come: Names) -> Iterator[tuple[str, str]]:
 
 
 def _regions(old: FlatBlock, new: FlatBlock, found: Names) -> dict[str, str]:
-    """Inner blocks whose parts have moved, and where most of them are now."""
+    """Return inner blocks whose parts have moved, and where most of them are now."""
     there = {region.prefix for region in new.regions}
     here = {region.prefix for region in old.regions}
     votes = Counter(map(_shortest, found.items()))

@@ -148,7 +148,7 @@ def _no_token(tokens: Tensor, wrong: Tensor, vocab: int) -> InputError:
 
 
 def first_of(where: Tensor) -> tuple[int, int]:
-    """Row and position of the first that is true."""
+    """Return row and position of the first that is true."""
     row, at = where.nonzero()[0].tolist()
     return int(row), int(at)
 

@@ -76,7 +76,7 @@ class Weights(nn.Module):
 
 
 def draw(spec: ParameterSpec, seed: int) -> Tensor:
-    """First numbers of one parameter, in float64."""
+    """Return first numbers of one parameter, in float64."""
     match spec.init:
         case "zeros":
             return torch.zeros(spec.shape, dtype=torch.float64)

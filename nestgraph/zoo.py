@@ -51,7 +51,7 @@ def path(name: str) -> Path | None:
 
 
 def families(among: tuple[str, ...] | None = None) -> tuple[Family, ...]:
-    """Shipped systems by name, small sizes first; all models by default."""
+    """Return shipped systems by name, small sizes first; all models by default."""
     sizes: dict[str, list[str]] = {}
     for name in names() if among is None else among:
         family, size = split(name)

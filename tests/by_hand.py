@@ -52,7 +52,7 @@ def polynomial(w: Weights, name: str, x: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, heads: int, period: int | None = None) -> Tensor:
-    """Rotary positions as products of complex numbers."""
+    """Return rotary positions as products of complex numbers."""
     y = runs(x, heads)
     half = y.shape[-1] // 2
     position = torch.arange(x.shape[1], dtype=x.dtype)
@@ -66,7 +66,9 @@ def rotate(x: Tensor, heads: int, period: int | None = None) -> Tensor:
 def attention(
     q: Tensor, k: Tensor, v: Tensor, heads: int, seen: Tensor, entries: Sequence[Tensor] = ()
 ) -> Tensor:
-    """Softmax attention; `seen` is (time, events), entries (heads, n, width) are always seen."""
+    """Return softmax attention; `seen` is (time, events), entries (heads, n, width) are always
+    seen.
+    """
     q, k, v = (runs(x, heads).transpose(1, 2) for x in (q, k, v))
     if entries:
         learned = [e.expand(len(q), *e.shape) for e in entries]

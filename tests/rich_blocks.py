@@ -203,7 +203,7 @@ def channels(sheet: Sheet) -> Fields:
 
 
 def events(sheet: Sheet) -> Fields:
-    """Attention within a window or a period, with learned entries and several events."""
+    """Return attention within a window or a period, with learned entries and several events."""
     u = sheet.normed("x")
     count = sheet.pick(1, 2)
     out = sheet.heads * sheet.draw(st.integers(1, 3))

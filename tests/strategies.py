@@ -251,7 +251,7 @@ class Writer:
         return self.flow("v", self.shell.value_width, list(tail))
 
     def rule(self, objective: str) -> Fields:
-        """Any rule that executors run, with rates in the stable range."""
+        """Return any rule that executors run, with rates in the stable range."""
         sheet = self.sheet
         rule: Fields = {"rate": self.rate()}
         if sheet.chance():
@@ -282,7 +282,7 @@ class Writer:
         return self.coefficient("alpha", (0.9, 0.99, 1), [{"op": "bias", "init": 3}, "sigmoid"])
 
     def erase(self) -> Any:
-        """None, a place, or a place with its own rate."""
+        """Return none, a place, or a place with its own rate."""
         where = self.sheet.pick(None, "key", "layers", "rate")
         return {"where": "key", "rate": self.rate()} if where == "rate" else where
 
@@ -374,7 +374,7 @@ def srwm(sheet: Sheet) -> Fields:
 
 
 def attention(sheet: Sheet) -> Fields:
-    """Softmax attention, with rotary positions where heads are even."""
+    """Return softmax attention, with rotary positions where heads are even."""
     u = sheet.normed("x")
     tail: Fields = {}
     if sheet.width // sheet.heads % 2 == 0 and sheet.chance():

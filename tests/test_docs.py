@@ -68,3 +68,10 @@ def test_every_command_of_the_page_of_claims_is_one(arguments: list[str]) -> Non
     command.make_context(verb, [name, *rest])  # refuses options that it doesn't know
     if name != "length":
         assert find_task(name).steps > 0
+
+
+def test_every_file_that_the_contributors_page_names_is_there() -> None:
+    page = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:nestgraph|compiler|viz|specs|tests|docs|benchmarks)/[\w./-]*)`", page)
+    assert len(named) > 30
+    assert not [path for path in named if not (DOCS.parent / path).exists()]

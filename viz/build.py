@@ -102,7 +102,9 @@ def _alone(graph: nx.MultiDiGraph[str], write: str, asked: Sequence[str]) -> Gro
 
 
 def _gradient_cell(graph: nx.MultiDiGraph[str]) -> tuple[Cell, ...]:
-    """In an optimizer the task's gradient is part of the stream, so it needs an input."""
+    """Return the input cell of the gradient: in an optimizer the task's gradient is part of the
+    stream, so it needs an input.
+    """
     return () if "embed" in graph else (Cell(key="step", kind="task", lines=("gradient",)),)
 
 
@@ -212,7 +214,7 @@ class _Wires:
             yield Wire(source=source, target=target, kind=kind, cell=cell)
 
     def _trained(self, memory: str, write: str) -> Iterator[Wire]:
-        """First states and the task's gradient."""
+        """Yield first states and the task's gradient."""
         frame = self.frames.get(memory)
         target = frame.id if frame else memory
         for source, _, edge in self.graph.in_edges(write, data=True):

@@ -57,7 +57,7 @@ class Connections:
                 self._chairs.release()
 
     def expect(self, client: socket.socket) -> None:
-        """From now on, a client has to finish its next request in time."""
+        """Expect that from now on a client has to finish its next request in time."""
         with self._lock:
             self._due[client] = time.monotonic() + self.patience
 

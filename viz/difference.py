@@ -63,7 +63,7 @@ class Difference:
         self.changes = dict(_changes(self.diff))
 
     def outline(self) -> Outline:
-        """Both outlines in one."""
+        """Return both outlines in one."""
         kept = tuple(map(self._marked, self.new.parts))
         gone = tuple(self._gone(self.old.parts))
         parts = (*_settings(self.diff), *kept, *gone)

@@ -177,7 +177,9 @@ def _drawn(
 
 
 def to_png(scene: Scene, theme: Theme) -> bytes:
-    """Sharp on screens of today, but never more dots than a viewer can load."""
+    """Return a scale that is sharp on screens of today, but never more dots than a viewer can
+    load.
+    """
     dpi = max(1, min(144, int(72 * _MOST_DOTS / max(scene.width, scene.height))))
     return paint(to_dot(scene, theme), dpi)
 
@@ -217,7 +219,7 @@ def _diff_html(job: Comparison) -> str:
 
 
 def _reader_theme(theme: str) -> str:
-    """Of a page: as its reader has it, unless it is to be dark."""
+    """Return the theme of a page: as its reader has it, unless it is to be dark."""
     return theme if theme == "dark" else ""
 
 

@@ -62,7 +62,7 @@ def _chosen(name: str) -> Path:
 
 
 def paint(source: str, dpi: int) -> bytes:
-    """DOT source that holds its own positions, as PNG of some dots per inch.
+    """Return DOT source that holds its own positions, as PNG of some dots per inch.
 
     Raises:
         DrawError: if no program is found, or the one found fails.
@@ -72,7 +72,8 @@ def paint(source: str, dpi: int) -> bytes:
 
 @contextmanager
 def as_one_picture() -> Iterator[None]:
-    """Within it, all that is laid out takes no more processor time together than one picture may.
+    """Provide a context within which all that is laid out takes no more processor time together
+    than one picture may.
 
     For pages, which hold many views; those that come first have the time.
     """
@@ -84,7 +85,7 @@ def as_one_picture() -> Iterator[None]:
 
 
 def lay_out(source: str) -> str:
-    """DOT source with places for all its nodes, clusters and edges, as JSON.
+    """Return DOT source with places for all its nodes, clusters and edges, as JSON.
 
     Raises:
         DrawError: if no program is found, or the one found fails.

@@ -36,7 +36,7 @@ def clear(title: Text, width: float, frame: Rect, lines: Iterable[Line]) -> Text
 
 
 def _crossings(title: Text, lines: Iterable[Line]) -> Iterator[Span]:
-    """From where to where each piece of a line runs at the height of a title."""
+    """Yield from where to where each piece of a line runs at the height of a title."""
     top, bottom = title.top, title.top + title.height
     for line in lines:
         for piece in _pieces(line):

@@ -58,7 +58,7 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _levels(rows: Sequence[Row]) -> list[str]:
-    """Slowest first."""
+    """Return slowest first."""
     prefix = "updates/"
     last = {k.removeprefix(prefix): v for k, v in rows[-1].items() if k.startswith(prefix)}
     return sorted(last, key=lambda level: (last[level], level))

@@ -26,7 +26,7 @@ def stacked(lanes: Mapping[tuple[int, Net], Lane]) -> dict[tuple[int, Net], int]
 
 
 def _ordered(lanes: Mapping[Net, Lane]) -> list[Net]:
-    """From above to below: each net in turn goes where it adds the fewest crossings."""
+    """Return nets from above to below: each net in turn goes where it adds the fewest crossings."""
     order: list[Net] = []
     for net in lanes:
         # Compared with the place above all others, going below each of them in turn.

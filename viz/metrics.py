@@ -31,7 +31,7 @@ _UNKNOWN = 1000  # an em: no letter is wider
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Width of one line of text in points."""
+    """Return width of one line of text in points."""
     return _units(text, bold) * size / 1000
 
 
@@ -68,7 +68,7 @@ def wrap(text: str, width: float, size: float, lines: int = 4) -> tuple[str, ...
 
 
 def wrap_list(text: str, width: float, size: float, lines: int = 4) -> tuple[str, ...]:
-    """Like `wrap`, but breaks items of a list apart only where one is wider than a line."""
+    """Wrap like `wrap`, but break items of a list apart only where one is wider than a line."""
     items: list[str] = []
     for item in text.replace(", ", ",\n").splitlines():
         whole = text_width(item, size) <= width

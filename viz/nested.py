@@ -75,7 +75,9 @@ def _of_model(view: View, moved: set[str]) -> Iterator[Wire]:
 
 
 def _moves(system: System, trained: Moving, model: View, trainer: View) -> Iterator[Wire]:
-    """From what learns by the task to what it moves, which differs from group to group."""
+    """Yield moves from what learns by the task to what it moves, which differs from group to
+    group.
+    """
     shown = {box.id for group in model.groups for box in group.boxes}
     on_steps = {prefix: box for box, prefix in memories_on_steps(system)}
     names = [f"{OPTIMIZER}/{path}/" for path, _ in instances(trained.system)]

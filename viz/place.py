@@ -41,18 +41,18 @@ class Slot:
         return self.left + self.size.width // 2
 
     def column(self, index: int) -> tuple[int, int]:
-        """Left end and right end of the column of a box."""
+        """Return left end and right end of the column of a box."""
         start, width = self.size.columns[index]
         return self.left + start, self.left + start + width
 
     def box_span(self, box: BoxSize) -> tuple[int, int]:
-        """Left end and right end of a box, in the middle of its column."""
+        """Return left end and right end of a box, in the middle of its column."""
         left, right = self.column(self.size.boxes.index(box))
         start = left + (right - left - box.width) // 2
         return start, start + box.width
 
     def cell_spans(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Key, left end and right end of each cell of the strip."""
+        """Yield key, left end and right end of each cell of the strip."""
         if self.size.strip is None:
             return
         left = self.left + (self.size.columns[0][0] if self.size.group.framed else 0)

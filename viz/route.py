@@ -112,7 +112,9 @@ class Router:
         return tuple(Route(wire=wire, corners=tuple(self._corners(wire))) for wire in outside)
 
     def _turn(self, wire: Wire) -> tuple[int, int]:
-        """Context flow takes the straight ways; of each kind the farthest wire goes first."""
+        """Sort edges: context flow takes the straight ways; of each kind the farthest wire goes
+        first.
+        """
         target = self._target(wire).band
         source = self._places.bands if wire.source == STREAM else self._home[wire.source][0].band
         return KINDS.index(wire.kind), -abs(source - target)

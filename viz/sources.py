@@ -31,7 +31,8 @@ def memory_id(attributes: Mapping[str, object]) -> str:
 
 
 def sources(graph: nx.MultiDiGraph[str], fed: str = STREAM) -> Sources:
-    """For every node that makes a flow, the memories, `STREAM` and others that it comes from.
+    """Return, for every node that makes a flow, the memories, `STREAM` and others that it comes
+    from.
 
     Args:
         graph: of a model or an optimizer.

@@ -41,7 +41,7 @@ def number(value: float) -> str:
 
 
 def _rounded(points: Sequence[Point]) -> Iterator[Point]:
-    """Control points: straight stretches, joined by quarter turns."""
+    """Return control points: straight stretches, joined by quarter turns."""
     yield points[0]
     at = points[0]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):

@@ -25,7 +25,7 @@ Moved = Mapping[str, tuple[ParameterSpec, ...]]
 
 
 def training_outline(system: System) -> Outline:
-    """Loss, optimizer and parameters of a model, or the flows of an optimizer."""
+    """Return loss, optimizer and parameters of a model, or the flows of an optimizer."""
     trainer = trainer_of(system)
     if trainer is None:
         whole = opened(system)
@@ -126,7 +126,9 @@ def _moved_part(level: str, held: tuple[ParameterSpec, ...]) -> Part:
 
 
 def _moves(system: System, trainer: System, frame: Part, moved: Moved) -> Iterator[Link]:
-    """From what learns by the task in each group to the levels whose parameters it moves."""
+    """Yield moves from what learns by the task in each group to the levels whose parameters it
+    moves.
+    """
     assert system.training.system is not None
     listed = rules(system.training.system)
     paths = [trained_name(path) for path, _ in instances(trainer)]

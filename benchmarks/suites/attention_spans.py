@@ -29,7 +29,7 @@ def comparisons(sizes: tuple[Size, ...] = (SHORT, LONG)) -> list[Comparison]:
 
 
 def compare(size: Size, kind: str) -> Comparison:
-    """Attention over everything, the kernel, and a mask over all pairs."""
+    """Return attention over everything, the kernel, and a mask over all pairs."""
     span = min(SPANS[kind], size.time)
     attention, mine = flops.attention_mixer(size), count(size, kind, span)
     kernel, dense = (partial(step, size, kind, span, way) for way in (spans, masked))

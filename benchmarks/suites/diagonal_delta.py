@@ -68,7 +68,7 @@ def comparisons(size: Size | None = None) -> list[Comparison]:
 
 
 def compare(size: Size, rule: Rule) -> Comparison:
-    """Attention, the kernel, and the loop that one would write."""
+    """Return attention, the kernel, and the loop that one would write."""
     attention, mine = flops.attention_mixer(size), count(size, rule)
     kernel, loop = (partial(step, size, rule, way) for way in (chunked, token_by_token))
     return Comparison(

@@ -67,7 +67,7 @@ def delta_step(size: Size) -> Step:
 
 
 def attention_kernel(size: Size) -> Step:
-    """Attention on ready tensors."""
+    """Return attention on ready tensors."""
     q, k, v = _heads(size)
     return Step(lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True), [q, k, v])
 

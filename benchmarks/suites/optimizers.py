@@ -31,7 +31,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def comparisons(shapes: Shapes | None = None) -> list[Comparison]:
-    """AdamW alone, then Muon and M3 for the matrices with AdamW for the rest."""
+    """Return AdamW alone, then Muon and M3 for the matrices with AdamW for the rest."""
     shapes = shapes or transformer_shapes()
     size = Numbers(tensors=len(shapes), numbers=sum(map(_count, shapes.values())))
     compiled = partial(compiled_step, shapes)

@@ -26,7 +26,7 @@ def comparisons(sizes: tuple[Size, ...] = (SHORT, LONG)) -> list[Comparison]:
 
 
 def compare(size: Size) -> Comparison:
-    """Attention, the kernel, and the loop that one would write where it fits into memory."""
+    """Return attention, the kernel, and the loop that one would write where it fits into memory."""
     attention, mine = flops.attention_mixer(size), count(size)
     kernel, loop = (partial(step, size, way) for way in (scan, token_by_token))
     short = size.time <= SHORT.time

@@ -150,7 +150,7 @@ def _rates(m: Any, storing_BTW: Tensor, chunk: int) -> ops.Rates:
 
 
 def _walk(m: Any, flows: tuple[Tensor, Tensor, Tensor], rates: ops.Rates, chunk: int) -> Tensor:
-    """Chunk by chunk; the last token of a chunk already asks the state behind it."""
+    """Return chunk by chunk; the last token of a chunk already asks the state behind it."""
     q, k, v = flows
     form, time = form_of(q.shape[-1]), q.shape[2]
     weights = tuple(w.mT.unsqueeze(1) for w in m.memory_model_parameters)

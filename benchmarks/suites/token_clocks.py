@@ -32,7 +32,7 @@ SIZES = (Size(batch=2, time=2048), Size(batch=1, time=2048))
 def comparisons(
     sizes: tuple[Size, Size] = SIZES, depth: int = 2, segment: int = SEGMENT, read: int = READ
 ) -> list[Comparison]:
-    """Training in segments, then reading in pieces; each against MLPs that stand still."""
+    """Return training in segments, then reading in pieces; each against MLPs that stand still."""
     training, reading = sizes
     still, frozen = _still(training, depth), _frozen(reading, depth)
     clocks = _periods((segment, 2 * segment, 4 * segment))

@@ -107,7 +107,7 @@ def plain_copy(model: CompiledModel, system: System, size: Size) -> plain.Transf
 
 
 def tokens_of(system: System, size: Size) -> Tensor:
-    """Random tokens (batch, time)."""
+    """Return random tokens (batch, time)."""
     assert system.model is not None
     source = torch.Generator().manual_seed(0)
     return torch.randint(system.model.vocab, (size.batch, size.time), generator=source)
@@ -121,6 +121,6 @@ def gradients_of(hand: plain.Transformer) -> Iterator[tuple[str, Tensor]]:
 
 
 def distance(a: Tensor | None, b: Tensor) -> float:
-    """Of two tensors, relative to the norm of the second."""
+    """Return the distance of two tensors, relative to the norm of the second."""
     assert a is not None
     return float((a - b).norm() / b.norm())

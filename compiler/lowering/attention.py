@@ -75,7 +75,7 @@ def _events_of(writer: FunctionWriter, memory: Op, write: Op) -> tuple[str, str]
 
 
 def _options(writer: FunctionWriter, memory: Op, *asked: str) -> list[str]:
-    """Keyword arguments for what is not at its default."""
+    """Return keyword arguments for what is not at its default."""
     found = {}
     if memory.flag("bounded"):
         found["window"] = [f"window={memory.integer('window', 1)}"]

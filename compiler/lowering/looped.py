@@ -222,7 +222,7 @@ def _numbers(memory: Op, role: str) -> int:
 
 
 def _stacked(writer: FunctionWriter, memory: Op, name: str, shape: tuple[int, int]) -> str:
-    """First weights of one layer of all members: (H, M, out, in)."""
+    """Return first weights of one layer of all members: (H, M, out, in)."""
     heads, parts = heads_of(memory), []
     members = memory.texts("members")
     sources = memory.texts("sources") or members
@@ -243,7 +243,7 @@ def _first(memory: Op, key: str, init: str, shape: tuple[int, int, int]) -> str:
 
 
 def slow_of(writer: FunctionWriter, memory: Op) -> str:
-    """Gain and shift of a net's norm, (H, M, E) each; empty without a norm."""
+    """Return gain and shift of a net's norm, (H, M, E) each; empty without a norm."""
     norm = str(memory.attrs.get("norm", "none"))
     names = {"none": (), "rms_norm": ("gain",), "layer_norm": ("gain", "shift")}[norm]
     parts = []

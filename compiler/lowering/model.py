@@ -149,7 +149,8 @@ class CompiledModel(nn.Module):
         *,
         write_mask: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Mean nats over the targets, 0 where there are none, and the state behind the tokens.
+        """Return mean nats over the targets, 0 where there are none, and the state behind the
+        tokens.
 
         Memories that the task moves learn from the targets, too, each behind its own position.
         The gradient is that of `forward`; but where the model has a horizon, each of its windows

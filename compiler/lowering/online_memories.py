@@ -75,7 +75,7 @@ def is_online(memory: Op) -> bool:
 
 
 def shapes(memory: Op) -> list[tuple[str, tuple[int, ...]]]:
-    """Short name and shape of every part of an online memory's state, without the batch."""
+    """Return short name and shape of every part of an online memory's state, without the batch."""
     from nestgraph.compiler.lowering.looped import layer_shapes
 
     heads, sizes = memory.integer("heads"), layer_shapes(memory)

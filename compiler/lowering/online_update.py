@@ -261,7 +261,9 @@ class OnlineUpdate:
         return after
 
     def own_roots(self, roots: Roots, at: int) -> Roots:
-        """Without those of memories whose gradient reaches their source's weights anyway."""
+        """Return roots without those of memories whose gradient reaches their source's weights
+        anyway.
+        """
         return {
             address: None if self._is_tied(address, at) else root for address, root in roots.items()
         }

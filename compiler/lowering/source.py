@@ -26,7 +26,7 @@ from nestgraph import ops
 
 
 def python_source(program: Program) -> str:
-    """Python that computes every layer of a scheduled program."""
+    """Return Python that computes every layer of a scheduled program."""
     parts = [HEADER.format(name=_safe(program.name))]
     for function in program.functions:
         parts.append("\n".join(_function_lines(program, function)))
@@ -34,7 +34,7 @@ def python_source(program: Program) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text that can't end a docstring."""
+    """Return text that can't end a docstring."""
     return text.replace("\\", "/").replace('"', "'").replace("\n", " ")
 
 

@@ -103,7 +103,7 @@ def power(node: Node, x: Value) -> Value:
 
 
 def add(node: Node, *flows: Value) -> Value:
-    """Σ wᵢ xᵢ; the first weight becomes a factor of the whole."""
+    """Return Σ wᵢ xᵢ; the first weight becomes a factor of the whole."""
     given = node.fields.get("weights")
     weights = [1.0] * len(flows) if given is None else list(_numbers(given))
     numbers = sum(w * x for w, x in zip(weights, flows, strict=True) if isinstance(x, float))

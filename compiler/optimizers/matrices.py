@@ -30,7 +30,7 @@ TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.
 
 
 def orthogonal(flow: Cells | Sum, steps: int, kind: torch.dtype) -> Rounded:
-    """Newton–Schulz of each matrix of a flow, in the type `kind`.
+    """Return Newton–Schulz of each matrix of a flow, in the type `kind`.
 
     Each is divided by its norm first, at least 1e-7, as Muon does it.
     """

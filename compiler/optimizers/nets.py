@@ -62,7 +62,8 @@ def descend_on_inputs(
     gram: Tensor | None,
     rates: Rates,
 ) -> tuple[Tensor, Tensor | None]:
-    """Delta gradient descent on (k, out, in) weights that know the Gram matrix of their inputs.
+    """Return delta gradient descent on (k, out, in) weights that know the Gram matrix of their
+    inputs.
 
     With A = XᵀX/n the exact joint step of Eq. 56 is W ← αW − (G + W A)(A + 1/η)⁻¹; it is solved
     as (ηG + ηWA)(1 + ηA)⁻¹, whose system stays well conditioned for small η.

@@ -350,7 +350,7 @@ class NestedOptimizer(Optimizer):
                 self._run(group, some)
 
     def _ready(self, group: Group) -> list[Member]:
-        """Place, parameter and gradient of all that have one; pooled ones are used up."""
+        """Return place, parameter and gradient of all that have one; pooled ones are used up."""
         found = []
         for place, parameter in enumerate(group["params"]):
             if group[PERIOD] > 1:

@@ -244,7 +244,7 @@ def _steady(block: FlatBlock, ticks: Mapping[str, Ticks]) -> Iterator[str]:
 def _held(
     block: FlatBlock, steady: frozenset[str], plans: Mapping[str, MemoryPlan]
 ) -> Iterator[str]:
-    """Steady flows that something of each step takes."""
+    """Yield steady flows that something of each step takes."""
     for name, node in block.nodes.items():
         inputs = node.inputs if isinstance(node, Node) else (node.query or "",)
         if name not in steady:

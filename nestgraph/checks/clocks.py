@@ -15,7 +15,7 @@ STEP_GROUP_FIELDS = frozenset({"net", "heads", "level", "objective", "init"})
 
 @memory_rule("NG330")
 def levels_count_what_the_block_runs_on(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """Model blocks run on tokens, optimizers on steps; only `task` memories may mix."""
+    """Yield model blocks run on tokens, optimizers on steps; only `task` memories may mix."""
     group = scope.in_model and memory.is_step_group
     if not group and memory.net.kind != "attention":
         yield from _unit(scope, memory.level, spot(memory, "level"), memory.objective.kind)
@@ -74,7 +74,7 @@ def a_reset_leaves_time_to_commit(scope: Scope, memory: Memory) -> Iterator[Find
 def a_step_group_is_a_group_of_the_outer_optimizer(
     scope: Scope, memory: Memory
 ) -> Iterator[Finding]:
-    """Only what an optimizer group has may be said of a `task` memory on steps."""
+    """Check that only what an optimizer group has may be said of a `task` memory on steps."""
     if not (scope.in_model and memory.is_step_group):
         return
     name = scope.label(memory.name)

@@ -61,13 +61,13 @@ def every_group_can_be_reached(system: System) -> Iterator[Finding]:
 
 @system_rule("NG343")
 def rules_for_matrices_meet_no_vectors(system: System) -> Iterator[Finding]:
-    """Newton-Schulz, products and memories of rows have no meaning on a bias."""
+    """Report Newton-Schulz, products and memories of rows on a bias, where they have no meaning."""
     yield from _misfits(system, "NG343")
 
 
 @system_rule("NG344")
 def inputs_are_asked_of_linear_maps(system: System) -> Iterator[Finding]:
-    """Only a linear map is fed rows that a memory of its weights can be keyed by."""
+    """Check that only a linear map is fed rows that a memory of its weights can be keyed by."""
     yield from _misfits(system, "NG344")
 
 

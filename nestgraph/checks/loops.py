@@ -11,7 +11,7 @@ MOST_STARTS = 100  # of one tangle that are tried for its shortest loop
 
 
 def components(needs: Needs) -> list[list[str]]:
-    """Strongly connected components that hold a loop, in the order of the graph.
+    """Return strongly connected components that hold a loop, in the order of the graph.
 
     Tarjan's algorithm with a stack of its own, since chains may be longer than Python's.
     """

@@ -19,7 +19,7 @@ MEANINGLESS_FOR_ATTENTION = {
 
 @memory_rule("NG320")
 def attention_only_stores(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """Attention has events, no state that a rule could move."""
+    """Report rules of attention, which has events, no state that a rule could move."""
     if memory.net.kind != "attention" or (scope.in_model and memory.is_step_group):
         return
     for field, why in MEANINGLESS_FOR_ATTENTION.items():
@@ -152,7 +152,7 @@ def erasing_needs_keys(scope: Scope, memory: Memory) -> Iterator[Finding]:
 
 @read_rule("NG324")
 def attention_has_no_boundary(scope: Scope, read: Read, memory: Memory) -> Iterator[Finding]:
-    """Attention keeps events, not an anchor."""
+    """Yield attention keeps events, not an anchor."""
     if memory.net.kind == "attention" and read.at == "boundary":
         yield Finding(
             message=f"`{scope.label(memory.name)}` is attention and has no boundary to read at",
@@ -203,7 +203,7 @@ def the_task_supplies_keys_and_values(scope: Scope, memory: Memory) -> Iterator[
 
 @memory_rule("NG328")
 def every_key_has_its_value(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """Several events at one position are pairs of a key and a value."""
+    """Check that several events at one position are pairs of a key and a value."""
     keys, values = len(memory.keys), len(memory.values)
     if keys and values and keys != values:
         yield Finding(

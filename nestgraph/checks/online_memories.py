@@ -48,7 +48,9 @@ def a_horizon_fits_the_levels(system: System) -> Iterator[Finding]:
 
 @system_rule("NG351")
 def full_gradients_need_nested_levels(system: System) -> Iterator[Finding]:
-    """Else every step is differentiated through steps of other levels without end."""
+    """Check that levels nest: else every step is differentiated through steps of other levels
+    without end.
+    """
     fast = [m for _, m in online_memories(system.model)] if system.model else []
     periods = sorted({memory.level.period for memory in fast} - {0})
     full = next((memory for memory in fast if memory.gradient == "full"), None)
@@ -65,7 +67,7 @@ def full_gradients_need_nested_levels(system: System) -> Iterator[Finding]:
 
 @memory_rule("NG351")
 def a_fast_memory_restarts_when_it_moves(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """Nested levels: a slower tick is one of the faster ones too."""
+    """Yield nested levels: a slower tick is one of the faster ones too."""
     if not scope.in_model or not memory.is_online:
         return
     level, reset, name = memory.level, memory.reset, scope.label(memory.name)

@@ -107,7 +107,7 @@ def the_parameter_is_told_how_to_move(scope: Scope) -> Iterator[Finding]:
 
 @node_rule("NG349")
 def an_optimizer_has_nothing_to_learn(scope: Scope, node: Node) -> Iterator[Finding]:
-    """Nobody trains the parameters of an optimizer."""
+    """Yield nobody trains the parameters of an optimizer."""
     learned = node.op in LEARNED_OPS or node.fields.get("weights") == "learned"
     if not scope.in_model and learned:
         yield Finding(

@@ -11,7 +11,9 @@ from nestgraph.system import Memory
 
 @memory_rule("NG338")
 def an_erase_erases_something(scope: Scope, memory: Memory) -> Iterator[Finding]:
-    """With `where: none` a key or a rate of its own would be ignored."""
+    """Check that something is erased: with `where: none` a key or a rate of its own would be
+    ignored.
+    """
     erase = memory.rule.erase
     fields = (("key", erase.key), ("rate", erase.rate))
     for field in (name for name, value in fields if value is not None):

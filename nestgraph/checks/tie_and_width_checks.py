@@ -41,7 +41,7 @@ def every_input_has_its_weight(scope: Scope, node: Node) -> Iterator[Finding]:
 
 @node_rule("NG228")
 def tied_ops_have_one_shape(scope: Scope, node: Node) -> Iterator[Finding]:
-    """Shared parameters must fit both ops."""
+    """Check that shared parameters fit both ops."""
     if node.tie is None or scope.system.model is None:
         return
     other = scope.owners.get(node.tie)
@@ -62,7 +62,7 @@ def tied_ops_have_one_shape(scope: Scope, node: Node) -> Iterator[Finding]:
 
 @node_rule("NG228")
 def a_tied_op_has_no_start_of_its_own(scope: Scope, node: Node) -> Iterator[Finding]:
-    """Shared parameters start as the op says that they belong to."""
+    """Check that shared parameters start as the op says that they belong to."""
     given = [field for field in STARTS if field in node.spans]
     for field in given if node.tie is not None else ():
         yield Finding(

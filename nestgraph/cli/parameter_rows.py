@@ -53,7 +53,7 @@ def moves(spec: ParameterSpec) -> str:
 
 
 def _repeats(system: System) -> tuple[dict[str, str], dict[str, int]]:
-    """For each layer's path the first layer with that block, and how many there are."""
+    """Return, for each layer's path, the first layer with that block, and how many there are."""
     layers = system.model.layers if system.model else ()
     home: dict[int, str] = {}
     first: dict[str, str] = {}

@@ -25,7 +25,7 @@ def as_json(findings: Iterable[Diagnostic]) -> str:
 
 
 def as_github(findings: Iterable[Diagnostic]) -> str:
-    """Workflow commands, which GitHub shows beside the lines of a change."""
+    """Return workflow commands, which GitHub shows beside the lines of a change."""
     return "\n".join(_workflow_command(finding) for finding in findings)
 
 

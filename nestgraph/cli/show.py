@@ -47,7 +47,9 @@ def show_spec(
 
 
 def overview(spec: Spec, costs: bool = False) -> str:
-    """Title, levels, optimizer, kernels, parameters, costs, vars, training, files, all values."""
+    """Return title, levels, optimizer, kernels, parameters, costs, vars, training, files, all
+    values.
+    """
     system = spec.system
     parts = [
         f"{system.name}  {system.doc}\n{spec.path}",

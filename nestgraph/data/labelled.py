@@ -65,7 +65,7 @@ def load_labelled(name: str) -> Labelled:
 
 
 def clinc150() -> Labelled:
-    """CLINC150 without the queries outside of all intents: 150 intents in ten domains."""
+    """Return CLINC150 without the queries outside of all intents: 150 intents in ten domains."""
     domains: dict[str, list[str]] = json.loads(read_shipped("clinc150-domains"))
     classes = tuple(intent for intents in domains.values() for intent in intents)
     lines = read_shipped("clinc150").decode().splitlines()[1:]
@@ -85,14 +85,16 @@ def clinc150() -> Labelled:
 
 
 def banking77() -> Labelled:
-    """Banking77: 77 intents, in seven groups of eleven by their names."""
+    """Return Banking77: 77 intents, in seven groups of eleven by their names."""
     tables = [_table(read_shipped(f"banking77-{part}"))[1:] for part in ("train", "test")]
     classes = tuple(sorted({intent for _, intent in tables[0]}))
     return _with_tune("banking77", classes, 11, *(_rows(table, classes) for table in tables))
 
 
 def dbpedia14() -> Labelled:
-    """DBpedia-14, 5,000 rows to learn from and 5,000 to score: fourteen classes in seven pairs."""
+    """Return DBpedia-14, 5,000 rows to learn from and 5,000 to score: fourteen classes in seven
+    pairs.
+    """
     lines = read_shipped("dbpedia14-classes").decode().splitlines()[:14]
     classes = tuple(line.partition(": ")[2] for line in lines)
     parts = [
@@ -106,7 +108,9 @@ def dbpedia14() -> Labelled:
 
 
 def digits() -> Labelled:
-    """Handwritten digits of 8 x 8 pixels from scikit-learn, each pixel 0 to 16, in five pairs."""
+    """Return handwritten digits of 8 x 8 pixels from scikit-learn, each pixel 0 to 16, in five
+    pairs.
+    """
     if find_spec("sklearn") is None:
         raise InputError(
             "NG809",

@@ -82,7 +82,7 @@ class _Checker:
                 self.findings.add("NG108", message, mention.span, hint, cures=cures)
 
     def _misspelt(self, unknown: Iterable[Mention], unused: dict[str, Span]) -> dict[str, str]:
-        """Unknown names that an unused declaration was meant to declare."""
+        """Return unknown names that an unused declaration was meant to declare."""
         explained: dict[str, str] = {}
         for name in list(dict.fromkeys(mention.name for mention in unknown))[:MOST_HELPED]:
             meant = closest(name, [word for word in unused if word not in explained.values()])

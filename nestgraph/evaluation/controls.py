@@ -76,7 +76,7 @@ def _static(spec: Spec) -> Iterator[Counterpart]:
 
 
 def _rates_off_if_any(spec: Spec) -> tuple[Counterpart, ...]:
-    """None for a spec whose only inner memories are attention, which has no rates."""
+    """Return none for a spec whose only inner memories are attention, which has no rates."""
     try:
         return controls_of(spec, "rates-off")
     except InputError as error:

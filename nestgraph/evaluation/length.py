@@ -187,7 +187,7 @@ def _windows(corpus: Corpus, context: int, times: int, windows: int) -> Tensor:
 
 
 def _mean(losses: Tensor) -> Mean | None:
-    """Over windows; None where a loss is no number."""
+    """Return the mean over windows; None where a loss is no number."""
     each = losses.mean(1)
     return mean_of(each.tolist()) if bool(each.isfinite().all()) else None
 

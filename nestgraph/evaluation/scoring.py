@@ -90,7 +90,9 @@ def _strings(batch: Batch, logits: Tensor) -> Judged:
 
 
 def _chrf(batch: Batch, written: Tensor) -> Judged:
-    """Of a row up to the end of its line; characters up to six, no words, recall twice as much."""
+    """Return chrF of a row up to the end of its line; characters up to six, no words, recall twice
+    as much.
+    """
     from torchmetrics.functional.text import chrf_score
 
     values = [

@@ -35,7 +35,7 @@ def plain_values(data: Mapping[str, Any]) -> Values:
 
 
 def safe(text: object) -> str:
-    """Text without the characters that neither XML nor a terminal may hold."""
+    """Return text without the characters that neither XML nor a terminal may hold."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}"
                    for c in str(text))  # fmt: skip
 

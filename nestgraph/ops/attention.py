@@ -35,7 +35,7 @@ def attend(
     entries_v: Tensor | None = None,
     events: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Causal softmax(q·k / sqrt(D)) over past and present events.
+    """Return causal softmax(q·k / sqrt(D)) over past and present events.
 
     Costs 2·(D + E) FLOPs for each pair of query and visible event, and up to twice that with a
     window. With a window or a period, cost and memory are linear in T.
@@ -100,7 +100,7 @@ def recall(
     entries_v: Tensor | None = None,
     events: int = 1,
 ) -> Tensor:
-    """Softmax attention over kept events alone, all of them visible; 0 while there are none.
+    """Return softmax attention over kept events alone, all of them visible; 0 while there are none.
 
     Args:
         q_BHTD: queries.
@@ -157,7 +157,7 @@ def forget(
 
 
 def entries_of(keys: Tensor | None, values: Tensor | None) -> Entries | None:
-    """Learned events from their keys and values; None without any."""
+    """Return learned events from their keys and values; None without any."""
     if keys is None or values is None:
         assert keys is values, "entries need keys and values"
         return None
@@ -192,7 +192,7 @@ def latest(pair: tuple[Tensor, Tensor], count: int | None) -> tuple[Tensor, Tens
 
 
 def _fold(x_BHTD: Tensor, count: int) -> Tensor:
-    """Whole periods as rows of a batch, (B·N, H, L, D)."""
+    """Return whole periods as rows of a batch, (B·N, H, L, D)."""
     batch, heads, time = x_BHTD.shape[:3]
     split = x_BHTD.reshape(batch, heads, count, time // count, -1)
     return split.transpose(1, 2).flatten(0, 1)

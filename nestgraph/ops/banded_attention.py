@@ -46,7 +46,8 @@ def spans(
     step: int = 1,
     reach: int | None = None,
 ) -> Tensor:
-    """Query i sees the events [max(0, end - reach), end) with end = seen + i·step.
+    """Return a mask by which query i sees the events [max(0, end - reach), end) with end = seen +
+    i·step.
 
     2·(D + E) FLOPs a query and visible event for growing spans, up to 1.25 times that for fixed
     ones (2 times for spans under 64 queries).
@@ -132,7 +133,7 @@ def _growing(q_BHTD: Tensor, keys: Tensor, values: Tensor, step: int) -> Tensor:
 def _fixed(
     q_BHTD: Tensor, keys: Tensor, values: Tensor, entries: Entries | None, step: int, reach: int
 ) -> Tensor:
-    """Query i sees the events [i·step, i·step + reach)."""
+    """Return a mask by which query i sees the events [i·step, i·step + reach)."""
     time, size = q_BHTD.shape[2], max(reach // step // 4, SMALLEST_BLOCK)
     whole = time // size * size
     band = _Band(entries, step, reach)

@@ -29,7 +29,8 @@ _GROUPS: ContextVar[int | None] = ContextVar("groups", default=None)
 
 @contextmanager
 def in_groups_of(size: int) -> Iterator[None]:
-    """Within it, loops run again in groups of some segments, however many they have.
+    """Provide a context within which loops run again in groups of some segments, however many they
+    have.
 
     For measurements, which learn from few segments what many cost.
     """

@@ -29,7 +29,7 @@ class Decay(Protocol):
     """Retention within chunks."""
 
     def products(self, x_GNCaD: Tensor, y_GNCbD: Tensor) -> Tensor:
-        """Σ_d x_t y_i Π_{i<s<t} α_s for i < t, else 0; (G, N, C·a, C·b)."""
+        """Return Σ_d x_t y_i Π_{i<s<t} α_s for i < t, else 0; (G, N, C·a, C·b)."""
 
     def since_start(self, x_GNCaD: Tensor) -> Tensor:
         """Return x_t times Π_{s<t} α_s."""
@@ -38,7 +38,7 @@ class Decay(Protocol):
         """Return y_i times Π_{s>i} α_s."""
 
     def whole(self) -> Tensor | None:
-        """Π α over a chunk, (G, N) or (G, N, D); None if nothing fades."""
+        """Return Π α over a chunk, (G, N) or (G, N, D); None if nothing fades."""
 
 
 class NoDecay:

@@ -121,7 +121,7 @@ def speeds_of(
 
 
 def band(config: MemoryConfig, time: int, like: Tensor, written_BT: Tensor | None = None) -> Tensor:
-    """K (T, J): 1 where an event lies within the last `window` positions.
+    """Return K (T, J): 1 where an event lies within the last `window` positions.
 
     None counts at positions that are not written: (B, 1, 1, T, J) then.
     """

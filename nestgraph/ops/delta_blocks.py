@@ -132,7 +132,7 @@ class Left(NamedTuple):
 
 
 def left_of(paces: Paces, part: slice, many: int) -> Left:
-    """Of one block."""
+    """Return what is left of one block."""
     events, whole = paces.events[part].flatten(0, 1), None
     if paces.whole is not None:
         whole = paces.whole[part].flatten(0, 1)
@@ -319,7 +319,7 @@ class _Forward:
         torch.bmm(inverse, fed, out=self.kept.moved[part].flatten(0, 1))
 
     def _walk(self, part: slice, ends: Tensor, whole: Tensor | None, last: Tensor) -> None:
-        """U and the states, chunk by chunk."""
+        """Compute U and the states, chunk by chunk."""
         moved, states = self.kept.moved[part], self.kept.states[part.start : part.stop + 1]
         places = [*states.unbind(), *([] if len(states) > len(moved) else [last])]
         nothing = [None] * len(moved)

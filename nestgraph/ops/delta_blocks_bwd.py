@@ -226,5 +226,5 @@ def _add(total: Tensor, rows: Tensor, *, after: bool) -> None:
 
 
 def _summed(rows: Tensor, many: int) -> Tensor:
-    """Over the events of a position."""
+    """Sum over the events of a position."""
     return rows if many == 1 else rows.unflatten(-2, (-1, many)).sum(-2)

@@ -139,13 +139,13 @@ class _Rows:
         return u_GEA * _copies(self.events[..., -1, :], u_GEA.mT, -1)
 
     def _pass(self, met_GAB: Tensor, u_GEB: Tensor) -> Tensor:
-        """Σ_i M_ti P_ti u_i, (G, E, C·a)."""
+        """Return Σ_i M_ti P_ti u_i, (G, E, C·a)."""
         if self.events is None:
             return u_GEB @ met_GAB.mT
         return (self._faded(met_GAB) @ u_GEB.unsqueeze(-1)).squeeze(-1)
 
     def _faded(self, met_GAB: Tensor) -> Tensor:
-        """M with retention by value, (G, E or 1, C·a, C·b)."""
+        """Return M with retention by value, (G, E or 1, C·a, C·b)."""
         met = met_GAB.unsqueeze(1)
         if self.events is None:
             return met

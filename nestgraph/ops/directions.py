@@ -32,7 +32,7 @@ def directions(
     end: Tensor,
     rounds: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """D(S_1) .. D(S_T), their sum at the end, and S_T.
+    """Return D(S_1) .. D(S_T), their sum at the end, and S_T.
 
     Args:
         speed: S_0, (B, H, M, E, D); None is zero.

@@ -51,7 +51,9 @@ class Events(NamedTuple):
         return len(self.rows) // self.groups
 
     def alone(self, a_G: Tensor, layer: int) -> Tensor:
-        """Keys' inputs of a layer, (n, T, in): all members see the same ones at the first."""
+        """Return keys' inputs of a layer, (n, T, in): all members see the same ones at the
+        first.
+        """
         return a_G[: self.groups if layer == 0 else None, : self.time]
 
     def of_layer(self, x_J: Tensor, layer: int) -> Tensor:

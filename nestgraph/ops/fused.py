@@ -74,7 +74,9 @@ class Net(NamedTuple):
 
 
 def retentions(retain_NT: Tensor, *, signed: bool) -> Tensor:
-    """Q (N, T+1, T+1): the product of retentions after moment j up to moment t, 0 for j > t."""
+    """Return Q (N, T+1, T+1): the product of retentions after moment j up to moment t, 0 for j
+    > t.
+    """
     groups, time = retain_NT.shape
     if signed:
         moments = torch.cat((retain_NT.new_ones(groups, 1), retain_NT), 1).unsqueeze(-1)
@@ -110,12 +112,12 @@ def step(config: MemoryConfig, events: Events) -> tuple[list[Tensor], Net, Kept]
 
 
 def keys_of(events: Events, net: Net) -> list[Tensor]:
-    """Keys' inputs of all layers, (n, T, in)."""
+    """Return keys' inputs of all layers, (n, T, in)."""
     return [events.alone(a, layer) for layer, a in enumerate(net.inputs)]
 
 
 def net_of(config: MemoryConfig, events: Events) -> Net:
-    """Forward for keys and values, and backward for the keys."""
+    """Return forward for keys and values, and backward for the keys."""
     time, activation = events.time, config.nonlinearity
     inputs: list[Tensor] = [events.rows]
     outputs: list[Tensor] = []
@@ -156,7 +158,9 @@ def renewed(
 def _top(
     config: MemoryConfig, events: Events, a: Tensor
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Gradient at the net's output (G, T, E); answers to keys to erase, or what it saw instead."""
+    """Return gradient at the net's output (G, T, E); answers to keys to erase, or what it saw
+    instead.
+    """
     time, last = events.time, events.anchors[-1].mT
     keys, own = a[:, :time], a[:, time:]
     if takes_difference(config, events):
@@ -197,7 +201,7 @@ def _scaled(x: Tensor, scale: float) -> Tensor:
 
 
 def trace_of(config: MemoryConfig, events: Events, net: Net, shares: Shares, layer: int) -> Trace:
-    """F and ã of one layer."""
+    """Return F and ã of one layer."""
     alone, met, erase = events.alone(net.inputs[layer], layer), None, shares.erase
     gradient, rate = net.gradients[layer], events.of_layer(shares.rate, layer)
     writes = events.spread(gradient) * rate.unsqueeze(-1)

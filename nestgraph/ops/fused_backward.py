@@ -111,7 +111,7 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 
 def _last(events: Events, trace: Trace, weight: Tensor, d_new: Tensor, *, shares: bool) -> _Last:
-    """Back through A' = Q A - Fᵀ ã; `shares`: all members have the same keys."""
+    """Carry gradients back through A' = Q A - Fᵀ ã; `shares`: all members have the same keys."""
     keys = torch.bmm(trace.events, d_new)
     if shares and events.members > 1:
         keys = events.spread(keys).sum(0)
@@ -140,7 +140,7 @@ def _reached(
 
 
 def _over(events: Events, x_G: Tensor, y_G: Tensor, *, shares: bool) -> Tensor:
-    """Σ x y over channels, and over members that share: (m, N, T)."""
+    """Return Σ x y over channels, and over members that share: (m, N, T)."""
     dots = events.spread((x_G * y_G).sum(-1))
     return dots.sum(0, keepdim=True) if shares else dots
 
@@ -160,7 +160,7 @@ class _Turned(NamedTuple):
 
     @classmethod
     def of(cls, events: Events, shares: Shares) -> _Turned:
-        """Of all layers."""
+        """Return those of all layers."""
         start = None if shares.erase is None else -shares.erase.start.unsqueeze(-1)
         return cls(-shares.rate.unsqueeze(-1), start, -events.q[:, -1, 1:, None])
 
@@ -174,7 +174,7 @@ def _below(
     turned: _Turned,
     layer: int,
 ) -> Below:
-    """Back through F and ã of one layer, to its net."""
+    """Carry gradients back through F and ã of one layer, to its net."""
     d_events, d_met = events.spread(last.events), None
     if trace.met is None:
         d_a = (events.spread(last.keys) * turned.ends).flatten(0, 1)
@@ -196,7 +196,7 @@ def _flat(events: Events, x_J: Tensor, layer: int) -> Tensor:
 
 
 def _met(events: Events, net: Net, layer: int, below: Below, d_weight: Tensor) -> Below:
-    """Back through A a where A isn't the anchor; adds to the weight's gradient."""
+    """Carry gradients back through A a where A isn't the anchor; adds to the weight's gradient."""
     if below.met is None:
         return below
     d_weight.baddbmm_(below.met.mT, net.inputs[layer][:, : events.time])
@@ -206,7 +206,9 @@ def _met(events: Events, net: Net, layer: int, below: Below, d_weight: Tensor) -
 
 
 class Through(NamedTuple):
-    """Back through the net's gradients, then through the net; adds to d_weights in place."""
+    """Carry gradients back through the net's gradients, then through the net; adds to d_weights in
+    place.
+    """
 
     config: MemoryConfig
     events: Events
@@ -246,7 +248,7 @@ class Through(NamedTuple):
         return d_rows, d_miss.neg_() if self._is_given else None
 
     def _add_input(self, d_rows: Tensor, d_miss: Tensor) -> None:
-        """Through the net's own rows, which are part of its answers."""
+        """Add gradients through the net's own rows, which are part of its answers."""
         apart, time = self._shared(d_miss), self.events.time
         if self.config.objective != "dot":
             d_rows[:, :time] += apart
@@ -261,7 +263,9 @@ class Through(NamedTuple):
         return self.events.spread(x_G).sum(0)
 
     def _back(self, index: int, d_gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Through d = (W above)ᵀ (d above) s'(z): d_z of the keys, and d of d above."""
+        """Carry gradients back through d = (W above)ᵀ (d above) s'(z): d_z of the keys, and d of d
+        above.
+        """
         net, above, (slope, bend) = self.net, index + 1, self.bents[index]
         d_z = bend.mul_(d_gradient).mul_(net.backs[index])
         d_back = d_gradient * slope[:, : self.events.time]
@@ -270,7 +274,9 @@ class Through(NamedTuple):
         return d_z, d_above.baddbmm_(d_back, self.events.anchors[above].mT)
 
     def _top(self, d_miss: Tensor, extra: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Through the last layer's answers: d of its inputs from keys, and from self values."""
+        """Carry gradients back through the last layer's answers: d of its inputs from keys, and
+        from self values.
+        """
         time, a, d_weight = self.events.time, self.net.inputs[-1], self.d_weights[-1]
         weight, difference = self.events.anchors[-1], self.net.difference
         into = self.layers[-1].inputs if self.config.layers > 1 else None

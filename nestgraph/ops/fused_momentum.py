@@ -84,7 +84,7 @@ def fused_momentum_step(
 
 
 def _left(starts_3BH: Tensor, events_2BHT: Tensor, members: int) -> Left:
-    """For every member."""
+    """Return those for every member."""
     return Left(
         _spread(starts_3BH.flatten(1), members), _spread(events_2BHT.flatten(1, 2), members)
     )
@@ -210,7 +210,7 @@ def _moved(
 def _back(
     events: Events, net: Net, left: Left, layer: int, speed: Tensor, new: list[NewMatrix]
 ) -> _Back:
-    """Through `_moved`."""
+    """Carry gradients back through `_moved`."""
     a, parts = net.inputs[layer][:, : events.time], [events.running[layer], speed]
     found = segment_end.back(parts, a, _writes(events, net, layer), left, new)
     d_writes, d_a = events.spread(found.writes), found.inputs

@@ -128,7 +128,7 @@ class Buffers(NamedTuple):
 
     @classmethod
     def of(cls, flows: Flows, weights: list[Tensor]) -> Buffers:
-        """Empty ones."""
+        """Return empty ones."""
         groups, time, new = *flows.keys.shape[:2], flows.keys.new_empty
         widths = [weight.shape[1] for weight in weights]
         hidden, rows = widths[:-1], flows.entry.shape[2]

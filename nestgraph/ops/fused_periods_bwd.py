@@ -34,7 +34,7 @@ class ActivationGrads(NamedTuple):
     def of(
         cls, config: MemoryConfig, z_GNRO: Tensor, back_GTO: Tensor, period: int
     ) -> ActivationGrads:
-        """Of all periods at once."""
+        """Return those of all periods at once."""
         value, slope, bend = config.nonlinearity.bent(z_GNRO, period)
         back = back_GTO.view_as(bend)
         gradient = back * slope[:, :, :period]
@@ -78,7 +78,7 @@ class Back(NamedTuple):
 
     @classmethod
     def of(cls, config: MemoryConfig, stack: Stack, d_found: tuple[Tensor, ...]) -> Back:
-        """From the gradients of writes, then of inputs of all layers but the first."""
+        """Return those from the gradients of writes, then of inputs of all layers but the first."""
         flows, buffers, new = stack.flows, stack.buffers, stack.flows.keys.new_empty
         (groups, _, width), (periods, rows) = flows.keys.shape, flows.entry.shape[1:3]
         pairs = zip(buffers.outputs, buffers.backs, strict=True)
@@ -105,7 +105,7 @@ class Back(NamedTuple):
         return self.stack.buffers.top if top else self.bents[layer].gradient
 
     def period(self, index: int) -> None:
-        """Back through one period's events, line by line."""
+        """Carry gradients back through one period's events, line by line."""
         config, flows, period = self.config, self.stack.flows, self.stack.flows.period
         some = slice(index * period, (index + 1) * period)
         rate, extras = flows.rate[:, some], []
@@ -191,7 +191,9 @@ class Back(NamedTuple):
     def _through_events(
         self, layer: int, index: int, asked: Asked, d_y: Tensor, *, back: bool
     ) -> Tensor:
-        """Back through `Asked.add_events` to d of x; of the events it is noted for later."""
+        """Carry gradients back through `Asked.add_events` to d of x; of the events it is noted for
+        later.
+        """
         now, buffers = index * self.stack.flows.period, self.stack.buffers
         met = (buffers.met_back[layer - 1] if back else buffers.met[layer])[:, index, :, :now]
         d_met = (self.d_met_back[layer - 1] if back else self.d_met[layer])[:, index, :, :now]
@@ -251,12 +253,14 @@ class _Later:
         return self._count > 0
 
     def met(self, met_GNRT: Tensor, d_y: Tensor) -> Tensor:
-        """Σ over their rows of what they met, as far as it is left, times d of their answers."""
+        """Return Σ over their rows of what they met, as far as it is left, times d of their
+        answers.
+        """
         decay = self._fades[:, self._index :, self._some].unsqueeze(2)
         return self._sum(met_GNRT[:, self._index + 1 :, :, self._some] * decay, d_y)
 
     def of_met(self, d_met_GNRT: Tensor, x: Tensor) -> Tensor:
-        """Σ over their rows of d of what they met, times the rows."""
+        """Return Σ over their rows of d of what they met, times the rows."""
         return self._sum(d_met_GNRT[:, self._index + 1 :, :, self._some], x)
 
     def _sum(self, scores_GNRP: Tensor, rows: Tensor) -> Tensor:
@@ -266,7 +270,7 @@ class _Later:
 
 
 def _dot(x_GRI: Tensor, y_GRI: Tensor) -> Tensor:
-    """Σ x y, (G, 1, 1)."""
+    """Return Σ x y, (G, 1, 1)."""
     return (x_GRI * y_GRI).sum((1, 2), keepdim=True)
 
 

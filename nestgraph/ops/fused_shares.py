@@ -80,7 +80,7 @@ class SharesBack(NamedTuple):
 def shares_of(
     config: MemoryConfig, events: Events, inputs: list[Tensor], kept: Kept | None = None
 ) -> Shares:
-    """From the inputs of each layer, (n, T, in); `kept` spares grams and inverses."""
+    """Return shares from the inputs of each layer, (n, T, in); `kept` spares grams and inverses."""
     shrink, grams, inverse = kept or (*_squares(config, events, inputs), None)
     q, rate = events.q, events.rate.unsqueeze(0)
     rate = rate if shrink is None else rate * shrink
@@ -132,7 +132,9 @@ class Reached(NamedTuple):
 def back(
     config: MemoryConfig, events: Events, shares: Shares, reached: Reached, whole: Tensor
 ) -> SharesBack:
-    """Back through `shares_of`; `whole` is d of Q[T, 0] from what is kept of the weights, (N,)."""
+    """Carry gradients back through `shares_of`; `whole` is d of Q[T, 0] from what is kept of the
+    weights, (N,).
+    """
     d_rate, d_erase, d_grams = -reached.rate, None, None
     if shares.erase is None:
         assert reached.ends is not None

@@ -34,7 +34,7 @@ class Products:
         return bool(self._pairs)
 
     def note(self, d_RO: Tensor, a_RI: Tensor) -> None:
-        """Another product."""
+        """Add another product."""
         self._pairs.append((d_RO.detach(), a_RI.detach()))
 
     def added_to(self, weight: Tensor, scale: float) -> Tensor:
@@ -100,7 +100,7 @@ def gathering_net(
     *,
     gated: bool,
 ) -> Tensor:
-    """W_L s(... W_1 a + b_1 ...) + b_L, (R, O); differentiable once, with the past in it.
+    """Return W_L s(... W_1 a + b_1 ...) + b_L, (R, O); differentiable once, with the past in it.
 
     Args:
         a_RI: rows.

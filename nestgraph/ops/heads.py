@@ -81,7 +81,7 @@ def decay(x_BTW: Tensor, a: Tensor, states: int = 0) -> Tensor:
 
 
 def polynomial(x_BTW: Tensor, coefficients_N: Tensor) -> Tensor:
-    """Σ c_i x^i, channel by channel, by Horner's rule (feature map of arXiv 2505.23735).
+    """Return Σ c_i x^i, channel by channel, by Horner's rule (feature map of arXiv 2505.23735).
 
     Args:
         x_BTW: (..., W).

@@ -40,7 +40,8 @@ def attend_kept(
     events: int = 1,
     written: Tensor | None = None,
 ) -> tuple[Tensor, Cache]:
-    """Causal attention over past and present events; see `attention.attend` for the arguments.
+    """Return causal attention over past and present events; see `attention.attend` for the
+    arguments.
 
     With skipped events the scores stand under a mask: 2·(D + E) FLOPs for each pair of a query and
     an event, visible or not.
@@ -95,7 +96,7 @@ def recall_kept(
     entries_v: Tensor | None = None,
     events: int = 1,
 ) -> Tensor:
-    """Attention over kept events alone; see `attention.recall`."""
+    """Return attention over kept events alone; see `attention.recall`."""
     keys, values, known = past
     if known.shape[1] == 0:
         return attention.recall(
@@ -166,7 +167,7 @@ def _beside(keys: Tensor, known: Tensor) -> Tensor:
 def _asked(
     q_BHTD: Tensor, events: tuple[Tensor, Tensor], seen_BTS: Tensor, entries: Entries | None
 ) -> Tensor:
-    """Softmax over what each query sees, and over all entries; 0 where there is nothing."""
+    """Return softmax over what each query sees, and over all entries; 0 where there is nothing."""
     keys, values = events
     if entries is not None:
         keys, values = entries.join(keys, values)

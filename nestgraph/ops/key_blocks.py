@@ -136,7 +136,7 @@ class Kept(NamedTuple):
     states: Tensor
 
     def block(self, part: slice) -> Kept:
-        """Of some chunks, (m·G, ...)."""
+        """Return the part of some chunks, (m·G, ...)."""
         return Kept(*(x[part].flatten(0, 1) for x in self))
 
     @property
@@ -185,7 +185,7 @@ class Flows(NamedTuple):
 
     @classmethod
     def of(cls, shape: Shape, moments: tuple[At, ...], flows: Sequence[Tensor]) -> Flows:
-        """From flows (B, H, T, ...) in the order of the attributes."""
+        """Return those from flows (B, H, T, ...) in the order of the attributes."""
         pulls, writes = flows[1].shape[3], flows[5].shape[3]
         block = shape._replace(many=pulls + writes).block_of(flows[3], flows[6])
         alpha, x, c, y, w, z, v, *queries = (shape.chunks(flow) for flow in flows)
@@ -199,7 +199,7 @@ class Flows(NamedTuple):
         return self.pulled.shape[-2], self.write_keys.shape[-2], len(self.queries)
 
     def kept(self) -> Kept:
-        """Empty, to be filled."""
+        """Return empty, to be filled."""
         pulls, writes, asked = (self.shape.size * count for count in self.counts)
         chunks, groups, size = len(self.alpha), self.shape.batch * self.shape.heads, self.shape.size
         width, high = self.write_keys.shape[-1], self.write_values.shape[-1]
@@ -253,7 +253,7 @@ def _mask(lower_CC: Tensor, moments: tuple[At, ...], pulls: int, writes: int) ->
 
 
 def _forward(flows: Flows, kept: Kept, part: slice, last: Tensor) -> Tensor:
-    """U, the states and the answers (m·G, C, r, E) of one block."""
+    """Return U, the states and the answers (m·G, C, r, E) of one block."""
     block, pulls = kept.block(part), kept.pulls.shape[2]
     flows.cut(part, block)
     told, free = (gathered(x, part) for x in (flows.pull_values, flows.write_values))
@@ -272,7 +272,7 @@ def _forward(flows: Flows, kept: Kept, part: slice, last: Tensor) -> Tensor:
 
 
 def _walk(kept: Kept, part: slice, last: Tensor) -> None:
-    """U and the states, chunk by chunk."""
+    """Compute U and the states, chunk by chunk."""
     moved, pulls = kept.moved[part], kept.pulls.shape[2]
     places = [*kept.states[part.start : part.stop + 1].unbind()]
     places += [] if len(places) > len(moved) else [last]

@@ -78,7 +78,7 @@ class _Way:
         self.d_start = (d_y.mT @ block.rows[:, pulls:]).view_as(kept.states[part])
 
     def walk(self, d_state: Tensor) -> Tensor:
-        """Chunk by chunk; the gradient of the state before the block."""
+        """Work chunk by chunk; return the gradient of the state before the block."""
         kept, part, pulls = self.kept, self.part, self.pulls
         places = d_state.new_empty(len(self.d_start) + 1, *d_state.shape)
         places[-1] = d_state
@@ -127,7 +127,9 @@ class _Way:
             free.copy_(over(d_values))
 
     def _flows(self, d_rows: Tensor, d_columns: Tensor, targets: Targets) -> None:
-        """Of keys, queries and rates: the gradients of rows and columns times what scaled them."""
+        """Return, of keys, queries and rates, the gradients of rows and columns times what scaled
+        them.
+        """
         flows, block, pulls, size = self.flows, self.block, self.pulls, self.size
         over, inverse = flows.shape.over, block.decay.reciprocal()
         d_x, *d_q = d_rows.split((pulls, *[size] * len(flows.queries)), 1)
@@ -150,7 +152,7 @@ class _Way:
     def _fade(
         self, after: Tensor, d_rows: Tensor, d_columns: Tensor, d_alpha: Tensor | None
     ) -> None:
-        """Of the retention."""
+        """Return the gradient of the retention."""
         if d_alpha is None:
             return
         block, over, alpha = self.block, self.flows.shape.over, self.flows.alpha[self.part]

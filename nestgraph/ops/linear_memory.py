@@ -125,7 +125,7 @@ def _paces(shape: Shape, x_BHT: Tensor) -> Tensor:
 def _left(
     shape: Shape, retain_BHT: Tensor | None, keys: Tensor, signed: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """P (N, G, C, R) and b (N, G, C, 1) within chunks; b is None if nothing decays."""
+    """Return P (N, G, C, R) and b (N, G, C, 1) within chunks; b is None if nothing decays."""
     size, many, groups = shape.size, shape.many, shape.batch * shape.heads
     if retain_BHT is None:
         ones = torch.ones(size, size, dtype=keys.dtype, device=keys.device).tril()

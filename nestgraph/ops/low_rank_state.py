@@ -66,7 +66,7 @@ class Shares:
 
     @classmethod
     def of(cls, fades: DecayMatrix, shape: torch.Size, members: int) -> Shares:
-        """From what is left for heads; shape is (B, H)."""
+        """Return shares from what is left for heads; shape is (B, H)."""
 
         def stacked(x: Tensor) -> Tensor:
             return outermost(x.expand(*shape, members, *x.shape[-2:]))
@@ -152,7 +152,7 @@ class LowRankState:
         return innermost(self.ground.parts[0], *self.ground.shape)
 
     def states(self) -> Tensor:
-        """A_1 .. A_T, (B, H, M, T, E, D); 2·T·E·D FLOPs a token."""
+        """Return A_1 .. A_T, (B, H, M, T, E, D); 2·T·E·D FLOPs a token."""
         (first, *speed), shares = self.ground.parts, self.shares
         pairs = self.writes.unsqueeze(-1) * self.inputs.unsqueeze(-2)
         moved = (shares.events @ pairs.flatten(-2)).view_as(pairs)

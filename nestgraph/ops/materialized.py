@@ -40,7 +40,7 @@ class Materialized:
     speed: Tensor | None
 
     def states(self) -> Tensor:
-        """A_1 .. A_T."""
+        """Return A_1 .. A_T."""
         return self.moved
 
     def read(self, x_BHNTD: Tensor, *, before: bool) -> Tensor:
@@ -124,7 +124,7 @@ class _Walk:
         return spread(x, self.config.kind(role), self.rows, self.columns)
 
     def momentum(self, first: Tensor | None, pushes: Tensor) -> Tensor:
-        """S_1 .. S_T."""
+        """Return S_1 .. S_T."""
         if first is None or self.rates.momentum is None:
             return pushes
         return _decayed(first, self.over("momentum", self.rates.momentum), pushes)
@@ -136,7 +136,7 @@ class _Walk:
         return self.over("step", self.rates.step) * directions
 
     def retained(self, steps: Tensor, erasure: tuple[Tensor, Tensor] | None) -> Tensor:
-        """A_1 .. A_T."""
+        """Return A_1 .. A_T."""
         alpha = None
         if self.rates.retain is not None:
             alpha = self.over("retain", self.rates.retain)
@@ -156,7 +156,7 @@ class _Walk:
         return torch.stack(states, -3)
 
     def _erased(self, state: Tensor, keys: Tensor, rho: Tensor) -> Tensor:
-        """Σ ρ ⊙ (R e) eᵀ over the events of one position."""
+        """Return Σ ρ ⊙ (R e) eᵀ over the events of one position."""
         own = self.rates.erase is not None or self.config.erase_key
         met, per = keys @ state.mT, self.config.kind("erase_rate" if own else "rate")
         if per in ("head", "value") or rho.shape[-1] == 1:
@@ -169,7 +169,9 @@ class _Walk:
 
 
 def _pushes(config: MemoryConfig, factors: Rank1Grads, rate: Tensor | None, walk: _Walk) -> Tensor:
-    """Σ_j r_j ⊙ (d_j a_jᵀ) over the events that count at each position, (B, H, M, T, E, D)."""
+    """Return Σ_j r_j ⊙ (d_j a_jᵀ) over the events that count at each position, (B, H, M, T, E,
+    D).
+    """
     inputs, slopes = factors.inputs, factors.slopes
     walk.time = (slopes.shape[-2] - config.past) // config.events
     per = config.kind("rate")
@@ -187,7 +189,7 @@ def _pushes(config: MemoryConfig, factors: Rank1Grads, rate: Tensor | None, walk
 
 
 def _decayed(first: Tensor, alpha: Tensor | None, pushes: Tensor) -> Tensor:
-    """X_t = α_t ⊙ X_{t-1} + pushes_t for every t."""
+    """Return X_t = α_t ⊙ X_{t-1} + pushes_t for every t."""
     if pushes.shape[-3] == 1:
         start = first.unsqueeze(-3)
         return (start if alpha is None else alpha * start) + pushes

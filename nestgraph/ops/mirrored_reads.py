@@ -88,7 +88,7 @@ class _MirroredRead(torch.autograd.Function):
 
 
 def _weights(config: MemoryConfig, states_NED: Tensor) -> Tensor:
-    """W; may write over the states."""
+    """Return W; may write over the states."""
     if config.mirror == "softmax":
         return torch.softmax(states_NED, -1)
     total, _ = _total(states_NED, config.mirror_power)
@@ -115,7 +115,9 @@ def _back(
 
 
 def _total(states_NED: Tensor, q: float) -> tuple[Tensor, Tensor]:
-    """Σ|A|^q + eps (N, 1, 1), and |A|^(q-1) sign A; without a power of a float where q is 4."""
+    """Return Σ|A|^q + eps (N, 1, 1), and |A|^(q-1) sign A; without a power of a float where q
+    is 4.
+    """
     if q == 4:
         powers = states_NED.square()
         total = torch.linalg.vecdot(powers.flatten(1), powers.flatten(1))

@@ -140,7 +140,7 @@ def _entries(
 def _cut(
     facts: Facts, rate: Tensor | None, step: Tensor | None, period: int
 ) -> list[tuple[Facts, Tensor | None, Tensor | None]]:
-    """Period by period: what is to be learned, the rate and the step."""
+    """Return period by period: what is to be learned, the rate and the step."""
     count = facts.keys.shape[2] // period
 
     def parts(x: Tensor | None, axis: int = 2) -> tuple[Tensor | None, ...]:
@@ -174,7 +174,7 @@ class _Past:
     def add(
         self, net: Net, facts: Facts, slow: Slow, rate: Tensor | None, step: Tensor | None
     ) -> None:
-        """Another period's events."""
+        """Add another period's events."""
         for layer, (a, d) in enumerate(rank1_grads(self.config, net, facts, slow)):
             share = write_rate(self.config, layer, a, rate)
             w = d if share is None else d * share
@@ -221,19 +221,19 @@ class _AtTick:
     slow: Slow
 
     def enter(self, keys: Tensor) -> Tensor:
-        """See `factors.Net`."""
+        """See `rank1_grads.Net`."""
         return self._plus_bias(0, self._ask(0, keys, entry=self.entry))
 
     def ahead(self, layer: int, a: Tensor) -> Tensor:
-        """See `factors.Net`."""
+        """See `rank1_grads.Net`."""
         return self._plus_bias(layer, self._ask(layer, a))
 
     def back(self, layer: int, d: Tensor) -> Tensor:
-        """See `factors.Net`."""
+        """See `rank1_grads.Net`."""
         return self._ask(layer, d, back=True)
 
     def answer(self, own: Tensor) -> Tensor:
-        """See `factors.Net`."""
+        """See `rank1_grads.Net`."""
         config, x = self.past.config, own.unsqueeze(2)
         a = self.ahead(0, x)
         for layer in range(1, config.layers):

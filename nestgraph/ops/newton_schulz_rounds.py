@@ -78,7 +78,7 @@ class Rounds:
             torch.bmm(x, factor, out=out_NRD)
 
     def back(self, d_out_NRD: Tensor, d_s_NRD: Tensor) -> None:
-        """Of a gradient at the block's result, the one at what `run` was given."""
+        """Return, of a gradient at the block's result, the one at what `run` was given."""
         d = d_out_NRD
         both, slope = self._cut(self.d_grams)
         unders = self._cut(self.d_x)
@@ -102,6 +102,6 @@ class Rounds:
         return [buffer[: self.count] for buffer in buffers]
 
     def _at(self, step: int) -> list[Tensor]:
-        """X, A and U of a round."""
+        """Return X, A and U of a round."""
         slots = (self.x, self.grams, self.factors)
         return self._cut([buffers[step % len(buffers)] for buffers in slots])

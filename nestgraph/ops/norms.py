@@ -72,7 +72,7 @@ def l2_norm(x_BTW: Tensor, heads: int = 1) -> Tensor:
 
 
 def softmax(x_BTW: Tensor, heads: int = 1) -> Tensor:
-    """Softmax over each head's run.
+    """Return softmax over each head's run.
 
     Args:
         x_BTW: a flow (..., W).

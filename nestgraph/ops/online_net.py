@@ -227,7 +227,7 @@ def online_step(
 def _chain(
     x_BTW: Tensor, weights: Parts, activation: str, layers: int, *, gated: bool
 ) -> tuple[Tensor, list[Tensor]]:
-    """W_L s(... W_1 x + b_1 ...) + b_L, head by head, and what each layer was given."""
+    """Return W_L s(... W_1 x + b_1 ...) + b_L, head by head, and what each layer was given."""
     function = between(activation, gated=gated)
     a, matrices, biases = _laid_out(x_BTW, weights[:layers], weights[layers:])
     inputs: list[Tensor] = []

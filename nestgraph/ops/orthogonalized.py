@@ -45,7 +45,7 @@ class Orthogonalized:
     speed: Tensor | None
 
     def states(self) -> Tensor:
-        """A_1 .. A_T, (B, H, M, T, E, D)."""
+        """Return A_1 .. A_T, (B, H, M, T, E, D)."""
         first = self.weights.unsqueeze(-3)
         if self.start is not None:
             first = first * self.start.unsqueeze(-1)

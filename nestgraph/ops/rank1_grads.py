@@ -110,7 +110,7 @@ class NetAtAnchor:
 
 
 def rank1_grads(config: MemoryConfig, net: Net, facts: Facts, slow: Slow = ()) -> list[Rank1Grads]:
-    """Forward and backward of the net for every key: all matrices, then all biases.
+    """Return forward and backward of the net for every key: all matrices, then all biases.
 
     Args:
         config: what the memories are.

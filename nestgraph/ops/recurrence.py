@@ -81,7 +81,8 @@ class Layer:
         return y
 
     def sums(self, *, before: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """A_0, then what A_t, or A_{t-1} if `before`, is made of: start, events, writes, inputs.
+        """Return A_0, then what A_t, or A_{t-1} if `before`, is made of: start, events, writes,
+        inputs.
 
         Without momentum; see `mirrored_reads.py`.
         """
@@ -102,7 +103,7 @@ class Layer:
         return self.weights, start, torch.cat(tuple(both), -1), writes, inputs
 
     def states(self) -> Tensor:
-        """A_1 .. A_T, (B, H, M, T, E, D); 2·J·E·D FLOPs a token."""
+        """Return A_1 .. A_T, (B, H, M, T, E, D); 2·J·E·D FLOPs a token."""
         fades = self.transfer
         moved = _outer_sums(fades.speed_events, self.writes, self.inputs)
         if self.erased is not None:
@@ -183,7 +184,7 @@ def _solve(inputs: Tensor, erase: Tensor, fades: DecayMatrix, right: Tensor) -> 
 
 
 def _outer_sums(left_TJ: Tensor, writes_BHMJE: Tensor, inputs_BHNJD: Tensor) -> Tensor:
-    """Σ_j left[t, j] w_j a_jᵀ for every t, (B, H, M, T, E, D)."""
+    """Return Σ_j left[t, j] w_j a_jᵀ for every t, (B, H, M, T, E, D)."""
     pairs = writes_BHMJE.unsqueeze(-1) * inputs_BHNJD.unsqueeze(-2)
     return (left_TJ @ pairs.flatten(-2)).view(*pairs.shape[:-3], -1, *pairs.shape[-2:])
 

@@ -65,7 +65,7 @@ class Back(NamedTuple):
 
 
 def moved(parts: list[Tensor], a_GJI: Tensor, u_GJO: Tensor, left: Left) -> list[Tensor]:
-    """W', and S' if there is S."""
+    """Return W', and S' if there is S."""
     weights, *speed = parts
     starts, pushes = left.starts, [(u_GJO * of_event).mT for of_event in left.events]
     new = [torch.empty_like(part) for part in parts]
@@ -82,7 +82,7 @@ def moved(parts: list[Tensor], a_GJI: Tensor, u_GJO: Tensor, left: Left) -> list
 def back(
     parts: list[Tensor], a_GJI: Tensor, u_GJO: Tensor, left: Left, new: list[NewMatrix]
 ) -> Back:
-    """Through `moved`, line by line."""
+    """Carry gradients back through `moved`, line by line."""
     pushes = [u_GJO * of_event for of_event in left.events]
     through, places = [torch.empty_like(u_GJO) for _ in parts], [one.place for one in new]
     d_a, dots = torch.empty_like(a_GJI), []
@@ -121,7 +121,7 @@ def _blocks(x_GOI: Tensor) -> list[slice]:
 
 
 def _dot(x_GOI: Tensor, y_GOI: Tensor) -> Tensor:
-    """Σ x y of every matrix, (G,)."""
+    """Return Σ x y of every matrix, (G,)."""
     if x_GOI[0].numel() < LARGE:
         return (x_GOI * y_GOI).sum((1, 2))
     pairs = zip(x_GOI.flatten(1), y_GOI.flatten(1), strict=True)

@@ -100,7 +100,7 @@ def selective_scan(
 def _skipping(
     rate: Tensor, retain: Tensor | Fading | float, like_BHTD: Tensor, written: Tensor
 ) -> tuple[Tensor, Tensor | Fading]:
-    """Rate and retention that leave the state as it is where nothing is written."""
+    """Return rate and retention that leave the state as it is where nothing is written."""
     rate = where_written(written, rate, 0.0)
     if isinstance(retain, Fading):
         return rate, retain._replace(steps=where_written(written, retain.steps, 0.0))

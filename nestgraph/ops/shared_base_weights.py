@@ -70,7 +70,7 @@ class SharedBaseWeights:
         return y
 
     def moved(self, a_GJD: Tensor, u_GJE: Tensor, left: Left) -> tuple[Tensor, Tensor | None]:
-        """W and S behind the segment, (B, H, M, E, D) each."""
+        """Return W and S behind the segment, (B, H, M, E, D) each."""
         new = _End.apply(self.shape, a_GJD, u_GJE, *left, *self.parts)  # type: ignore[no-untyped-call]
         return new if len(self.parts) == 2 else (new[0], None)
 
@@ -83,7 +83,9 @@ class Book:
         self._pass = -1
 
     def note(self, part: int, l_GRE: Tensor, r_GRD: Tensor) -> None:
-        """Another product; what a backward left that didn't ask for these gradients is dropped."""
+        """Add another product; what a backward left that didn't ask for these gradients is
+        dropped.
+        """
         now = _this_backward()
         if now != self._pass:
             self._pairs, self._pass = ([], []), now

@@ -44,7 +44,7 @@ class StartOffset:
         return self.moving.read(x_BHNTD, before=before) + x_BHNTD @ self.towards.mT
 
     def states(self) -> Tensor:
-        """A_1 .. A_T, (B, H, M, T, E, D)."""
+        """Return A_1 .. A_T, (B, H, M, T, E, D)."""
         return self.moving.states() + self.towards.unsqueeze(-3)
 
     def advance(self) -> tuple[Tensor, Tensor | None]:

@@ -44,14 +44,14 @@ class Sums(NamedTuple):
         return (events * self.left_gJR.unsqueeze(1)).flatten(0, 1), right.flatten(0, 1)
 
     def matrices(self, left: Tensor, right: Tensor) -> Tensor:
-        """X of every token from its pairs, (gT, R, C)."""
+        """Return X of every token from its pairs, (gT, R, C)."""
         if self.start_gT is None or self.first_gRC is None:
             return torch.bmm(left.mT, right)
         first = self.start_gT[:, :, None, None] * self.first_gRC.unsqueeze(1)
         return first.flatten(0, 1).baddbmm_(left.mT, right)
 
     def gradients(self, left: Tensor, right: Tensor, d_x_gTRC: Tensor) -> Sums:
-        """Of everything, from those of X and the pairs of every token."""
+        """Return gradients of everything, from those of X and the pairs of every token."""
         flat, (groups, time, _) = d_x_gTRC.flatten(0, 1), self.events_gTJ.shape
         d_left = torch.bmm(right, flat.mT).neg_().view(groups, time, *self.left_gJR.shape[1:])
         d_start, d_first = None, None

@@ -45,7 +45,7 @@ def _marks(state: Events, written: Tensor | None, new: int) -> Tensor:
 
 
 def attend(events: Events, learned: Mapping[str, Tensor], query: Tensor) -> Tensor:
-    """Softmax over ⟨query, key⟩ / √d_k, times the values; 0 where there is no event yet.
+    """Return softmax over ⟨query, key⟩ / √d_k, times the values; 0 where there is no event yet.
 
     Args:
         events: those that were seen.

@@ -13,14 +13,16 @@ TINY = 1e-7
 
 
 def direction(rule: Rule, momentum: Tensor) -> Tensor:
-    """D(S): S itself, or its orthogonalised form; biases stay as they are."""
+    """Return D(S): S itself, or its orthogonalised form; biases stay as they are."""
     if rule.direction == "gradient" or not is_matrix(momentum):
         return momentum
     return newton_schulz(momentum, rule.direction_steps)
 
 
 def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
-    """X ← aX + (b XXᵀ + c (XXᵀ)²) X, `steps` times from X = S/‖S‖; on the transpose if tall."""
+    """Return X ← aX + (b XXᵀ + c (XXᵀ)²) X, `steps` times from X = S/‖S‖; on the transpose if
+    tall.
+    """
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.mT if tall else matrix
     a, b, c = QUINTIC

@@ -73,14 +73,14 @@ def _lessons(
 
 
 def _faded(state: Learned, now: Position) -> Matrices:
-    """Θ̄: what retention since the last tick has left of the anchor."""
+    """Return Θ̄: what retention since the last tick has left of the anchor."""
     factor, home = _kept(state, now), now.rates.home
     homes = home or (None,) * len(state.anchor)
     return tuple(kept(factor, part, at) for part, at in zip(state.anchor, homes, strict=True))
 
 
 def _kept(state: Learned, now: Position) -> Tensor:
-    """Π α since the last tick, with this position's."""
+    """Return Π α since the last tick, with this position's."""
     return now.rates.retain if state.kept is None else state.kept * now.rates.retain
 
 

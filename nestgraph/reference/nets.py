@@ -100,7 +100,7 @@ def _normed(function: Function, y: Tensor) -> Tensor:
 
 
 def apply(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Matrix times vector, in each row and head."""
+    """Return matrix times vector, in each row and head."""
     return (matrix @ vector[..., None])[..., 0]
 
 

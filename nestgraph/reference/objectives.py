@@ -50,7 +50,9 @@ def _huber(objective: Objective, r: Tensor, delta: Tensor | None) -> Tensor:
 
 
 def _lp(objective: Objective, r: Tensor, _: Tensor | None) -> Tensor:
-    """Σ |r|^p. At r = 0 it is flat, also for the gradient of the gradient, which p < 2 leaves."""
+    """Return Σ |r|^p. At r = 0 it is flat, also for the gradient of the gradient, which p < 2
+    leaves.
+    """
     assert objective.p is not None, "`lp` has a `p`"
     if objective.p >= 2:
         return r.abs().pow(objective.p).sum(-1)

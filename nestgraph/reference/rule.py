@@ -53,7 +53,7 @@ def effective(rule: Rule, lesson: Lesson, part: int) -> Tensor:
 def pushed(
     rule: Rule, part: int, momentum: Tensor | None, beta: Tensor, lessons: Sequence[Lesson]
 ) -> Tensor:
-    """S ← β S − Σ r G, over every event that the objective counts."""
+    """Return S ← β S − Σ r G, over every event that the objective counts."""
     push = -sum_of(on(effective(rule, one, part), one.gradient.slopes[part]) for one in lessons)
     return push if momentum is None else on(beta, momentum) + push
 

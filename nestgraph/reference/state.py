@@ -85,7 +85,9 @@ def has_share(memory: Memory) -> bool:
 
 
 def keeps_retention(memory: Memory) -> bool:
-    """With a tick at every position there is nothing to keep from one to the next."""
+    """Return whether retention is kept: with a tick at every position there is nothing to keep from
+    one to the next.
+    """
     return memory.rule.retain_first and memory.level.period != 1
 
 

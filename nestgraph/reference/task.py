@@ -135,7 +135,9 @@ class Reading:
         return Start(dict(self.layers), dict(self.sums))
 
     def _loss(self, tokens: int) -> Tensor:
-        """Of the last so many positions, of all rows: rows do not enter each other's."""
+        """Return the loss of the last so many positions, of all rows: rows do not enter each
+        other's.
+        """
         first = self.position - tokens + 1
         return torch.stack([self._losses[i] for i in range(first, self.position + 1)]).sum()
 

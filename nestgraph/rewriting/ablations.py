@@ -90,7 +90,8 @@ def _erases(memory: Memory) -> bool:
 
 
 def _without_dgd(block: Values, place: Place) -> Values:
-    """Plain gradient descent; a rate that `implicit` bounds stays bounded where that has a meaning.
+    """Return plain gradient descent; a rate that `implicit` bounds stays bounded where that has a
+    meaning.
 
     With `objective: dot`, `implicit` is about the erase alone.
     """

@@ -19,12 +19,12 @@ N_ARY = ("sum", "product", "divide", "max")  # all inputs and the answer have on
 
 
 def op_width(node: Node, inputs: Widths) -> Answer:
-    """Width of the flow that `node` makes from flows of these widths."""
+    """Return width of the flow that `node` makes from flows of these widths."""
     return RULES.get(node.op, _same)(node, inputs)
 
 
 def fixed_width(node: Node) -> int | None:
-    """Width of a flow whose op alone decides it; None where it depends on the inputs."""
+    """Return width of a flow whose op alone decides it; None where it depends on the inputs."""
     match node.op:
         case "linear" | "constant":
             out = node.fields.get("out")
@@ -58,7 +58,7 @@ def _out(node: Node, inputs: Widths) -> Answer:
 
 
 def _split(node: Node, width: int) -> int | Mismatch:
-    """Width of one head's run."""
+    """Return width of one head's run."""
     heads = number(node, "heads", 1)
     if width % heads:
         return indivisible("heads", f"the input of `{node.op}`", width, heads)

@@ -108,7 +108,8 @@ class NestModule(L.LightningModule):
         *,
         write_mask: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """Mean nats over the targets, which inner losses take, too; and the state after them.
+        """Return mean nats over the targets, which inner losses take, too; and the state after
+        them.
 
         Args:
             tokens: (rows, time); -1 behind the end of a row.
@@ -132,7 +133,7 @@ class NestModule(L.LightningModule):
             retune(optimizer, schedule, self.spec.system.training)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean loss of one batch."""
+        """Return mean loss of one batch."""
         inputs, targets = inputs_and_targets(batch)
         loss, _ = self.loss(inputs, targets)
         everyone = self._count(targets, loss)

@@ -34,7 +34,7 @@ def build_optimizer(
 
 
 def learning_rate(training: Training, step: int) -> float:
-    """Rate of the update number `step`, counted from 0."""
+    """Return rate of the update number `step`, counted from 0."""
     if step < training.warmup:
         return training.lr * (step + 1) / (training.warmup + 1)
     if step >= training.steps:

@@ -113,7 +113,7 @@ def _empty(which: str) -> InputError:
 
 
 def _places(state: State | None, rows: int) -> list[tuple[int, int]]:
-    """For each row the group of the state that it lies in, and its place there."""
+    """Return, for each row, the group of the state that it lies in, and its place there."""
     if state is None:
         return [(0, row) for row in range(rows)]
     held = {0: list(range(rows_of(state)))} if GROUPS not in state else {}

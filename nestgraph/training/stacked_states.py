@@ -81,7 +81,9 @@ def identity(model: StackedModel) -> str:
 
 
 def _digest(network: nn.Module) -> str:
-    """Of the first numbers of each parameter: all would take minutes for large networks."""
+    """Return a digest of the first numbers of each parameter: all would take minutes for large
+    networks.
+    """
     digest = hashlib.sha256()
     for name, parameter in network.named_parameters():
         some = parameter.detach().flatten()[:SAMPLE].to("cpu", torch.float32)

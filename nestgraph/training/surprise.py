@@ -49,7 +49,9 @@ class Surprise:
     @torch.inference_mode(False)
     @torch.no_grad()
     def of(self, module: NestModule, tokens: Tensor) -> dict[str, float]:
-        """Root mean squares over the memories of each level, for the first of tokens (1, time)."""
+        """Return root mean squares over the memories of each level, for the first of tokens (1,
+        time).
+        """
         if not self._homes:
             return {}
         if self._reference is None:

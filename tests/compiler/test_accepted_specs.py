@@ -67,7 +67,7 @@ def _ended(error: SpecError, how: str) -> str:
 
 
 def train(spec: Spec, seed: int) -> None:
-    """Both executors on a few tokens, and two steps of training."""
+    """Run both executors on a few tokens, and two steps of training."""
     verify(spec.system, tokens=7, seed=seed)
     torch.manual_seed(seed)
     module = compile(spec)

@@ -87,7 +87,7 @@ def loss_on_repeats(model: CompiledModel, source: torch.Generator, rows: int = 1
 
 
 def trained(steps: int, **variables: object) -> float:
-    """Loss on fresh texts of a Hope trained to repeat what it reads.
+    """Return loss on fresh texts of a Hope trained to repeat what it reads.
 
     At five times its usual learning rate a memory now and then overflows in one row; the step is
     then skipped, as `train` does.

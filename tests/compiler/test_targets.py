@@ -37,7 +37,7 @@ def wired(name: str, gradient: str = "first_order", horizon: str = "never") -> S
 
 
 def both(spec: Spec) -> tuple[CompiledModel, Reference]:
-    """Both executors of a spec, with the same parameters, all away from 0 and 1."""
+    """Return both executors of a spec, with the same parameters, all away from 0 and 1."""
     compiled = compile_model(spec.system, seed=3, dtype=torch.float64)
     reference = Reference(spec.system, seed=3)
     for one in (compiled.weights, reference.weights):

@@ -36,7 +36,7 @@ def system_of(name: str) -> System:
 
 
 def both(system: System) -> tuple[CompiledModel, Reference]:
-    """Both executors, with the same parameters, all away from 0 and 1."""
+    """Return both executors, with the same parameters, all away from 0 and 1."""
     compiled = compile_model(system, dtype=torch.float64)
     reference = Reference(system)
     for one in (compiled.weights, reference.weights):
@@ -53,7 +53,7 @@ def text(rows: int = 2, time: int = TIME) -> Tensor:
 
 
 def masked(rows: int = 2, time: int = TIME) -> Tensor:
-    """Random marks; about a third of the positions are skipped, at least one in each row."""
+    """Return random marks; about a third of the positions are skipped, at least one in each row."""
     mask = torch.rand(rows, time) > 0.35
     mask[torch.arange(rows), torch.randint(time - 1, (rows,))] = False
     return mask

@@ -80,7 +80,7 @@ def write(tree: Tree) -> str:
 
 @cache
 def the_zoo() -> Zoo:
-    """Shipped specs as they are written, and resolved and small."""
+    """Return shipped specs as they are written, and resolved and small."""
     bases = [*_written(), *_resolved()]
     under: dict[str, list[Tree]] = defaultdict(list)
     beside: dict[str, list[tuple[str, Tree]]] = defaultdict(list)
@@ -234,7 +234,7 @@ def other_value(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
 
 
 def other_flow(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
-    """Another name of the same block where a name stands."""
+    """Return another name of the same block where a name stands."""
     path = _some(tree, chance, lambda part: _is_word(part) and not _is_number(part))
     if "nodes" not in path and "memories" not in path:
         return tree
@@ -300,7 +300,7 @@ def moved(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
 
 
 def grafted(tree: Tree, zoo_: Zoo, chance: random.Random) -> Tree:
-    """Any part of any spec in place of another."""
+    """Return any part of any spec in place of another."""
     source = chance.choice(zoo_.bases).tree
     path = _some(source, chance, lambda part: True)
     return _put(tree, _some(tree, chance, lambda part: True), at(source, path))

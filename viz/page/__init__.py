@@ -56,7 +56,7 @@ def page(specs: Sequence[Data], live: bool = False, theme: str = "") -> str:
 
 
 def harmless(data: object) -> str:
-    """JSON that can't end the element that it stands in."""
+    """Return JSON that can't end the element that it stands in."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")

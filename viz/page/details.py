@@ -48,7 +48,7 @@ class Details:
         }
 
     def all(self) -> dict[str, dict[str, Any]]:
-        """Title, kind, facts, YAML and place of each box."""
+        """Return title, kind, facts, YAML and place of each box."""
         return {**self._trained(), **self._boxes(), **self._levels()}
 
     def _boxes(self) -> dict[str, dict[str, Any]]:
@@ -159,7 +159,7 @@ class Details:
         return name.removesuffix(node["name"]) + str(node["owner"])
 
     def _costs(self, name: str) -> Iterator[tuple[str, str]]:
-        """Of one token, forward; a memory's are those of its writes and reads."""
+        """Return the costs of one token, forward; a memory's are those of its writes and reads."""
         cost = self.costs.get(name, NOTHING)
         if cost.flops:
             yield "FLOPs a token", f"{cost.flops:,.0f}"

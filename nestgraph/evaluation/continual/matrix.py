@@ -44,11 +44,11 @@ class ContinualMatrix:
         return self.scores[-1]
 
     def accuracy(self) -> float:
-        """ACC, the mean score after all tasks: mean_j R[T-1][j]."""
+        """Return ACC, the mean score after all tasks: mean_j R[T-1][j]."""
         return fmean(self.last)
 
     def incremental(self) -> float:
-        """Average incremental accuracy (iCaRL): of the tasks so far, after each."""
+        """Return average incremental accuracy (iCaRL): of the tasks so far, after each."""
         return fmean(fmean(row[: i + 1]) for i, row in enumerate(self.scores))
 
     def learned(self) -> float:
@@ -70,14 +70,14 @@ class ContinualMatrix:
         return fmean(self._best(j, variant) - self.last[j] for j in range(self.tasks - 1))
 
     def backward(self) -> float:
-        """BWT (Lopez-Paz and Ranzato 2017): mean_{j<T-1} (R[T-1][j] - R[j][j]).
+        """Return BWT (Lopez-Paz and Ranzato 2017): mean_{j<T-1} (R[T-1][j] - R[j][j]).
 
         The code of GEM divides by T in place of T - 1.
         """
         return fmean(self.last[j] - self.scores[j][j] for j in range(self.tasks - 1))
 
     def forward(self) -> float:
-        """FWT (the same): mean_{j>0} (R[j-1][j] - b[j])."""
+        """Return FWT (the same): mean_{j>0} (R[j-1][j] - b[j])."""
         return fmean(self.scores[j - 1][j] - self.untrained[j] for j in range(1, self.tasks))
 
     def _best(self, task: int, variant: Variant) -> float:

@@ -24,7 +24,7 @@ IMAGES = ("digits",)
 
 
 def scores(name: str, tasks: int, split: Split) -> list[list[float]]:
-    """R of the nearest class mean, as shares that are right.
+    """Return R of the nearest class mean, as shares that are right.
 
     Args:
         name: of a labelled set.

@@ -198,7 +198,7 @@ def _measured(rows: Scores, sign: int) -> dict[str, float | None]:
 
 
 def _matrix(rows: Scores, sign: int) -> ContinualMatrix:
-    """R and b of scores, the untrained first; more is better."""
+    """Return R and b of scores, the untrained first; more is better."""
     untrained, *after = [[sign * value for value in row] for row in rows]
     return ContinualMatrix(scores=after, untrained=untrained)
 

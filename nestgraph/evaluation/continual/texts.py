@@ -52,7 +52,7 @@ def mixed(parts: Sequence[Draw], split: Split, seed: int, rows: int) -> Batch:
 
 
 def shuffled(tokens: Tensor, targets: Tensor, source: torch.Generator, rows: int) -> Batch:
-    """So many of these rows (N, T) in any order, none twice until all were drawn."""
+    """Return so many of these rows (N, T) in any order, none twice until all were drawn."""
     rounds = range(-(-rows // len(tokens)))
     order = torch.cat([torch.randperm(len(tokens), generator=source) for _ in rounds])[:rows]
     return Batch(tokens=tokens[order], targets=targets[order])

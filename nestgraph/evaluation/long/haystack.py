@@ -116,7 +116,7 @@ def batch(rows: Iterable[Sequence[Piece]], *, whole: bool = False) -> Batch:
 
 
 def filler(size: int, source: random.Random) -> list[bytes]:
-    """Five short sentences over and over."""
+    """Return five short sentences over and over."""
     start = source.randrange(len(FILLER))
     found: list[bytes] = []
     while sum(map(len, found)) < size:

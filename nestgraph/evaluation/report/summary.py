@@ -55,7 +55,7 @@ class Row:
     difference: Mean | None
 
     def mean(self, score: str) -> Mean | None:
-        """Of a score; None if no seed has it."""
+        """Return the mean of a score; None if no seed has it."""
         return mean_of(cell.scores.get(score) for cell in self.results)
 
     @property

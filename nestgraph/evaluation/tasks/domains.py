@@ -13,7 +13,9 @@ from nestgraph.evaluation.task import Task, require, task
 def domains(
     *, T: int = 128, moves: Moves = "all", base: int = 0, buffer: int = 1500, ewc: float = 100.0
 ) -> Task:
-    """Shakespeare, Jane Austen, DBpedia's articles and Banking77's questions, one after another."""
+    """Return Shakespeare, Jane Austen, DBpedia's articles and Banking77's questions, one after
+    another.
+    """
     require(2 <= T <= 4096, f"`T` (={T}) must be from 2 to 4096", "texts for tests are short")
     require_stream(moves=moves, base=base, buffer=buffer, ewc=ewc)
     require(base == 0, f"`base` (={base}) must be 0", NO_LABELS)

@@ -37,7 +37,7 @@ def mqar(
     a: float = 0.01,
     random_non_queries: bool = False,
 ) -> Task:
-    """Multi-query associative recall (arXiv 2312.04927)."""
+    """Return multi-query associative recall (arXiv 2312.04927)."""
     _require(T, K, V, a, values=K)
 
     def draw(split: Split, seed: int, rows: int) -> Batch:
@@ -59,7 +59,7 @@ def mqar(
 
 @task("forgetting-mqar")
 def forgetting_mqar(*, T: int = 64, K: int = 8, U: int = 4, V: int = 256, a: float = 0.01) -> Task:
-    """MQAR of which U keys get another value before they are asked."""
+    """Return MQAR of which U keys get another value before they are asked."""
     require(1 <= U <= K, f"`U` (={U}) must be from 1 to K (={K})", "keys are assigned anew once")
     _require(T, K, V, a, values=K + U)
 
@@ -150,7 +150,7 @@ def asked(
 
 
 def _filled(source: torch.Generator, batch: Batch, V: int) -> Batch:
-    """Any tokens in place of fillers."""
+    """Return any tokens in place of fillers."""
     noise = torch.randint(V, batch.tokens.shape, generator=source)
     tokens = torch.where(batch.tokens == FILLER, noise, batch.tokens)
     return Batch(tokens=tokens, targets=batch.targets)

@@ -48,7 +48,7 @@ Word = Callable[[random.Random], str]
 
 
 def number(source: random.Random) -> str:
-    """Seven digits."""
+    """Return seven digits."""
     return str(source.randint(10**6, 10**7 - 1))
 
 
@@ -58,7 +58,7 @@ def phrase(source: random.Random) -> str:
 
 
 def uuid(source: random.Random) -> str:
-    """Such as 5fb2cf01-78de-4ee9-90c5-c5b58e1ff4aa."""
+    """Return a UUID, such as 5fb2cf01-78de-4ee9-90c5-c5b58e1ff4aa."""
     return "-".join("".join(source.choices("0123456789abcdef", k=count)) for count in SHAPE)
 
 
@@ -169,7 +169,7 @@ def _row(kind: Kind, T: int, gap: int, split: Split, source: random.Random) -> l
 
 
 def _keys(kind: Kind, source: random.Random) -> list[str]:
-    """Different keys: those asked, then the others."""
+    """Return different keys: those asked, then the others."""
     found: dict[str, None] = {}
     while len(found) < kind.asked + kind.others:
         found[kind.key(source)] = None

@@ -133,7 +133,9 @@ def _windows(source: Tensor, T: int, split: Split, seed: int, rows: int) -> Batc
 
 
 def _starts(choices: int, split: Split, seed: int, rows: int) -> Tensor:
-    """Anywhere for training; else spread evenly over all of the text, the seed aside."""
+    """Return places anywhere for training; else spread evenly over all of the text, the seed
+    aside.
+    """
     if split is Split.TRAIN:
         return torch.randint(choices, (rows,), generator=generator("text", split, seed))
     return torch.linspace(0, choices - 1, rows, dtype=torch.float64).long()

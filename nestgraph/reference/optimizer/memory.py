@@ -128,7 +128,7 @@ def inner_gradient(memory: Memory, state: State, keys: Tensor | None, values: Te
 def write(
     memory: Memory, state: State, gradients: Layers, rates: Rates, gram: Tensor | None
 ) -> State:
-    """S ← β S − r G;  A ← α A − E + γ D(S).
+    """Return S ← β S − r G;  A ← α A − E + γ D(S).
 
     Args:
         memory: what is written.

@@ -37,7 +37,7 @@ def problem_of(
     takes: str = "all",
     inputs: str = "",
 ) -> Problem:
-    """Random parameters under one block with a memory `m` of the flow `v`."""
+    """Return random parameters under one block with a memory `m` of the flow `v`."""
     param = f"net: linear, keys: {inputs}" if inputs else "net: vector"
     text = TEXT.format(
         inputs=f", {inputs}" if inputs else "",

@@ -214,7 +214,7 @@ class TokenByToken:
 
 
 def muon(x: Tensor, steps: int) -> Tensor:
-    """Newton-Schulz by its definition, matrix by matrix."""
+    """Return Newton-Schulz by its definition, matrix by matrix."""
     if x.shape[-2] > x.shape[-1]:
         return muon(x.mT, steps).mT
     x = x / (x.square().sum((-1, -2), keepdim=True).sqrt() + 1e-7)

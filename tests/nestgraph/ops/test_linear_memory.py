@@ -146,7 +146,7 @@ def test_a_long_gentle_memory_stays_exact_in_float32():
 
 
 def loop(flows, *, objective, scale, retain_first):
-    """Several events a position, all of which meet the state before it."""
+    """Return several events a position, all of which meet the state before it."""
     state, after, before = flows["first"], [], []
     for t in range(flows["q"].shape[2]):
         k, v, q = (flows[name][:, :, t] for name in ("k", "v", "q"))

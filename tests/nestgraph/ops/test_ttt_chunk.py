@@ -78,7 +78,7 @@ class Case:
 
 
 def make_case(config: MemoryConfig, time: int, *, members: int = 2, **given: bool) -> Case:
-    """Random events; `given` leaves coefficients out, or asks for values of its own."""
+    """Return random events; `given` leaves coefficients out, or asks for values of its own."""
     out = D if config.residual or given.get("own") else D + 2
     sizes = [D, *[4] * (config.layers - 1), out]
 
@@ -240,7 +240,7 @@ def test_random_forms_equal_the_recurrence_in_answers_states_and_gradients(seed,
 
 
 def rich_form(draw: random.Random) -> MemoryConfig:
-    """Any form that the language has."""
+    """Return any form that the language has."""
     linear = draw.random() < 0.4
     config = MemoryConfig(
         layers=1 if linear else draw.choice([1, 2, 3]),

@@ -35,7 +35,7 @@ def by_hand(b, x, mask, rotate):
 
 
 def rotation(base=10_000.0, period=None):
-    """Rotary positions as products of complex numbers."""
+    """Return rotary positions as products of complex numbers."""
 
     def rotate(x):
         position = torch.arange(x.shape[1], dtype=torch.float64)

@@ -359,7 +359,7 @@ def test_the_whole_rule_at_one_tick(mean: bool, seed: int, agree: Callable[..., 
 
 
 def muon(matrix: Tensor) -> Tensor:
-    """Five steps of the quintic, on the transpose of tall matrices."""
+    """Return five steps of the quintic, on the transpose of tall matrices."""
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.transpose(-1, -2) if tall else matrix
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)

@@ -24,7 +24,7 @@ from nestgraph.training import NestModule
 
 
 def matrix(found: Outcome) -> list[list[float]]:
-    """R, as the series tell it."""
+    """Return R, as the series tell it."""
     return [[value for _, value in found.series[f"task, after {n}"]] for n in (1, 2)]
 
 

@@ -158,7 +158,7 @@ def memory(rule, objective="l2", level="token", values="v"):
 
 
 def gated_delta(b, x, ratio=False):
-    """S ← α S; S ← S + β k (v − Sᵀ k)ᵀ, or with β / α and α v in the place of β and v."""
+    """Return S ← α S; S ← S + β k (v − Sᵀ k)ᵀ, or with β / α and α v in the place of β and v."""
     q, k, v = (runs(b.project(x, n), HEADS) for n in "qkv")
     k = k / (k.square().sum(-1, keepdim=True) + 1e-6).sqrt()
     alpha, beta = (b.project(x, n).sigmoid()[..., None] for n in ("alpha", "beta"))

@@ -34,7 +34,7 @@ class Memory:
         return NET.answer(self.frozen, x) if self.residual else NET.answer(self.now, x) - x
 
     def learn(self, k, v, eta, alpha):
-        """W <- W (alpha I - r a a') - r G, r = eta / (1 + eta |a|^2), G of -<M(k), v>.
+        """Write W <- W (alpha I - r a a') - r G, r = eta / (1 + eta |a|^2), G of -<M(k), v>.
 
         The store, which has no residual, forgets towards its start: alpha of what lies between.
         """

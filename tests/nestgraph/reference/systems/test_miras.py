@@ -32,7 +32,7 @@ def miras_flows(w, u):
 
 
 def moneta(a):
-    """W = A / ‖A‖_4², and the slope of Σ|r|³."""
+    """Return W = A / ‖A‖_4², and the slope of Σ|r|³."""
     return a / (a.abs() ** 4).sum((-2, -1), keepdim=True) ** 0.5
 
 
@@ -132,7 +132,7 @@ def iterated(s):
 
 
 def omega(w, x, window, newton_schulz=None):
-    """S ← θ S − Σ_{i>t−c} γ_i ∇‖M_ξ(φ(k_i)) − v_i‖²; M ← α M + S, or + η NS(S)."""
+    """Return S ← θ S − Σ_{i>t−c} γ_i ∇‖M_ξ(φ(k_i)) − v_i‖²; M ← α M + S, or + η NS(S)."""
     u = rms(w, "u", x)
     q, k, v = omega_flows(w, u)
     gamma, alpha = sigmoid(w, "gamma", u, 0.3 / window), sigmoid(w, "alpha", u)

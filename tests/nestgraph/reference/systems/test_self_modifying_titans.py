@@ -28,7 +28,9 @@ class Memory:
         return NET.answer(self.frozen, x)
 
     def learn(self, k, v, eta, alpha):
-        """W ← W (α I − η' a aᵀ) + S, S ← β S − η' ∇½‖M(k) − v̂‖², η' = η/(1 + η‖a‖²), v̂ = M(v)."""
+        """Write W ← W (α I − η' a aᵀ) + S, S ← β S − η' ∇½‖M(k) − v̂‖², η' = η/(1 + η‖a‖²), v̂ =
+        M(v).
+        """
         target = self.ask(v)
         slopes, inputs = NET.slopes(self.frozen, k, lambda y: y - target)
         kept = []
