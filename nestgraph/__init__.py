@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from nestgraph.version import __version__
+
 if TYPE_CHECKING:
     from nestgraph.api import (
         compile,
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     )
     from nestgraph.errors import SpecError
     from nestgraph.spec import Spec
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Spec",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nestgraph import zoo
 from nestgraph.errors import InputError
-from nestgraph.kept import Names, data_path, renamed_text
+from nestgraph.kept import Names, renamed_text
+from nestgraph.kept_texts import data_path
 from nestgraph.schema.file import NAME
 from nestgraph.spec import Spec
 from nestgraph.start_paths import start_paths

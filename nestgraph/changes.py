@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nestgraph.costs import Cost
+from nestgraph.display import display
 from nestgraph.wording import count, size
 
 Kind = Literal["added", "removed", "changed"]
@@ -134,9 +135,7 @@ class Diff:
         return told
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        from nestgraph.notebook import bundle_of_diff  # above this module: only to be shown
-
-        return bundle_of_diff(self)
+        return display("diff", self)
 
 
 def lines(diff: Diff) -> Iterator[str]:

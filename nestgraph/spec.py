@@ -15,6 +15,7 @@ from pathlib import Path
 from nestgraph import checks, error_recovery, shapes, wording
 from nestgraph.bases import sparing_bases
 from nestgraph.compose import Composer
+from nestgraph.display import display
 from nestgraph.elaborate import Elaboration
 from nestgraph.error_recovery import Outcome
 from nestgraph.errors import NO_SOURCES, Diagnostic, Span, SpecError, in_file_order
@@ -92,9 +93,7 @@ class Spec:
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        from nestgraph.notebook import bundle_of_spec  # above this module: only to be shown
-
-        return bundle_of_spec(self)
+        return display("spec", self)
 
     def _elaborated(self, names: Names = NO_NAMES) -> Elaboration:
         findings = Findings()

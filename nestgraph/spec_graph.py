@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
+from nestgraph.display import display
+
 if TYPE_CHECKING:
     Base = nx.MultiDiGraph[str]
 else:
@@ -16,6 +18,4 @@ class SpecGraph(Base):
     """A `networkx.MultiDiGraph` that shows itself in a notebook."""
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        from nestgraph.notebook import bundle_of_graph  # above this module: only to be shown
-
-        return bundle_of_graph(self)
+        return display("graph", self)

@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Container, Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 import nestgraph
@@ -307,3 +309,26 @@ def test_no_docstring_of_a_function_begins_as_a_subordinate_clause() -> None:
         and text.split()[0].strip(".,:") in {"What", "Whether", "How", "Who", "Where", "As"}
     ]
     assert not begun
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Late imports count, and those for types alone."""
+    modules = {module_name(file): file for file in source_files()}
+    graph = nx.DiGraph(
+        (module, target)
+        for module, file in modules.items()
+        for target in imported(file, modules)
+        if target != module
+    )
+    circles = [sorted(part) for part in nx.strongly_connected_components(graph) if len(part) > 1]
+    assert graph.number_of_edges() > 1000
+    assert not circles
+
+
+def imported(file: Path, modules: Container[str]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module in modules:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in modules else node.module for name in inner)

@@ -13,6 +13,7 @@ from nestgraph import ops
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.lowering.load import load_source
 from nestgraph.compiler.lowering.moves import Moves
+from nestgraph.compiler.lowering.pieces import Prepared
 from nestgraph.compiler.lowering.segments import Segments
 from nestgraph.compiler.lowering.source import python_source
 from nestgraph.compiler.lowering.states import flatten_state
@@ -29,7 +30,6 @@ from nestgraph.write_masks import mask_of, unwritten
 
 AT_ANY_PRECISION = {"attention", "static"}  # kernels that keep no state but what they were given
 COUNTED = {"position"}  # ops whose numbers grow with the text, beyond what 16 bits can count
-Prepared = tuple[Mapping[str, Tensor], Mapping[str, Any]]  # parameters, and work on them alone
 LayerCode = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
 
 

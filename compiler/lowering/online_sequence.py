@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,14 +24,12 @@ from nestgraph.compiler.lowering.online_update import (
     Slopes,
     Sums,
 )
+from nestgraph.compiler.lowering.pieces import PieceRunner
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.labels import behind, nats
 from nestgraph.online_memories import Ticks
 from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks
-
-if TYPE_CHECKING:
-    from nestgraph.compiler.lowering.model import CompiledModel
 
 
 class Opening(NamedTuple):
@@ -63,7 +61,7 @@ class OnlineSequence:
 
     def __init__(
         self,
-        model: CompiledModel,
+        model: PieceRunner,
         online: OnlineUpdate,
         ticks: Ticks,
         state: Mapping[str, Any],

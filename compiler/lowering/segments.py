@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,14 +28,12 @@ from nestgraph.compiler.lowering.graph_cache import GraphCache
 from nestgraph.compiler.lowering.moves import Moves
 from nestgraph.compiler.lowering.online_sequence import OnlineSequence
 from nestgraph.compiler.lowering.online_update import Layers, OnlineUpdate
+from nestgraph.compiler.lowering.pieces import PieceRunner
 from nestgraph.compiler.lowering.trees import detached, mapped, tensors
 from nestgraph.compiler.lowering.truncated_bptt import TruncatedBPTT
 from nestgraph.labels import behind
 from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks
-
-if TYPE_CHECKING:
-    from nestgraph.compiler.lowering.model import CompiledModel
 
 State: TypeAlias = Mapping[str, Any]
 
@@ -43,7 +41,7 @@ State: TypeAlias = Mapping[str, Any]
 class Segments:
     """Runs a compiled model that has online memories."""
 
-    def __init__(self, model: CompiledModel) -> None:
+    def __init__(self, model: PieceRunner) -> None:
         self._model = model
         self.ticks = online_memories.ticks(model.program)
         self._online = OnlineUpdate(model.program, self.ticks)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -29,13 +29,11 @@ from nestgraph.compiler.lowering.online_update import (
     Roots,
     Sums,
 )
+from nestgraph.compiler.lowering.pieces import PieceRunner
 from nestgraph.compiler.lowering.trees import detached
 from nestgraph.labels import behind, nats
 from nestgraph.online_memories import Ticks
 from nestgraph.write_masks import joined, marks, unwritten
-
-if TYPE_CHECKING:
-    from nestgraph.compiler.lowering.model import CompiledModel
 
 
 class Learnt(NamedTuple):
@@ -59,7 +57,7 @@ class TruncatedBPTT:
         ticks: when; with a horizon.
     """
 
-    def __init__(self, model: CompiledModel, online: OnlineUpdate, ticks: Ticks) -> None:
+    def __init__(self, model: PieceRunner, online: OnlineUpdate, ticks: Ticks) -> None:
         self._model, self._online, self._ticks = model, online, ticks
 
     def loss(
@@ -103,9 +101,7 @@ class _Known(torch.autograd.Function):
 class _Walk:
     """One sequence, window by window."""
 
-    def __init__(
-        self, model: CompiledModel, online: OnlineUpdate, ticks: Ticks, before: int
-    ) -> None:
+    def __init__(self, model: PieceRunner, online: OnlineUpdate, ticks: Ticks, before: int) -> None:
         self._model, self._online, self._ticks, self._before = model, online, ticks, before
         self._named: dict[str, Tensor] = {
             name: p for name, p in model.weights.named().items() if p.requires_grad

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from nestgraph import __version__
 from nestgraph.cli.failures import PoliteGroup
 from nestgraph.cli.saying import say
 from nestgraph.cli.several import Several
 from nestgraph.seeds import LARGEST
+from nestgraph.version import __version__
 
 app = typer.Typer(
     name="nestgraph",

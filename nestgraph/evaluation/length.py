@@ -28,8 +28,9 @@ from nestgraph.rewriting import rates_off
 from nestgraph.spec import Spec
 from nestgraph.training import NestModule, texts
 from nestgraph.training.batches import as_tokens
-from nestgraph.training.checkpoint import find_checkpoint, read_checkpoint, rebuild
+from nestgraph.training.checkpoint import find_checkpoint, read_checkpoint
 from nestgraph.training.files import replace_file
+from nestgraph.training.loading import rebuild
 
 TIMES = 16
 WINDOWS = 64

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nestgraph.ops.delta_blocks import (
+from nestgraph.ops.delta_blocks_fwd import (
     Kept,
     Left,
     Paces,

@@ -45,9 +45,10 @@ from nestgraph.ops.chunk_decay import (
     SignedKeyDecay,
 )
 from nestgraph.ops.chunks import Cut, spread
-from nestgraph.ops.delta_blocks import At, Shape, asked_filled, filled
+from nestgraph.ops.delta_blocks_fwd import At, Shape, asked_filled, filled
 from nestgraph.ops.delta_events import Events, gather
-from nestgraph.ops.key_blocks import key_blocks, within_reach
+from nestgraph.ops.key_blocks import key_blocks
+from nestgraph.ops.key_blocks_fwd import within_reach
 from nestgraph.ops.skips import where_written
 
 

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nestgraph.ops.delta_blocks import add_product, gathered
-from nestgraph.ops.key_blocks import Flows, Kept
+from nestgraph.ops.delta_blocks_fwd import add_product, gathered
+from nestgraph.ops.key_blocks_fwd import Flows, Kept
 
 Targets = Sequence[Tensor | None]
 

@@ -27,15 +27,8 @@ import torch
 from torch import Tensor
 
 from nestgraph.ops.decay import ratios
-from nestgraph.ops.delta_blocks import (
-    At,
-    Paces,
-    Shape,
-    asked_filled,
-    copies,
-    delta_blocks,
-    filled,
-)
+from nestgraph.ops.delta_blocks import delta_blocks
+from nestgraph.ops.delta_blocks_fwd import At, Paces, Shape, asked_filled, copies, filled
 from nestgraph.ops.skips import where_written
 
 Coefficient = Tensor | float

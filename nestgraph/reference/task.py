@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -27,11 +27,9 @@ from nestgraph.reference.block import LayerState
 from nestgraph.reference.nets import Matrices
 from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Learned
+from nestgraph.reference.stepper import Stepper
 from nestgraph.system import Memory, Model
 from nestgraph.write_masks import joined
-
-if TYPE_CHECKING:
-    from nestgraph.reference.model import Reference
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = dict[str, LayerState]
@@ -59,7 +57,7 @@ class Reading:
 
     def __init__(
         self,
-        reference: Reference,
+        reference: Stepper,
         parameters: Mapping[str, Parameters],
         start: Start,
         position: int,
@@ -230,7 +228,7 @@ class Reading:
         return own.follows(other, self.position)
 
 
-def initial(reference: Reference, flat: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
+def initial(reference: Stepper, flat: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
     """Return what a state keeps for coming gradients before the first token, given the rest of
     it.
     """
@@ -243,7 +241,7 @@ def initial(reference: Reference, flat: Mapping[str, Tensor], batch: int) -> dic
 
 
 def run(
-    reference: Reference,
+    reference: Stepper,
     tokens: Tensor,
     labels: Tensor,
     written: Tensor | None,
@@ -282,7 +280,7 @@ def run(
     return answer if outer else HiddenOutput(*_detached(tuple(answer)))
 
 
-def _begin(reference: Reference, flat: Mapping[str, Tensor], *, constant: bool) -> Reading:
+def _begin(reference: Stepper, flat: Mapping[str, Tensor], *, constant: bool) -> Reading:
     """Return a sequence at the place where the gradients that a state still owes begin."""
     kept = {n.removeprefix(OPEN): tensor for n, tensor in flat.items() if n.startswith(OPEN)}
     layers = reference.unpacked(kept)
@@ -295,7 +293,7 @@ def _begin(reference: Reference, flat: Mapping[str, Tensor], *, constant: bool) 
     return Reading(reference, parameters, Start(layers, sums), position)
 
 
-def _kept(reference: Reference, start: Start) -> dict[str, Tensor]:
+def _kept(reference: Stepper, start: Start) -> dict[str, Tensor]:
     kept = {f"{OPEN}{name}": x for name, x in reference.packed(start.layers).items()}
     for path, name in _gathering(reference.model):
         zeros = _zeros(start.layers, (path, name))

@@ -11,7 +11,7 @@ from typing import Any
 
 from nestgraph.errors import InputError, SpecError
 from nestgraph.files import Disk
-from nestgraph.kept import OVERRIDES, RESOLVED, SPEC
+from nestgraph.kept_texts import OVERRIDES, RESOLVED, SPEC
 from nestgraph.spec import Spec, load
 from nestgraph.training.folder import ENVIRONMENT, METRICS, TIMES, TOLD, is_run
 from nestgraph.training.folder_sums import require_intact

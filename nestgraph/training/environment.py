@@ -8,7 +8,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-import nestgraph
+from nestgraph.version import __version__
 
 
 def surroundings() -> dict[str, str | int]:
@@ -17,7 +17,7 @@ def surroundings() -> dict[str, str | int]:
     import torch
 
     return {
-        "nestgraph": nestgraph.__version__,
+        "nestgraph": __version__,
         "torch": torch.__version__,
         "lightning": lightning.__version__,
         "python": platform.python_version(),

@@ -16,9 +16,10 @@ from rich.console import Console
 from nestgraph.data import Corpus
 from nestgraph.errors import InputError
 from nestgraph.models import require_next_tokens
-from nestgraph.training import checkpoint, compile, folder, report, texts
+from nestgraph.training import checkpoint, folder, loading, report, texts
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
+from nestgraph.training.build import compile
 from nestgraph.training.callbacks import CheckpointCallback, Lines, Metrics, Times
 from nestgraph.training.checkpoint_io import AtomicCheckpointIO
 from nestgraph.training.cpu_contention import crowd
@@ -102,7 +103,7 @@ def fit(
         spec = spec_of_run(spec, content, settings)
         job = _prepare(spec, file, content, blank=blank, anew=anew)
         if weights is not None:
-            checkpoint.adopt(job.module, weights)
+            loading.adopt(job.module, weights)
         board = wants_board(folder.home_of(file), tensorboard)
         place = folder.place_of(job.module.spec, file, out, held)
         return _train(job, place, console or rich.get_console(), board)
@@ -135,7 +136,7 @@ def _prepare(
     texts.require_known(spec, corpus)
     module = compile(spec, blank=blank)
     if file is not None and content is not None:
-        checkpoint.check_weights(file, module, content)
+        loading.check_weights(file, module, content)
     return _Job(module=module, corpus=corpus, file=file, done=done)
 
 

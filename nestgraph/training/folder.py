@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError
-from nestgraph.kept import OVERRIDES, RESOLVED, SPEC
+from nestgraph.kept_texts import OVERRIDES, RESOLVED, SPEC
 from nestgraph.training import folder_sums
 from nestgraph.training.files import replace_file, unwritable
 from nestgraph.training.lock import RUN_LOCK, sole_writer

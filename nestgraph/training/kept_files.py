@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError, Span
-from nestgraph.kept import data_path, kept_texts
+from nestgraph.kept_texts import data_path, kept_texts
 from nestgraph.start_paths import start_paths
 from nestgraph.tensor_files import file_of
 from nestgraph.training.files import replace_file, unwritable

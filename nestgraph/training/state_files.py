@@ -18,11 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
-from nestgraph import __version__
 from nestgraph.checksums import SUMS, damaged, header_damage, seal_header
 from nestgraph.errors import InputError, InputWarning
 from nestgraph.tensor_files import load_safetensors
 from nestgraph.training.files import replace_file
+from nestgraph.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,12 +19,9 @@ from torch.utils import _pytree
 
 from nestgraph.errors import InputError
 from nestgraph.labels import NEXT, behind
+from nestgraph.spec import Spec
 from nestgraph.tokens import require_equal_rows
 from nestgraph.training.state_files import StateFormat
-
-if TYPE_CHECKING:
-    from nestgraph.spec import Spec
-    from nestgraph.training.module import NestModule
 
 FORMAT = StateFormat(
     name="nestgraph-state-2",
@@ -37,7 +34,21 @@ PLAIN = ("name:", "doc:")  # lines that mean nothing to a state
 TOKENS, LABELS = "['open']['tokens']", "['open']['labels']"
 
 
-def save_state(path: Path, module: NestModule, state: dict[str, Any]) -> None:
+class Stateful(Protocol):
+    """A model with states of its spec.
+
+    Attributes:
+        spec: of the model.
+    """
+
+    spec: Spec
+
+    def initial_state(self, batch: int) -> dict[str, Any]:
+        """Return the state before the first token, for that many rows."""
+        ...
+
+
+def save_state(path: Path, module: Stateful, state: dict[str, Any]) -> None:
     """Write a state whole, or leave the file as it was.
 
     Args:
@@ -53,7 +64,7 @@ def save_state(path: Path, module: NestModule, state: dict[str, Any]) -> None:
     FORMAT.write(path, named_tensors(state), model_text(module.spec), spec=name, rows=rows)
 
 
-def load_state(path: Path, module: NestModule) -> dict[str, Any]:
+def load_state(path: Path, module: Stateful) -> dict[str, Any]:
     """Return the state in a file.
 
     Raises:
@@ -76,7 +87,7 @@ def load_state(path: Path, module: NestModule) -> dict[str, Any]:
     return from_named(module, found, len(next(x for x in wanted.values() if x.ndim)))
 
 
-def from_named(module: NestModule, named: Mapping[str, Tensor], rows: int) -> dict[str, Any]:
+def from_named(module: Stateful, named: Mapping[str, Tensor], rows: int) -> dict[str, Any]:
     """Return a state out of its tensors, as `named_tensors` gave them."""
     pairs, shape = _pytree.tree_flatten_with_path(module.initial_state(rows))
     placed = [_placed(named.get(_pytree.keystr(key)), leaf) for key, leaf in pairs]

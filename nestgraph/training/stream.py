@@ -30,8 +30,9 @@ from nestgraph.errors import InputError
 from nestgraph.models import model_of
 from nestgraph.online_memories import online_memories
 from nestgraph.spec import Spec
-from nestgraph.training import checkpoint, compile, folder, states, texts
+from nestgraph.training import checkpoint, folder, loading, states, texts
 from nestgraph.training.board import Board, wants_board
+from nestgraph.training.build import compile
 from nestgraph.training.cpu_contention import crowd
 from nestgraph.training.files import replace_file
 from nestgraph.training.gradients import all_finite
@@ -117,7 +118,7 @@ def stream(
         blank = weights is not None or file is not None
         job = _Job(spec, corpus, frozen=frozen, max_steps=max_steps, blank=blank)
         if weights is not None:
-            checkpoint.adopt(job.module, weights)
+            loading.adopt(job.module, weights)
         if file is not None and content is not None:
             job.restore(file, content)
         job.tensorboard = wants_board(folder.home_of(file), tensorboard)
@@ -180,7 +181,7 @@ class _Job:
                 f"`{file}` has read all its {kept['step']} pieces",
                 "give a larger --max-steps, or a longer text to a new run",
             )
-        checkpoint.check_weights(file, self.module, content)
+        loading.check_weights(file, self.module, content)
         self.module.load_state_dict(content["state_dict"])
         self.optimizer.load_state_dict(kept["optimizer"])
         self.schedule.load_state_dict(kept["schedule"])

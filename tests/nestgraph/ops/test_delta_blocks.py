@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nestgraph.ops import delta_blocks, linear_memory
+from nestgraph.ops import delta_blocks_fwd, linear_memory
 
 B, H, D, E, TIME, CHUNK = 2, 2, 3, 4, 23, 4
 ROWS = B * H * CHUNK * (D + E)
@@ -54,14 +54,14 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, rule, decays, many, asser
     given = flows(many)
     whole = run(given, decays, rule)
     for chunks in (1, 2, 4):  # of six, the last of them half full
-        monkeypatch.setattr(delta_blocks, "BLOCK", chunks * ROWS * many)
+        monkeypatch.setattr(delta_blocks_fwd, "BLOCK", chunks * ROWS * many)
         for one, other in zip(run(given, decays, rule), whole, strict=True):
             assert_alike(one, other)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_gradients_are_those_of_finite_differences(monkeypatch, rule):
-    monkeypatch.setattr(delta_blocks, "BLOCK", 2 * ROWS)
+    monkeypatch.setattr(delta_blocks_fwd, "BLOCK", 2 * ROWS)
     given = flows(1)
 
     def answers(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -85,9 +85,9 @@ def test_a_memory_that_nobody_asks_passes_gradients_to_what_it_keeps():
 
 
 def test_every_thread_gets_as_much_of_a_block(monkeypatch):
-    shape = delta_blocks.Shape(B, H, CHUNK, 1)
+    shape = delta_blocks_fwd.Shape(B, H, CHUNK, 1)
     flow = torch.zeros(B, H, TIME, 1, D), torch.zeros(B, H, TIME, 1, E)
-    monkeypatch.setattr(delta_blocks, "BLOCK", 2 * ROWS)
+    monkeypatch.setattr(delta_blocks_fwd, "BLOCK", 2 * ROWS)
     for threads in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert shape.block_of(*flow) == 2 * threads

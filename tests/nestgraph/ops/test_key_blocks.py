@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestgraph.ops import delta_blocks, diagonal_delta, key_blocks
+from nestgraph.ops import delta_blocks_fwd, diagonal_delta, key_blocks_fwd
 
 B, H, D, E, TIME, CHUNK = 2, 2, 4, 5, 23, 4
 ROWS = B * H * CHUNK * (D + E)
@@ -58,11 +58,11 @@ def run(f: dict[str, Tensor], rule: dict, chunk: int = CHUNK) -> list[Tensor]:
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_blocks_of_any_size_are_the_products_square_by_square(monkeypatch, rule, assert_alike):
     f = flows()
-    monkeypatch.setattr(key_blocks, "REACH", 0.0)
+    monkeypatch.setattr(key_blocks_fwd, "REACH", 0.0)
     slow = run(f, rule)
-    monkeypatch.setattr(key_blocks, "REACH", 40.0)
+    monkeypatch.setattr(key_blocks_fwd, "REACH", 40.0)
     for chunks in (2, 4, 100):  # of six, the last of them filled up
-        monkeypatch.setattr(delta_blocks, "BLOCK", chunks * ROWS)
+        monkeypatch.setattr(delta_blocks_fwd, "BLOCK", chunks * ROWS)
         assert_alike(run(f, rule), slow)
 
 
@@ -82,11 +82,11 @@ def test_gradients_are_those_of_finite_differences():
 
 def test_what_may_be_forgotten_in_a_chunk_is_right_in_float32():
     """Channels that fall to e^-40 within a chunk; both ways round exponents of that size."""
-    f = flows(time=64, least=math.exp(-key_blocks.REACH / 32), dtype=torch.float32)
+    f = flows(time=64, least=math.exp(-key_blocks_fwd.REACH / 32), dtype=torch.float32)
     fell = dict(f, retain=torch.full_like(f["retain"], math.exp(-39.9 / 32)).requires_grad_())
     for given in (f, fell):
         exact = {name: x.detach().double().requires_grad_() for name, x in given.items()}
-        assert key_blocks.within_reach(given["retain"][:, :, :, 0], 32)
+        assert key_blocks_fwd.within_reach(given["retain"][:, :, :, 0], 32)
         found = run(given, RULES["rwkv-7"], chunk=32)
         for one, other in zip(found, run(exact, RULES["rwkv-7"], chunk=32), strict=True):
             error = (one.detach().double() - other.detach()).norm() / other.detach().norm()
@@ -98,6 +98,6 @@ TOLERANCE = 1e-4
 
 
 def test_memories_that_forget_more_are_not_within_reach():
-    assert key_blocks.within_reach(torch.full((1, 1, 4, 2), 0.5), 32)
-    assert not key_blocks.within_reach(torch.full((1, 1, 4, 2), 0.25), 32)
-    assert key_blocks.within_reach(torch.full((1, 1, 4, 2), 0.25), 16)
+    assert key_blocks_fwd.within_reach(torch.full((1, 1, 4, 2), 0.5), 32)
+    assert not key_blocks_fwd.within_reach(torch.full((1, 1, 4, 2), 0.25), 32)
+    assert key_blocks_fwd.within_reach(torch.full((1, 1, 4, 2), 0.25), 16)

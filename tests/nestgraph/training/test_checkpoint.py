@@ -23,7 +23,8 @@ from nestgraph.errors import InputError, InputWarning, SpecError
 from nestgraph.spec import Spec, load
 from nestgraph.tensor_files import read_tensors
 from nestgraph.training import compile, load_run
-from nestgraph.training.checkpoint import adopt, describe
+from nestgraph.training.checkpoint import describe
+from nestgraph.training.loading import adopt
 
 
 def saved(spec: Spec, path: Path, **changes: Any) -> Path:

@@ -22,7 +22,7 @@ from nestgraph.checksums import seal
 from nestgraph.compiler.lowering.model import CompiledModel
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
-from nestgraph.training import checkpoint, throughput
+from nestgraph.training import checkpoint, load_run, throughput
 from nestgraph.training.stream import StreamRun, stream
 from nestgraph.training.stream_batches import StreamBatches
 
@@ -69,7 +69,7 @@ def test_frozen_it_is_the_loss_of_one_pass(text: str, tmp_path: Path) -> None:
     run = read(online(), tmp_path / "run", data=text, frozen=True)
 
     rows = torch.tensor(list(TEXT)).view(2, -1)
-    fresh = checkpoint.load_run(tmp_path / "run")
+    fresh = load_run(tmp_path / "run")
     with torch.no_grad():
         logits = fresh(rows[:, :-1]).logits
     nats = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
@@ -92,7 +92,7 @@ def test_a_slope_that_is_no_number_ends_it_before_any_weight_has_moved(
     with pytest.raises(InputError, match="NG731 the gradient became no number at step 4"):
         read(online({"training.val_interval": 1}), tmp_path / "run", data=text)
 
-    kept = checkpoint.load_run(tmp_path / "run")
+    kept = load_run(tmp_path / "run")
     assert all(value.isfinite().all() for value in kept.state_dict().values())
 
 
