@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.load import load_source
+from nestgraph.compiler.executor.load import load_source
 from nestgraph.spec import load
 from nestgraph.system import System
 

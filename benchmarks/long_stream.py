@@ -16,7 +16,7 @@ from benchmarks import environment
 from benchmarks.continual import SPEC
 from benchmarks.levels_read import Setting
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.spec import load
 
 SMALL = {"vars.width": "16", "vars.heads": "2", "vars.depth": "1"}

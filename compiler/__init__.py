@@ -1,4 +1,4 @@
-"""From a checked system to an nn.Module: IR, passes, plan, lowering.
+"""From a checked system to an nn.Module: IR, passes, plan, emitted code, executor.
 
 The names below load what they need when first asked for, so that the torch-free ones
 (`build_program`, `plan`, `print_ir`, `emit_python`) stay so.
@@ -68,7 +68,7 @@ def emit_python(system: System) -> str:
     Raises:
         SpecError: the spec needs what the executors do not run yet.
     """
-    from nestgraph.compiler.lowering.source import python_source
+    from nestgraph.compiler.emit.source import python_source
 
     return python_source(build_program(system))
 

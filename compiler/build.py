@@ -18,7 +18,7 @@ from nestgraph.system import System
 if TYPE_CHECKING:
     import torch
 
-    from nestgraph.compiler.lowering.model import CompiledModel
+    from nestgraph.compiler.executor.model import CompiledModel
 
 
 def build_program(system: System, *, after: AfterPass = nothing) -> Program:
@@ -62,13 +62,14 @@ def compile_model(
     """
     import torch
 
-    from nestgraph.compiler.lowering.model import CompiledModel
+    from nestgraph.compiler.emit.source import python_source
+    from nestgraph.compiler.executor.model import CompiledModel
     from nestgraph.weights import Weights
 
     program = build_program(system)
     seed = system.training.seed if seed is None else seed
     weights = Weights.of(system, seed, dtype=dtype or torch.float32, blank=blank)
-    return CompiledModel(program, weights)
+    return CompiledModel(program, weights, python_source(program))
 
 
 def _verify(step: Pass, program: Program) -> None:

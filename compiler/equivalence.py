@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.compiler.build import build_program, compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.compiler.planning import plan_of
 from nestgraph.compiler.reach import unreached
 from nestgraph.labels import IGNORED

@@ -311,6 +311,12 @@ def test_no_docstring_of_a_function_begins_as_a_subordinate_clause() -> None:
     assert not begun
 
 
+def test_what_runs_a_model_knows_nothing_of_how_its_code_was_written() -> None:
+    for file in files_of("nestgraph.compiler.executor", "nestgraph.training"):
+        found = {name for name in imports(file) if name.startswith("nestgraph.compiler.emit")}
+        assert not found, f"{file} imports {found}"
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Late imports count, and those for types alone."""
     modules = {module_name(file): file for file in source_files()}

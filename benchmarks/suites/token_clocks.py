@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.steps import FREED, Size, Step
 from benchmarks.suites import Comparison, Side
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.spec import load
 
 APART = 4  # periods of neighbouring levels, when reading

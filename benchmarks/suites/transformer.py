@@ -16,7 +16,7 @@ from benchmarks.compiled import system_of
 from benchmarks.steps import Size, Step
 from benchmarks.suites import Comparison, Side
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.system import System
 
 DEPTH = 2

@@ -2,7 +2,7 @@
 
 Alike: same net, heads, level, objective and rule, the same keys, the same coefficients. Hope's
 five memories become one, with five members. A memory alone becomes a stack of one, so that
-lowering knows one form only. Reads of one stack at one moment become one read, with a query for
+emission knows one form only. Reads of one stack at one moment become one read, with a query for
 each member (`query` says which of the inputs), where none of them needs another's answer.
 
     %M_k = memory() ...                     %M_k#2 = memory() {members=["M_k", "M_v"], ...}

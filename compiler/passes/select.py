@@ -45,6 +45,11 @@ class Select:
         return program.map(_choose)
 
 
+def is_online(memory: Op) -> bool:
+    """Return whether a memory is moved by the segment executor."""
+    return memory.attrs.get("kernel") == TASK
+
+
 def _choose(function: Function) -> Function:
     function = _with_needs(function)
     by_name = {op.name: op for op in function.ops}

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from nestgraph.compiler.lowering.trees import mapped
+from nestgraph.compiler.executor.trees import mapped
 from nestgraph.errors import InputError
 from nestgraph.tokens import GROUPS, PADDING
 from nestgraph.training.states import rows_of

@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 
 from nestgraph.checksums import ENTRY, seal
-from nestgraph.compiler.lowering.trees import detached
+from nestgraph.compiler.executor.trees import detached
 from nestgraph.data import Corpus
 from nestgraph.errors import InputError
 from nestgraph.models import model_of

@@ -15,7 +15,7 @@ from torch import Tensor
 from nestgraph import zoo
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.equivalence import verify
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.spec import load
 from nestgraph.system import System
 

@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_map_only
 
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.equivalence import verify
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.errors import SpecError
 from nestgraph.reference import Reference
 from nestgraph.spec import load

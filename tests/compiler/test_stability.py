@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nestgraph import zoo
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.spec import load
 
 TOKENS, PIECE = 10_000, 500

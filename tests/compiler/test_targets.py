@@ -14,7 +14,7 @@ from torch import Tensor
 
 import nestgraph as ng
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.reference import Reference
 from nestgraph.spec import Spec, load
 

@@ -10,7 +10,7 @@ from torch import Tensor
 import nestgraph as ng
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.equivalence import verify
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.system import System
 
 MODEL = """

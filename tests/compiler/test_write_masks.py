@@ -15,7 +15,7 @@ from torch import Tensor
 import nestgraph as ng
 from nestgraph import zoo
 from nestgraph.compiler import compile_model
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.errors import InputError, SpecError
 from nestgraph.reference import Reference
 from nestgraph.system import System

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from rich.console import Console
 
 from nestgraph.checksums import seal
-from nestgraph.compiler.lowering.model import CompiledModel
+from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.errors import InputError
 from nestgraph.spec import Spec, load
 from nestgraph.training import checkpoint, load_run, throughput

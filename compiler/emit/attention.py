@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nestgraph.compiler.emit.memory_parts import before_piece, heads_of, memory_of
+from nestgraph.compiler.emit.writer import FunctionWriter
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering.memory_parts import before_piece, heads_of, memory_of
-from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.memory_ops import write_name
 
 

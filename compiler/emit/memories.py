@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from nestgraph.compiler.emit import attention, closed, looped, online_memories
+from nestgraph.compiler.emit.memory_parts import heads_of, memory_of
+from nestgraph.compiler.emit.simple import emits
+from nestgraph.compiler.emit.writer import FunctionWriter
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering import attention, closed, looped, online_memories
-from nestgraph.compiler.lowering.memory_parts import heads_of, memory_of
-from nestgraph.compiler.lowering.simple import emits
-from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.passes.batch_memories import stack_of
-from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS
+from nestgraph.compiler.passes.select import CLOSED, LOOPED, SCANS, is_online
 
 
 @emits("memory", "write")
 def deferred(writer: FunctionWriter, op: Op) -> None:
     """Emit nothing: memories make no code of their own; only writes in loops do."""
     if op.kind == "memory":
-        if online_memories.is_online(op):
+        if is_online(op):
             online_memories.declare(writer, op)
         return
     kernel = memory_of(writer, op).attrs["kernel"]
@@ -32,7 +32,7 @@ def read(writer: FunctionWriter, op: Op) -> None:
     kernel = memory.text("kernel")
     if kernel == "static":
         _static_read(writer, op, memory)
-    elif online_memories.is_online(memory):
+    elif is_online(memory):
         online_memories.read(writer, op, memory)
     elif kernel == "attention":
         attention.attention_read(writer, op, memory)

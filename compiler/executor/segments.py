@@ -24,13 +24,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nestgraph.compiler import online_memories
-from nestgraph.compiler.lowering.graph_cache import GraphCache
-from nestgraph.compiler.lowering.moves import Moves
-from nestgraph.compiler.lowering.online_sequence import OnlineSequence
-from nestgraph.compiler.lowering.online_update import Layers, OnlineUpdate
-from nestgraph.compiler.lowering.pieces import PieceRunner
-from nestgraph.compiler.lowering.trees import detached, mapped, tensors
-from nestgraph.compiler.lowering.truncated_bptt import TruncatedBPTT
+from nestgraph.compiler.executor.graph_cache import GraphCache
+from nestgraph.compiler.executor.moves import Moves
+from nestgraph.compiler.executor.online_sequence import OnlineSequence
+from nestgraph.compiler.executor.online_update import Layers, OnlineUpdate
+from nestgraph.compiler.executor.pieces import PieceRunner
+from nestgraph.compiler.executor.trees import detached, mapped, tensors
+from nestgraph.compiler.executor.truncated_bptt import TruncatedBPTT
 from nestgraph.labels import behind
 from nestgraph.output import HiddenOutput
 from nestgraph.write_masks import joined, marks

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nestgraph.compiler.emit.writer import FunctionWriter
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.passes.select import kind
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nestgraph import ops
-from nestgraph.compiler.lowering.online_update import (
+from nestgraph.compiler.executor.online_update import (
     Address,
     Layers,
     OnlineUpdate,
@@ -29,8 +29,8 @@ from nestgraph.compiler.lowering.online_update import (
     Roots,
     Sums,
 )
-from nestgraph.compiler.lowering.pieces import PieceRunner
-from nestgraph.compiler.lowering.trees import detached
+from nestgraph.compiler.executor.pieces import PieceRunner
+from nestgraph.compiler.executor.trees import detached
 from nestgraph.labels import behind, nats
 from nestgraph.online_memories import Ticks
 from nestgraph.write_masks import joined, marks, unwritten

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.compiler.lowering.online_memories import is_online
+from nestgraph.compiler.passes.select import is_online
 
 
 def flatten_state(program: Program, state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from nestgraph import ops
 from nestgraph.compiler import online_memories
+from nestgraph.compiler.executor.moves import LastMove, Moves, moves_of_level
+from nestgraph.compiler.executor.trees import detached
 from nestgraph.compiler.ir import Op, Program
-from nestgraph.compiler.lowering.moves import LastMove, Moves, moves_of_level
-from nestgraph.compiler.lowering.trees import detached
 from nestgraph.online_memories import Pace, Ticks
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name

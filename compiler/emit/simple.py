@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from nestgraph.compiler.emit.writer import FunctionWriter
 from nestgraph.compiler.ir import Attr, Op
-from nestgraph.compiler.lowering.writer import FunctionWriter
 
 Emitter = Callable[[FunctionWriter, Op], None]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering.memory_parts import (
+from nestgraph.compiler.emit.memory_parts import (
     before_piece,
     head_widths,
     heads_of,
     is_given,
     rate,
 )
-from nestgraph.compiler.lowering.writer import FunctionWriter
+from nestgraph.compiler.emit.writer import FunctionWriter
+from nestgraph.compiler.ir import Op
 from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.passes.select import kind
 

@@ -6,11 +6,10 @@ that are flows, as they are at its last position.
 
 from __future__ import annotations
 
+from nestgraph.compiler.emit.simple import emits
+from nestgraph.compiler.emit.writer import FunctionWriter
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering.simple import emits
-from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.online_memories import ticks
-from nestgraph.compiler.passes.select import TASK
 
 
 def declare(writer: FunctionWriter, memory: Op) -> str:
@@ -69,14 +68,9 @@ def rates(writer: FunctionWriter, op: Op) -> None:
     writer.line(f"{state} = {state}._replace(rates=({noted},))")
 
 
-def is_online(memory: Op) -> bool:
-    """Return whether a memory is moved by the segment executor."""
-    return memory.attrs.get("kernel") == TASK
-
-
 def shapes(memory: Op) -> list[tuple[str, tuple[int, ...]]]:
     """Return short name and shape of every part of an online memory's state, without the batch."""
-    from nestgraph.compiler.lowering.looped import layer_shapes
+    from nestgraph.compiler.emit.looped import layer_shapes
 
     heads, sizes = memory.integer("heads"), layer_shapes(memory)
     named: list[tuple[str, tuple[int, ...]]] = [

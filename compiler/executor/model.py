@@ -10,15 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestgraph import ops
+from nestgraph.compiler.executor.load import load_source
+from nestgraph.compiler.executor.moves import Moves
+from nestgraph.compiler.executor.pieces import Prepared
+from nestgraph.compiler.executor.segments import Segments
+from nestgraph.compiler.executor.states import flatten_state
+from nestgraph.compiler.executor.transforms import without_transforms
+from nestgraph.compiler.executor.trees import tensors
 from nestgraph.compiler.ir import Program
-from nestgraph.compiler.lowering.load import load_source
-from nestgraph.compiler.lowering.moves import Moves
-from nestgraph.compiler.lowering.pieces import Prepared
-from nestgraph.compiler.lowering.segments import Segments
-from nestgraph.compiler.lowering.source import python_source
-from nestgraph.compiler.lowering.states import flatten_state
-from nestgraph.compiler.lowering.transforms import without_transforms
-from nestgraph.compiler.lowering.trees import tensors
 from nestgraph.compiler.online_memories import fast_ops
 from nestgraph.compiler.planning import plan_of
 from nestgraph.errors import InputError
@@ -46,12 +45,12 @@ class CompiledModel(nn.Module):
         source: the Python that runs.
     """
 
-    def __init__(self, program: Program, weights: Weights) -> None:
+    def __init__(self, program: Program, weights: Weights, source: str) -> None:
         super().__init__()
         self.weights = weights
         self.program = program
-        self.source = python_source(program)
-        self._layers = _layer_code(program, load_source(self.source))
+        self.source = source
+        self._layers = _layer_code(program, load_source(source))
         kernels = {m.kernel for f in plan_of(program).functions for m in f.memories}
         nodes = {op.kind for function in program.functions for op in function.ops}
         self._runs_mixed = kernels <= AT_ANY_PRECISION and not nodes & COUNTED

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.compiler.emit import memories
+from nestgraph.compiler.emit.simple import EMITTERS
+from nestgraph.compiler.emit.writer import INDENT, FunctionWriter, as_tuple
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.compiler.lowering import memories
-from nestgraph.compiler.lowering.simple import EMITTERS
-from nestgraph.compiler.lowering.writer import INDENT, FunctionWriter, as_tuple
 
 HEADER = '''\
 """The layers of {name}, as straight-line code over tensors.

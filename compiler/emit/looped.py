@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from nestgraph.compiler.emit.memory_parts import head_widths, heads_of, is_given, memory_of
+from nestgraph.compiler.emit.memory_parts import rate as rate_of
+from nestgraph.compiler.emit.writer import FunctionWriter
 from nestgraph.compiler.ir import Op
-from nestgraph.compiler.lowering.memory_parts import head_widths, heads_of, is_given, memory_of
-from nestgraph.compiler.lowering.memory_parts import rate as rate_of
-from nestgraph.compiler.lowering.writer import FunctionWriter
 from nestgraph.compiler.memory_ops import write_name
 from nestgraph.compiler.passes.batch_memories import stack_of
 from nestgraph.compiler.passes.select import has_momentum, kind, stepped

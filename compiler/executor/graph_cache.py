@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from nestgraph.compiler.lowering.online_sequence import OnlineSequence
-from nestgraph.compiler.lowering.trees import tensors
+from nestgraph.compiler.executor.online_sequence import OnlineSequence
+from nestgraph.compiler.executor.trees import tensors
 
 Seen: TypeAlias = tuple[Tensor, int, int]  # a tensor, where it lies, how often it was written to
 

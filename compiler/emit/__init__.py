@@ -1,0 +1,1 @@
+"""From scheduled IR to lines of Python."""

@@ -1,0 +1,1 @@
+"""Models that run emitted code: whole sequences, pieces, and online memories between ticks."""

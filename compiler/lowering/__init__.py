@@ -1,1 +1,0 @@
-"""From scheduled IR to Python source, and from source to a running module."""
