@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from benchmarks.failure import BenchmarkError
 from benchmarks.lab import Lab, Stored, memories_of
-from nestgraph import markdown_text, zoo
 from nestgraph.cli.opening import settings
+from nestgraph.display import markdown_text
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
 from nestgraph.rewriting.document import Values
-from nestgraph.spec import Spec, load
 
 FAR = 1e3  # times its target: an answer that long has diverged
 

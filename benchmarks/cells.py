@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from benchmarks.training import Result, Task
-from nestgraph.appended import append_line
 from nestgraph.compiler import compile_model
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.appended import append_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.load import load_source
-from nestgraph.spec import load
-from nestgraph.system import System
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
 
 
 class CompiledLayer:

@@ -33,7 +33,7 @@ from benchmarks.online import grafted, read, rows_of
 from benchmarks.training import Task, train
 from nestgraph.compiler import compile_model
 from nestgraph.data import load_corpus
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.training import load_run
 
 SPEC = Path(__file__).with_suffix(".yaml")

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nestgraph.parameters import state_shapes
+from nestgraph.analysis.parameters import state_shapes
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import Memory
 from nestgraph.reference import Reference, mirror
 from nestgraph.reference.nets import Function, forward
 from nestgraph.rewriting.document import Values, resolved, values_of
-from nestgraph.spec import Spec
-from nestgraph.system import Memory
-from nestgraph.yaml_text import write
+from nestgraph.text.yaml_text import write
 
 PATH, NAME = "0.lab", "M"
 ELSE = {"retain": 1, "momentum": 0, "step": 1, "reduce": "sum"}  # of flows

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from nestgraph import markdown_text
+from nestgraph.display import markdown_text
 
 MEMORIES = {"fast": "F", "mid": "M", "slow": "S"}  # of each level, in the spec
 PLACES = {"fast": "first", "mid": "second", "slow": "third"}

@@ -17,7 +17,7 @@ from benchmarks.continual import SPEC
 from benchmarks.levels_read import Setting
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.model import CompiledModel
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 SMALL = {"vars.width": "16", "vars.heads": "2", "vars.depth": "1"}
 SETTING = Setting(levels=3, slowest=2048, rate=0.001)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.optimizer_plan import MORE_SEEDS, Plan, Training, best_rate
-from nestgraph import markdown_text
+from nestgraph.display import markdown_text
 
 DIVERGED, STAR = "diverged", "\\*"
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nestgraph import compile_optimizer
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 START, NEAR = (-3.5, 2.0), 1e-3  # the value of psi that counts as arrived
 KEEP, RATE, NORM = 0.9, 0.1, 1.0

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from benchmarks import environment
 from benchmarks.failure import BenchmarkError, Diverged
-from nestgraph.parameters import parameter_table
-from nestgraph.spec import Spec, load
+from nestgraph.analysis.parameters import parameter_table
+from nestgraph.language.spec import Spec, load
 
 INTERRUPTED = (130, -signal.SIGINT)
 NO_NUMBERS = ("NG731 ", "NG732 ", "NG742 ")  # what a training that diverged says first

@@ -19,8 +19,8 @@ from benchmarks.failure import BenchmarkError
 from benchmarks.pool import train_all
 from benchmarks.training import Task, train
 from benchmarks.zoo_table import table
-from nestgraph import zoo
-from nestgraph.spec import load
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
 
 THREE_SEEDS = (
     *("hope", "hope-attention", "transformer", "titans-lmm", "gated-deltanet", "ttt-linear"),

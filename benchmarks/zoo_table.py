@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.cells import Cell
-from nestgraph import markdown_text
-from nestgraph.spec import load
+from nestgraph.display import markdown_text
+from nestgraph.language.spec import load
 
 HEAD = (
     *("rank", "", "parameters", "nats", "seeds", "tokens/s", "state bytes", "steps", "minutes"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nestgraph.compiler.ir import Program
     from nestgraph.compiler.pipeline import Pass
     from nestgraph.compiler.planning import Plan
-    from nestgraph.system import System
+    from nestgraph.language.system import System
 
 __all__ = [
     "PASS_NAMES",

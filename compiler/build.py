@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nestgraph.analysis.support import unsupported
 from nestgraph.compiler.check_double_backward import once_only
 from nestgraph.compiler.elaborate import elaborate
 from nestgraph.compiler.ir import Program
@@ -11,9 +12,8 @@ from nestgraph.compiler.passes import PASSES
 from nestgraph.compiler.pipeline import AfterPass, Pass, Pipeline, chain, nothing
 from nestgraph.compiler.verifier import verify_program
 from nestgraph.errors import SpecError
-from nestgraph.models import model_of
-from nestgraph.support import unsupported
-from nestgraph.system import System
+from nestgraph.language.models import model_of
+from nestgraph.language.system import System
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +64,7 @@ def compile_model(
 
     from nestgraph.compiler.emit.source import python_source
     from nestgraph.compiler.executor.model import CompiledModel
-    from nestgraph.weights import Weights
+    from nestgraph.runtime.weights import Weights
 
     program = build_program(system)
     seed = system.training.seed if seed is None else seed

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from nestgraph.compiler.build import build_program
 from nestgraph.compiler.repeats import Counted, Kind, adds_up, counted, kinds_of_layers
-from nestgraph.system import System
+from nestgraph.language.system import System
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from nestgraph.analysis.online_memories import ticks_of
 from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Attr, Function, Op, Program
 from nestgraph.compiler.memory_ops import asks_of, memory_op, one_name, write_name, write_op
-from nestgraph.online_memories import ticks_of
-from nestgraph.system import FlatBlock, Memory, Node, Read, System
+from nestgraph.language.system import FlatBlock, Memory, Node, Read, System
 
 
 def elaborate(system: System) -> Program:

@@ -12,9 +12,9 @@ from nestgraph.compiler.build import build_program, compile_model
 from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.compiler.planning import plan_of
 from nestgraph.compiler.reach import unreached
-from nestgraph.labels import IGNORED
+from nestgraph.language.system import System
 from nestgraph.reference import Reference
-from nestgraph.system import System
+from nestgraph.runtime.labels import IGNORED
 
 TOKENS, MOST_TOKENS = 20, 270  # of the sequences that are compared
 UNTOLD = 0.25  # of positions of the second sequences: those without a label or without a write

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from nestgraph.errors import Span
-from nestgraph.system import Clock
+from nestgraph.language.system import Clock
 
 Attr = str | int | float | bool | None | tuple["Attr", ...]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.analysis.parameters import head_widths, hidden_width, starts
 from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Attr, Op
-from nestgraph.parameters import head_widths, hidden_width, starts
-from nestgraph.system import Coefficient, FlatBlock, Init, Memory
+from nestgraph.language.system import Coefficient, FlatBlock, Init, Memory
 
 DEFAULTS: dict[str, Attr] = {
     "gated": False,

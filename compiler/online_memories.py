@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from nestgraph.analysis.online_memories import Pace, Ticks, erased_layers
 from nestgraph.compiler.ir import Attr, Op, Program
-from nestgraph.online_memories import Pace, Ticks, erased_layers
-from nestgraph.system import Coefficient, Memory
+from nestgraph.language.system import Coefficient, Memory
 
 COEFFICIENTS = ("rate", "momentum", "retain", "step")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nestgraph.compiler import online_memories
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.passes.select import SCANS
-from nestgraph.html_text import boxed, bundle, escaped, table
+from nestgraph.display.html_text import boxed, bundle, escaped, table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

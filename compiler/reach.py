@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nestgraph.levels import period
-from nestgraph.system import Clock, FlatBlock, System
+from nestgraph.analysis.levels import period
+from nestgraph.language.system import Clock, FlatBlock, System
 
 
 def unreached(system: System, tokens: int) -> tuple[str, ...]:

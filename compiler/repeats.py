@@ -15,10 +15,10 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from nestgraph.analysis.online_memories import online_memories
 from nestgraph.compiler.alike import cost_key
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.online_memories import online_memories
-from nestgraph.system import Layer, Node, System
+from nestgraph.language.system import Layer, Node, System
 
 STEADY = ("anchored_chunk", "generic_scan", "static")  # cost as much at every segment
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from nestgraph.compiler.ir import Attr, Function, Op, Program
-from nestgraph.system import Clock, Unit
+from nestgraph.language.system import Clock, Unit
 
 _VALUE = r"%[\w.#-]+"
 _PROGRAM = re.compile(r"program (?P<name>\"(?:[^\"\\]|\\.)*\") (?P<attrs>.*)")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from nestgraph.analysis.support import OPS
 from nestgraph.compiler.ir import Function, Op, Program
-from nestgraph.support import OPS
 
 Rule = Callable[[Function], Iterator[str]]
 

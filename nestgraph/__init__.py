@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         reference,
     )
     from nestgraph.errors import SpecError
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 __all__ = [
     "Spec",
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Spec": "nestgraph.spec",
+    "Spec": "nestgraph.language.spec",
     "SpecError": "nestgraph.errors",
     "compile": "nestgraph.api",
     "diff": "nestgraph.api",
@@ -68,7 +68,7 @@ class _Package(ModuleType):
     """Keeps `ng.graph` and `ng.reference` functions, though submodules bear the same names.
 
     Importing a submodule binds it to its name here; for a public name that is left out.
-    `from nestgraph.graph import ...` is not touched by it.
+    `from nestgraph.graph.build import ...` is not touched by it.
     """
 
     def __setattr__(self, name: str, value: object) -> None:

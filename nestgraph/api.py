@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nestgraph.errors import InputError, SpecError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 
 if TYPE_CHECKING:
     import torch
 
-    from nestgraph.changes import Diff
     from nestgraph.compiler.optimizers import NestedOptimizer
     from nestgraph.compiler.planning import Plan
+    from nestgraph.diff.changes import Diff
     from nestgraph.evaluation.results import Results
+    from nestgraph.graph.spec_graph import SpecGraph
     from nestgraph.reference import Reference
-    from nestgraph.spec_graph import SpecGraph
     from nestgraph.training import NestModule
     from nestgraph.viz.views import ViewName
 
@@ -51,7 +51,7 @@ def graph(spec: AnySpec, *, roll: bool = False) -> SpecGraph:
         spec: a spec, its path or its name.
         roll: show equal repeats in a row once.
     """
-    from nestgraph.graph import build_graph
+    from nestgraph.graph.build import build_graph
 
     return build_graph(loaded(spec).system, roll)
 
@@ -122,7 +122,7 @@ def diff(old: AnySpec, new: AnySpec) -> Diff:
         old: a spec, its path or its name.
         new: what it is compared with.
     """
-    from nestgraph.compare import compare
+    from nestgraph.diff.compare import compare
 
     return compare(loaded(old).system, loaded(new).system)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
-from nestgraph.terminal import LINES, columns_of, inert
+from nestgraph.display.terminal import LINES, columns_of, inert
 
 Severity = Literal["error", "warning", "note"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from nestgraph.errors import KNOWN, Diagnostic, Severity, Span
-from nestgraph.fixes import Cures, Define, Put, as_meant, as_named, either
-from nestgraph.habits import folded, is_foreign, meant_by, otherwise
-from nestgraph.tree import Tree, shown
+from nestgraph.recovery.fixes import Cures, Define, Put, as_meant, as_named, either
+from nestgraph.recovery.habits import folded, is_foreign, meant_by, otherwise
+from nestgraph.text.tree import Tree, shown
 
 MANY = 200
 MOST_NAMES = 16  # in place of an unknown one

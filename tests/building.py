@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from nestgraph.spec import Spec
-from nestgraph.system import FlatBlock, System
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import FlatBlock, System
 
 FILE = "test.yaml"
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from sheets import Draw, Fields
 
-from nestgraph.fixes import Known
+from nestgraph.recovery.fixes import Known
 from nestgraph.schema import file, memory, nodes
 from nestgraph.schema.follow import bounded
 from nestgraph.schema.ops import BARE, OPS

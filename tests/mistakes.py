@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nestgraph.errors import Diagnostic, SpecError
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 FILE = "t.yaml"
 GOOD = """\

@@ -9,7 +9,7 @@ import torch
 
 from nestgraph.evaluation.procedures import Job
 from nestgraph.evaluation.task import Batch, Split, Task, generator
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 CLOCKED = """\
 nestgraph: 1

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nestgraph.language.system import System
 from nestgraph.reference import Reference
-from nestgraph.system import System
 
 WAYS = [
     ("full", "never"),

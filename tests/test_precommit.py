@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from nestgraph import zoo
 from nestgraph.cli.commands import app
+from nestgraph.language import zoo
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,11 +13,11 @@ from building import FILE
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from nestgraph.analysis.support import unsupported
 from nestgraph.checks.registry import flows_into
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import FlatBlock, Memory, Node, Read
 from nestgraph.shapes.flows import coefficients, memory_flows
-from nestgraph.spec import Spec
-from nestgraph.support import unsupported
-from nestgraph.system import FlatBlock, Memory, Node, Read
 
 SLOW_BUT_RIGHT = {"NG401"}  # an mlp on level `token` is drawn on purpose
 

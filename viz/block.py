@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.describe import aim, local
-from nestgraph.levels import LevelRow, instances
-from nestgraph.run_length import Rolled, Run
-from nestgraph.system import Region, System
+from nestgraph.analysis.levels import LevelRow, instances
+from nestgraph.analysis.run_length import Rolled, Run
+from nestgraph.display.describe import aim, local
+from nestgraph.language.system import Region, System
 from nestgraph.viz.boxes import given_text, role_of
 from nestgraph.viz.measure import badge
 from nestgraph.viz.outline import RUN, Link, Outline, Part

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.describe import aim, local
+from nestgraph.display.describe import aim, local
 from nestgraph.viz.sources import PARAMETERS, SCHEDULE, memory_id
 from nestgraph.viz.view import Box, Cell, Facts
 

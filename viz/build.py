@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.levels import LevelRow
+from nestgraph.analysis.levels import LevelRow
 from nestgraph.viz import boxes
 from nestgraph.viz.engine import DrawError
 from nestgraph.viz.sources import PARAMETERS, SCHEDULE, STREAM, Sources, memory_id, sources

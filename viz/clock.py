@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from nestgraph.levels import LevelRow, nested_levels
-from nestgraph.system import Clock, System
-from nestgraph.trainer import opened
+from nestgraph.analysis.levels import LevelRow, nested_levels
+from nestgraph.language.system import Clock, System
+from nestgraph.language.trainer import opened
 from nestgraph.viz.engine import DrawError
 from nestgraph.viz.level_scene import heading, level_id
 from nestgraph.viz.metrics import shorten, text_width

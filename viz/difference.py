@@ -1,7 +1,7 @@
 """What differs between two systems as one outline: the new one, with what is gone put back in.
 
-What changed is what `nestgraph.compare` says; which layers stand for each other is
-`nestgraph.align_layers`'s word. Where the optimizers differ, they are drawn below the models.
+What changed is what `nestgraph.diff.compare` says; which layers stand for each other is
+`nestgraph.diff.align_layers`'s word. Where the optimizers differ, they are drawn below the models.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from nestgraph.align_layers import pairs
-from nestgraph.changes import SIGNS, Change, Diff, cost_lines
-from nestgraph.compare import compare
-from nestgraph.levels import instances
-from nestgraph.renames import under_names_of
-from nestgraph.system import System
-from nestgraph.trainer import opened, trainer_of
+from nestgraph.analysis.levels import instances
+from nestgraph.diff.align_layers import pairs
+from nestgraph.diff.changes import SIGNS, Change, Diff, cost_lines
+from nestgraph.diff.compare import compare
+from nestgraph.diff.renames import under_names_of
+from nestgraph.language.system import System
+from nestgraph.language.trainer import opened, trainer_of
 from nestgraph.viz.boxes import OPTIMIZER
 from nestgraph.viz.outline import RUN, Link, Outline, Part
 from nestgraph.viz.training_outline import trained_name

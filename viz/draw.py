@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nestgraph.drafts import write_whole
 from nestgraph.errors import NO_SOURCES
 from nestgraph.export import ENDINGS
-from nestgraph.spec import Spec
-from nestgraph.system import System
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import System
+from nestgraph.runtime.drafts import write_whole
 from nestgraph.system_errors import cause_of, cure_of
 from nestgraph.viz.clock import Raster
 from nestgraph.viz.clock_outline import clock_outline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from nestgraph.levels import LevelRow
+from nestgraph.analysis.levels import LevelRow
 from nestgraph.viz.arrows import LENGTHS
 from nestgraph.viz.layout import Picture, PlacedBand, PlacedBox, PlacedGroup, PlacedWire
 from nestgraph.viz.legend import legend

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nestgraph.graph import build_graph
-from nestgraph.levels import LevelRow, instances, nested_levels
-from nestgraph.moving import Moving, memories_on_steps, moving
-from nestgraph.parameters import ParameterSpec
-from nestgraph.system import System, Training
+from nestgraph.analysis.levels import LevelRow, instances, nested_levels
+from nestgraph.analysis.moving import Moving, memories_on_steps, moving
+from nestgraph.analysis.parameters import ParameterSpec
+from nestgraph.graph.build import build_graph
+from nestgraph.language.system import System, Training
 from nestgraph.viz.boxes import LOSS, OPTIMIZER
 from nestgraph.viz.build import build_view
 from nestgraph.viz.sources import PARAMETERS, SCHEDULE, STREAM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nestgraph.terminal import columns_of, inert, padded
+from nestgraph.display.terminal import columns_of, inert, padded
 from nestgraph.viz.clock import Raster
 from nestgraph.viz.outline import Link, Outline, Part
 from nestgraph.viz.theme import STATES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nestgraph.levels import LevelRow
+from nestgraph.analysis.levels import LevelRow
 from nestgraph.viz.theme import token_tone
 
 Ticks = tuple[str, int]

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from nestgraph.describe import aim
-from nestgraph.graph import build_graph
-from nestgraph.groups import choose, rules, traits_of
-from nestgraph.levels import instances
-from nestgraph.models import model_of
-from nestgraph.parameters import ParameterSpec, parameter_table
-from nestgraph.system import System, Training
-from nestgraph.trainer import opened, trainer_of
+from nestgraph.analysis.levels import instances
+from nestgraph.analysis.parameters import ParameterSpec, parameter_table
+from nestgraph.display.describe import aim
+from nestgraph.graph.build import build_graph
+from nestgraph.language.groups import choose, rules, traits_of
+from nestgraph.language.models import model_of
+from nestgraph.language.system import System, Training
+from nestgraph.language.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.boxes import LOSS, OPTIMIZER
 from nestgraph.viz.nested import schedule_facts

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nestgraph.levels import LevelRow
+from nestgraph.analysis.levels import LevelRow
 
 Facts = tuple[tuple[str, str], ...]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from nestgraph.findings import did_you_mean
-from nestgraph.graph import build_graph
-from nestgraph.system import System
-from nestgraph.trainer import opened, trainer_of
+from nestgraph.graph.build import build_graph
+from nestgraph.language.system import System
+from nestgraph.language.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.build import build_view
 from nestgraph.viz.clock import Raster, raster, raster_scene

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nestgraph.errors import SpecError, render
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.viz.page.data import broken_data, spec_data
 
 Stamp = tuple[tuple[str, int, int], ...]

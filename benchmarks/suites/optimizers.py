@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.steps import Move, Numbers
 from benchmarks.suites import Comparison, Side
 from nestgraph.compiler.optimizers import compile_optimizer
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 WIDTH, HIDDEN, DEPTH, VOCAB = 256, 704, 11, 4096
 LR = 1e-3

@@ -14,7 +14,7 @@ from benchmarks.compiled import CompiledLayer, system_of
 from benchmarks.steps import Product, Size, Step, flow
 from benchmarks.suites import Comparison, Side
 from benchmarks.suites.gated_deltanet import attention_step
-from nestgraph.system import Memory, System
+from nestgraph.language.system import Memory, System
 
 SPEC = Path(__file__).with_suffix(".yaml")
 GOALS = {16: 0.2, 32: 0.2}

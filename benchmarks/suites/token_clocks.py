@@ -17,7 +17,7 @@ from benchmarks.steps import FREED, Size, Step
 from benchmarks.suites import Comparison, Side
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.model import CompiledModel
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 APART = 4  # periods of neighbouring levels, when reading
 SEGMENT = 512  # the fastest level's period, when training

@@ -17,7 +17,7 @@ from benchmarks.steps import Size, Step
 from benchmarks.suites import Comparison, Side
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.model import CompiledModel
-from nestgraph.system import System
+from nestgraph.language.system import System
 
 DEPTH = 2
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}

@@ -21,11 +21,11 @@ from nestgraph.compiler.ir import Program
 from nestgraph.compiler.online_memories import fast_ops
 from nestgraph.compiler.planning import plan_of
 from nestgraph.errors import InputError
-from nestgraph.labels import labels_of, mean_nats, require_targets
-from nestgraph.output import HiddenOutput, Output
-from nestgraph.tokens import Rows, require_precision, rows_of
-from nestgraph.weights import Weights
-from nestgraph.write_masks import mask_of, unwritten
+from nestgraph.runtime.labels import labels_of, mean_nats, require_targets
+from nestgraph.runtime.output import HiddenOutput, Output
+from nestgraph.runtime.tokens import Rows, require_precision, rows_of
+from nestgraph.runtime.weights import Weights
+from nestgraph.runtime.write_masks import mask_of, unwritten
 
 AT_ANY_PRECISION = {"attention", "static"}  # kernels that keep no state but what they were given
 COUNTED = {"position"}  # ops whose numbers grow with the text, beyond what 16 bits can count

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nestgraph import ops
+from nestgraph.analysis.online_memories import Ticks
 from nestgraph.compiler.executor.online_update import (
     Address,
     Layers,
@@ -26,10 +27,9 @@ from nestgraph.compiler.executor.online_update import (
 )
 from nestgraph.compiler.executor.pieces import PieceRunner
 from nestgraph.compiler.executor.trees import detached
-from nestgraph.labels import behind, nats
-from nestgraph.online_memories import Ticks
-from nestgraph.output import HiddenOutput
-from nestgraph.write_masks import joined, marks
+from nestgraph.runtime.labels import behind, nats
+from nestgraph.runtime.output import HiddenOutput
+from nestgraph.runtime.write_masks import joined, marks
 
 
 class Opening(NamedTuple):
@@ -94,7 +94,7 @@ class OnlineSequence:
 
         Args:
             tokens: (batch, time).
-            labels: what inner losses take for them, (batch, time); see `nestgraph.labels`.
+            labels: what inner losses take for them, (batch, time); see `nestgraph.runtime.labels`.
             written: which of them are, (batch, time); None: all.
         """
         again, length = self._tokens.shape[1], tokens.shape[1]

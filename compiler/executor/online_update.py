@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from nestgraph import ops
+from nestgraph.analysis.online_memories import Pace, Ticks
 from nestgraph.compiler import online_memories
 from nestgraph.compiler.executor.moves import LastMove, Moves, moves_of_level
 from nestgraph.compiler.executor.trees import detached
 from nestgraph.compiler.ir import Op, Program
-from nestgraph.online_memories import Pace, Ticks
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = Mapping[str, Mapping[str, Any]]  # states, by path and name

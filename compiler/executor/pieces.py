@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from nestgraph.compiler.ir import Program
-from nestgraph.weights import Weights
+from nestgraph.runtime.weights import Weights
 
 Prepared = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 """Parameters by name, and by layer the work on them alone."""

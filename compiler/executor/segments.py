@@ -31,9 +31,9 @@ from nestgraph.compiler.executor.online_update import Layers, OnlineUpdate
 from nestgraph.compiler.executor.pieces import PieceRunner
 from nestgraph.compiler.executor.trees import detached, mapped, tensors
 from nestgraph.compiler.executor.truncated_bptt import TruncatedBPTT
-from nestgraph.labels import behind
-from nestgraph.output import HiddenOutput
-from nestgraph.write_masks import joined, marks
+from nestgraph.runtime.labels import behind
+from nestgraph.runtime.output import HiddenOutput
+from nestgraph.runtime.write_masks import joined, marks
 
 State: TypeAlias = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class Segments:
 
         Args:
             tokens: (batch, time).
-            labels: what inner losses take for them, (batch, time); see `nestgraph.labels`.
+            labels: what inner losses take for them, (batch, time); see `nestgraph.runtime.labels`.
             written: which of them are, (batch, time); None: all.
             state: behind the tokens before.
         """

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from nestgraph import ops
+from nestgraph.analysis.online_memories import Ticks
 from nestgraph.compiler.executor.online_update import (
     Address,
     Layers,
@@ -31,9 +32,8 @@ from nestgraph.compiler.executor.online_update import (
 )
 from nestgraph.compiler.executor.pieces import PieceRunner
 from nestgraph.compiler.executor.trees import detached
-from nestgraph.labels import behind, nats
-from nestgraph.online_memories import Ticks
-from nestgraph.write_masks import joined, marks, unwritten
+from nestgraph.runtime.labels import behind, nats
+from nestgraph.runtime.write_masks import joined, marks, unwritten
 
 
 class Learnt(NamedTuple):

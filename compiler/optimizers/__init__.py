@@ -7,12 +7,12 @@ enough and on stacks of matrices of one shape where they are not.
 
 from __future__ import annotations
 
+from nestgraph.analysis.support import unsupported
 from nestgraph.compiler.optimizers.optimizer import NestedOptimizer
 from nestgraph.compiler.optimizers.program import build_program
 from nestgraph.errors import SpecError
-from nestgraph.groups import rules
-from nestgraph.support import unsupported
-from nestgraph.system import System
+from nestgraph.language.groups import rules
+from nestgraph.language.system import System
 
 __all__ = ["NestedOptimizer", "compile_optimizer"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from nestgraph.analysis.parameters import ParameterSpec
 from nestgraph.errors import InputError
-from nestgraph.groups import traits_of
-from nestgraph.parameters import ParameterSpec
-from nestgraph.weights import Weights
+from nestgraph.language.groups import traits_of
+from nestgraph.runtime.weights import Weights
 
 HEADS = ("head", "lm_head")
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)

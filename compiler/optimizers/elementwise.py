@@ -24,7 +24,7 @@ from nestgraph.compiler.optimizers.values import (
     shared,
     stacked,
 )
-from nestgraph.system import Node
+from nestgraph.language.system import Node
 
 NORM_FLOOR = 1e-12
 

@@ -33,7 +33,7 @@ from nestgraph.compiler.optimizers.values import (
     plain,
 )
 from nestgraph.compiler.optimizers.writes import Buffers, Rates, write_vector
-from nestgraph.system import Coefficient, Memory, Node, Read
+from nestgraph.language.system import Coefficient, Memory, Node, Read
 
 OPS = {**elementwise.OPS, **matrices.OPS}
 GraphCache = dict[str, Tensor]

@@ -23,8 +23,8 @@ from nestgraph.compiler.optimizers.values import (
     plain,
     stacked,
 )
+from nestgraph.language.system import Node
 from nestgraph.ops.newton_schulz import FLOOR, quintic
-from nestgraph.system import Node
 
 TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from nestgraph.compiler.optimizers.writes import Rates
+from nestgraph.language.system import Memory, Objective
 from nestgraph.ops.activations import ACTIVATIONS
 from nestgraph.ops.newton_schulz import FLOOR, quintic
-from nestgraph.system import Memory, Objective
 
 Layers = Sequence[Tensor]
 

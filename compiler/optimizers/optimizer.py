@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nestgraph.analysis.fitting import HINTS, NO_GROUP, misfit, told
 from nestgraph.compiler.optimizers import layout
 from nestgraph.compiler.optimizers.capture import Capture
 from nestgraph.compiler.optimizers.discover import discover, hosts
@@ -31,10 +32,9 @@ from nestgraph.compiler.optimizers.program import Program, describe
 from nestgraph.compiler.optimizers.starts import first_layers
 from nestgraph.errors import Diagnostic, InputError, SpecError
 from nestgraph.findings import listed
-from nestgraph.fitting import HINTS, NO_GROUP, misfit, told
-from nestgraph.groups import Rule, Traits, choose
-from nestgraph.seeds import checked_seed
-from nestgraph.system import Memory, System
+from nestgraph.language.groups import Rule, Traits, choose
+from nestgraph.language.system import Memory, System
+from nestgraph.runtime.seeds import checked_seed
 
 Group = dict[str, Any]
 Member = tuple[int, Tensor, Tensor]  # place in the group, parameter, gradient

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from nestgraph.analysis.optimizer_flows import Shape, has_rows, shapes, sides
 from nestgraph.compiler.optimizers.ticks import NONE, STEPS, Ticks, ends_of
-from nestgraph.optimizer_flows import Shape, has_rows, shapes, sides
+from nestgraph.language.system import Clock, FlatBlock, Memory, Node, Read
 from nestgraph.shapes.flows import memory_flows
-from nestgraph.system import Clock, FlatBlock, Memory, Node, Read
 
 INPUT = "input"
 

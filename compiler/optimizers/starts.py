@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from nestgraph.analysis.optimizer_flows import CELLS, Shape
+from nestgraph.analysis.parameters import ParameterSpec, hidden_width
 from nestgraph.compiler.optimizers.program import Program
-from nestgraph.groups import labels
-from nestgraph.optimizer_flows import CELLS, Shape
-from nestgraph.parameters import ParameterSpec, hidden_width
-from nestgraph.system import Memory
-from nestgraph.weights import draw
+from nestgraph.language.groups import labels
+from nestgraph.language.system import Memory
+from nestgraph.runtime.weights import draw
 
 
 def zeros(shape: Shape, like: Tensor) -> Tensor:

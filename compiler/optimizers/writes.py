@@ -21,7 +21,7 @@ from nestgraph.compiler.optimizers.values import (
     cells,
     plain,
 )
-from nestgraph.system import Memory
+from nestgraph.language.system import Memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,8 +25,8 @@ from nestgraph.checks import (
 )
 from nestgraph.checks.registry import RULES, Finding, Rule, Scope
 from nestgraph.errors import Diagnostic, in_file_order
-from nestgraph.system import FlatBlock, System
-from nestgraph.trainer import optimizers_of
+from nestgraph.language.system import FlatBlock, System
+from nestgraph.language.trainer import optimizers_of
 
 __all__ = ["MODULES", "RULES", "Finding", "Rule", "Scope", "run"]
 

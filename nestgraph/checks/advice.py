@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, system_rule
+from nestgraph.language.system import Memory, System, Training
 from nestgraph.shapes.flows import spot
-from nestgraph.system import Memory, System, Training
 
 
 @memory_rule("NG401", severity="warning")

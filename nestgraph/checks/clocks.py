@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from nestgraph.checks.registry import Finding, Scope, memory_rule, node_rule
 from nestgraph.checks.turned import turned_elsewhere
 from nestgraph.errors import Span
+from nestgraph.language.system import Clock, Memory, Node
 from nestgraph.shapes.flows import spot
-from nestgraph.system import Clock, Memory, Node
 
 STEP_GROUP_FIELDS = frozenset({"net", "heads", "level", "objective", "init"})
 

@@ -11,8 +11,8 @@ from itertools import groupby
 
 from nestgraph.checks.loops import Needs, components, shortest_loop
 from nestgraph.checks.registry import Finding, Scope, block_rule, flows_into
+from nestgraph.language.system import Read
 from nestgraph.shapes.flows import memory_flows
-from nestgraph.system import Read
 
 WRITE = ".write"
 MOST_LOOPS = 10  # of one tangle; the others show when these are cut

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.analysis.fitting import HINTS, NO_GROUP, misfit, some, told
+from nestgraph.analysis.parameters import parameter_table
 from nestgraph.checks.registry import Finding, system_rule
-from nestgraph.fitting import HINTS, NO_GROUP, misfit, some, told
-from nestgraph.groups import Traits, choose, rules, traits_of
-from nestgraph.parameters import parameter_table
-from nestgraph.system import Model, System
-from nestgraph.trainer import optimizers_of
+from nestgraph.language.groups import Traits, choose, rules, traits_of
+from nestgraph.language.system import Model, System
+from nestgraph.language.trainer import optimizers_of
 
 CATCH_ALL = ("all", "rest")
 NEVER_LINEAR = ("embeddings", "vectors")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, system_rule
-from nestgraph.system import System
+from nestgraph.language.system import System
 
 
 @system_rule("NG353")

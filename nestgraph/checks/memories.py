@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, read_rule
 from nestgraph.checks.turned import turned_elsewhere
+from nestgraph.language.system import Memory, Read
 from nestgraph.shapes.flows import coefficients, spot
-from nestgraph.system import Memory, Read
 
 MEANINGLESS_FOR_ATTENTION = {
     "rule": "it stores events and never learns from an error",

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule, system_rule
+from nestgraph.language.system import Coefficient, Memory, System
 from nestgraph.shapes.flows import coefficients, spot
-from nestgraph.system import Coefficient, Memory, System
 
 
 @memory_rule("NG334")

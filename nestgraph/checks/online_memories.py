@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from nestgraph.analysis.online_memories import online_memories
 from nestgraph.checks.registry import Finding, Scope, memory_rule, system_rule
-from nestgraph.online_memories import online_memories
+from nestgraph.language.system import Memory, System
 from nestgraph.shapes.flows import coefficients, spot
-from nestgraph.system import Memory, System
 
 
 @system_rule("NG350")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.analysis.optimizer_flows import NUMBER, misfits, said, shapes
 from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule
-from nestgraph.optimizer_flows import NUMBER, misfits, said, shapes
+from nestgraph.language.system import Memory, Node
 from nestgraph.schema.ops import OF_OPTIMIZERS
 from nestgraph.shapes.flows import coefficients, spot
-from nestgraph.system import Memory, Node
 
 LEARNED_OPS = frozenset(
     {"linear", "conv", "rms_norm", "layer_norm", "bias", "gain", "polynomial", "decay", "lookup"}

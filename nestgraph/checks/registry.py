@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nestgraph.errors import Diagnostic, Severity, Span
+from nestgraph.language.system import FlatBlock, Memory, Node, Read, System
 from nestgraph.shapes.flows import Reads, memory_flows, reads_by_memory
-from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

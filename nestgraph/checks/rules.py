@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, memory_rule
+from nestgraph.language.system import Memory
 from nestgraph.shapes.flows import spot
-from nestgraph.system import Memory
 
 
 @memory_rule("NG338")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.analysis.parameters import state_shapes
 from nestgraph.checks.registry import Finding, Scope, block_rule, memory_rule
-from nestgraph.parameters import state_shapes
+from nestgraph.language.system import Memory
 from nestgraph.shapes.flows import spot
-from nestgraph.system import Memory
 
 
 @memory_rule("NG332")

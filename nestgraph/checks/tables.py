@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.checks.registry import Finding, Scope, node_rule
-from nestgraph.system import Node
+from nestgraph.language.system import Node
 
 
 @node_rule("NG337")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nestgraph.analysis.parameters import input_width, op_parameters
 from nestgraph.checks.registry import Finding, Scope, block_rule, node_rule
-from nestgraph.parameters import input_width, op_parameters
+from nestgraph.language.system import Node
 from nestgraph.shapes.ops import items
-from nestgraph.system import Node
 
 STARTS = ("init", "std", "trained")  # fields that say how parameters start
 

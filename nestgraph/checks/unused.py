@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nestgraph.checks.registry import Finding, Scope, block_rule, memory_rule
-from nestgraph.system import Memory, Region
+from nestgraph.language.system import Memory, Region
 
 
 @block_rule("NG403", severity="warning")

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import typer
 
+from nestgraph.analysis.support import unsupported
 from nestgraph.cli import reports
 from nestgraph.cli.failures import USER_ERROR
 from nestgraph.cli.opening import settings
 from nestgraph.cli.saying import say
 from nestgraph.errors import Diagnostic, SpecError
-from nestgraph.spec import load
-from nestgraph.stacking import load_stacking, names_network
-from nestgraph.support import unsupported
+from nestgraph.language.spec import load
+from nestgraph.rewriting.stacking import load_stacking, names_network
 
 Found = tuple[tuple[Diagnostic, ...], Mapping[str, str]]
 

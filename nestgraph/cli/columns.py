@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nestgraph.terminal import columns_of, inert, padded
+from nestgraph.display.terminal import columns_of, inert, padded
 
 GAP = "  "
 

@@ -10,7 +10,7 @@ import typer
 from nestgraph.cli.failures import PoliteGroup
 from nestgraph.cli.saying import say
 from nestgraph.cli.several import Several
-from nestgraph.seeds import LARGEST
+from nestgraph.runtime.seeds import LARGEST
 from nestgraph.version import __version__
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 def _specs(incomplete: str) -> list[str]:
     """Return what the shell may complete to a spec: shipped names, and YAML files here."""
-    from nestgraph import zoo
+    from nestgraph.language import zoo
 
     files = (path.as_posix() for path in Path().glob("*.yaml"))
     known = (*zoo.names(), *zoo.optimizers(), *files)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
+from nestgraph.analysis.levels import instances
+from nestgraph.analysis.parameters import ParameterSpec
 from nestgraph.cli.columns import columns
 from nestgraph.cli.parameter_rows import HEADER, row
+from nestgraph.display.fields import Part, fields, kind
 from nestgraph.errors import InputError
-from nestgraph.fields import Part, fields, kind
 from nestgraph.findings import did_you_mean
-from nestgraph.levels import instances
-from nestgraph.parameters import ParameterSpec
-from nestgraph.system import Node, System
+from nestgraph.language.system import Node, System
 
 LINK = re.compile(r"\.(base|then\d+)$")
 """What elaboration adds to the name of a node for the parts of its `then` chain."""

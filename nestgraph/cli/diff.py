@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nestgraph.changes import SIGNS, Diff, lines
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.saying import say
-from nestgraph.compare import compare
+from nestgraph.diff.changes import SIGNS, Diff, lines
+from nestgraph.diff.compare import compare
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 DIFFERENT = 1
 COLOURS = {

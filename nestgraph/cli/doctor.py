@@ -101,8 +101,8 @@ def _extra(package: str, extra: str) -> Finding:
 
 def _own() -> Finding:
     """Return every shipped spec loads."""
-    from nestgraph import zoo
-    from nestgraph.spec import load
+    from nestgraph.language import zoo
+    from nestgraph.language.spec import load
 
     bad, names = [], (*zoo.names(), *zoo.optimizers())
     for name in names:
@@ -127,7 +127,7 @@ def _devices() -> Finding:
 
 def _pictures() -> Finding:
     """Check that a picture is really drawn."""
-    from nestgraph.spec import load
+    from nestgraph.language.spec import load
     from nestgraph.viz import DrawError, draw
     from nestgraph.viz.engine import renderer
 

@@ -105,7 +105,7 @@ def list_tasks() -> None:
 def evaluate_specs(task: str, specs: list[str], options: EvalOptions, changes: list[str]) -> None:
     """Train, scores, and print each cell and then the table."""
     from nestgraph.evaluation.results import evaluate
-    from nestgraph.spec import load
+    from nestgraph.language.spec import load
 
     try:
         results = evaluate(

@@ -7,7 +7,7 @@ from pathlib import Path
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.saying import say
 from nestgraph.export import exported, form_of
-from nestgraph.graph import build_graph
+from nestgraph.graph.build import build_graph
 from nestgraph.training.files import replace_file
 
 

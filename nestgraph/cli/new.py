@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from nestgraph.authoring import copied, extending, target
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.saying import say
-from nestgraph.drafts import write_new
 from nestgraph.errors import InputError
-from nestgraph.spec import load
+from nestgraph.language.authoring import copied, extending, target
+from nestgraph.language.spec import load
+from nestgraph.runtime.drafts import write_new
 from nestgraph.training.files import unwritable
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def open_spec(path: str, changes: list[str]) -> Iterator[Spec]:
         SpecError: when the spec or a change is wrong.
     """
     from nestgraph.api import sources_of
-    from nestgraph.spec import load
+    from nestgraph.language.spec import load
 
     spec = load(path, set=settings(changes))
     with sources_of(spec):

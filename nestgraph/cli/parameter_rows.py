@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nestgraph.parameters import ParameterSpec
-from nestgraph.system import System
+from nestgraph.analysis.parameters import ParameterSpec
+from nestgraph.language.system import System
 
 HEADER = ("name", "shape", "of each", "starts", "role", "moves")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from nestgraph.terminal import LINES, inert
+from nestgraph.display.terminal import LINES, inert
 
 
 def say(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nestgraph.analysis.costs import Cost, level_costs, total
+from nestgraph.analysis.flops import BACKWARD
+from nestgraph.analysis.levels import LevelRow
+from nestgraph.analysis.moving import moving
+from nestgraph.analysis.parameters import parameter_table
 from nestgraph.cli.columns import columns, section
 from nestgraph.cli.details import details
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.parameter_rows import HEADER, parameter_rows
 from nestgraph.cli.saying import say
 from nestgraph.cli.trainers import trainer_rows
-from nestgraph.costs import Cost, level_costs, total
-from nestgraph.fields import Field, training_fields
-from nestgraph.flops import BACKWARD
-from nestgraph.levels import LevelRow
-from nestgraph.moving import moving
-from nestgraph.parameters import parameter_table
-from nestgraph.spec import Spec
-from nestgraph.system import System
-from nestgraph.wording import count, size
+from nestgraph.display.fields import Field, training_fields
+from nestgraph.display.wording import count, size
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import System
 
 LEVELS = ("rank", "level", "moves", "frequency", "holds", "parameters", "state", "FLOPs a token")
 
@@ -101,7 +101,7 @@ def _held(row: LevelRow) -> str:
 def _kernels(system: System) -> str:
     """Return the kernel of each memory and why, or what nothing runs yet."""
     from nestgraph import compiler
-    from nestgraph.support import unsupported
+    from nestgraph.analysis.support import unsupported
 
     if refused := unsupported(system):
         return "\n".join(f"  {finding}" for finding in refused)

@@ -7,16 +7,16 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from nestgraph.analysis.costs import Cost, costs, level_costs, total
+from nestgraph.analysis.levels import frequency
+from nestgraph.analysis.moving import moving
+from nestgraph.analysis.parameters import ParameterSpec, parameter_table
 from nestgraph.cli.details import Detail, all_parts, found_parts, owned, unknown
 from nestgraph.cli.trainers import all_trainers
-from nestgraph.costs import Cost, costs, level_costs, total
+from nestgraph.display.fields import Field, fields, kind, training_fields
 from nestgraph.errors import Span
-from nestgraph.fields import Field, fields, kind, training_fields
-from nestgraph.levels import frequency
-from nestgraph.moving import moving
-from nestgraph.parameters import ParameterSpec, parameter_table
-from nestgraph.spec import Spec
-from nestgraph.system import Read, System
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import Read, System
 
 Json = dict[str, Any]
 
@@ -146,7 +146,7 @@ def _parameter(spec: ParameterSpec) -> Json:
 def _kernels(system: System) -> list[Json] | None:
     """Return the plan's kernels; None where nothing runs the spec yet."""
     from nestgraph import compiler
-    from nestgraph.support import unsupported
+    from nestgraph.analysis.support import unsupported
 
     if system.model is None or unsupported(system):
         return None

@@ -12,7 +12,7 @@ from nestgraph.cli.saying import say
 from nestgraph.errors import NO_SOURCES, InputError, SpecError, render
 
 if TYPE_CHECKING:
-    from nestgraph.stacking import Stacking
+    from nestgraph.rewriting.stacking import Stacking
     from nestgraph.training.stacked_stream import Online
 
 FILE_ENDINGS = (".yaml", ".yml")
@@ -95,7 +95,7 @@ def _stack(
 
 def _asked(network: str, levels: list[str], changes: list[str]) -> Stacking:
     """Return the network and its levels: those of a file of clocks, or those of the options."""
-    from nestgraph.stacking import Stacking, load_stacking
+    from nestgraph.rewriting.stacking import Stacking, load_stacking
     from nestgraph.training.stacked_stream import parse_level
 
     if network.endswith(FILE_ENDINGS):

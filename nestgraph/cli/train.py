@@ -13,7 +13,7 @@ from nestgraph.cli.opening import open_spec
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
     from nestgraph.training.fit import Run
     from nestgraph.training.stream import StreamRun
 

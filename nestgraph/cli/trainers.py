@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nestgraph.graph import group_text
-from nestgraph.levels import OPTIMIZER, frequency, period
-from nestgraph.optimizer_flows import heard_by
-from nestgraph.system import Clock, System
+from nestgraph.analysis.levels import OPTIMIZER, frequency, period
+from nestgraph.analysis.optimizer_flows import heard_by
+from nestgraph.graph.build import group_text
+from nestgraph.language.system import Clock, System
 
 HEADER = ("memory", "of", "moves", "frequency", "learns from")
 

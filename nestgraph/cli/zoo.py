@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nestgraph import zoo
 from nestgraph.cli.columns import columns
 from nestgraph.cli.saying import say
+from nestgraph.language import zoo
 
 
 def list_zoo() -> None:

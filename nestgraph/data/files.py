@@ -10,8 +10,8 @@ from pathlib import Path
 
 from nestgraph.data.shipped import shipped_names
 from nestgraph.errors import InputError
-from nestgraph.files import broken_link
 from nestgraph.findings import closest, listed
+from nestgraph.text.files import broken_link
 
 PROBE = 8192  # a zero byte this near to the start tells that a file is not text
 

@@ -16,12 +16,12 @@ from nestgraph.elaborate.scope import Scope
 from nestgraph.elaborate.stack import StackBuilder
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest
-from nestgraph.fixes import Add, Drop, Put, either
+from nestgraph.language.system import System, Training
+from nestgraph.recovery.fixes import Add, Drop, Put, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import bounded, known_keys
 from nestgraph.schema.samples import samples
-from nestgraph.system import System, Training
-from nestgraph.tree import Entry, Items, Scalar, Table
+from nestgraph.text.tree import Entry, Items, Scalar, Table
 
 
 class Elaboration:

@@ -11,11 +11,11 @@ from nestgraph.elaborate.nodes import Call, NodeBuilder
 from nestgraph.elaborate.ties import tied
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
-from nestgraph.fixes import Drop, Put, either
+from nestgraph.language.system import Clock, Memory, Node, Read
+from nestgraph.recovery.fixes import Drop, Put, either
 from nestgraph.schema import check_node, mended_each, stand_ins, validate
 from nestgraph.schema.follow import known_keys
-from nestgraph.system import Clock, Memory, Node, Read
-from nestgraph.tree import Scalar, Table, Tree
+from nestgraph.text.tree import Scalar, Table, Tree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

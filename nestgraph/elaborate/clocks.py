@@ -7,11 +7,11 @@ import re
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, respelt
-from nestgraph.fixes import Cures, Drop, Put, either
+from nestgraph.language.system import NEVER, STEP, TOKEN, Clock
+from nestgraph.recovery.fixes import Cures, Drop, Put, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.base import LARGEST_SIZE
-from nestgraph.system import NEVER, STEP, TOKEN, Clock
-from nestgraph.tree import Scalar, Table, Tree
+from nestgraph.text.tree import Scalar, Table, Tree
 
 BUILT_IN = {clock.name: clock for clock in (TOKEN, STEP, NEVER)}
 _CLOCK = re.compile(r"(?P<period>.+?)\s+(?P<unit>tokens?|steps?)\s*\Z", re.DOTALL)

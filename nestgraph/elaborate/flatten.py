@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nestgraph.elaborate.body import Body
 from nestgraph.elaborate.nodes import Call
-from nestgraph.system import Coefficient, FlatBlock, Memory, Node, Read, Region
+from nestgraph.language.system import Coefficient, FlatBlock, Memory, Node, Read, Region
 
 Rename = Callable[[str], str]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nestgraph.arithmetic import Word
 from nestgraph.elaborate.body import Body, BodyBuilder
 from nestgraph.elaborate.flatten import AliasCycleError, flatten
 from nestgraph.elaborate.nodes import Call
 from nestgraph.elaborate.scope import Scope
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, near_names, other_names
-from nestgraph.fixes import Add, Cures, Drop, Known, Put, Rename, as_meant, either
+from nestgraph.language.system import Clock, FlatBlock
+from nestgraph.recovery.fixes import Add, Cures, Drop, Known, Put, Rename, as_meant, either
 from nestgraph.schema import stand_ins
-from nestgraph.system import Clock, FlatBlock
-from nestgraph.tree import Scalar, Table, Tree
+from nestgraph.text.arithmetic import Word
+from nestgraph.text.tree import Scalar, Table, Tree
 
 MAX_PARTS = 20_000
 MAX_NESTING = 32

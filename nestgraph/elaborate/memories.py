@@ -5,10 +5,7 @@ from __future__ import annotations
 from nestgraph.elaborate.names import Names, spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
-from nestgraph.fixes import Add, Cures, Drop, Known
-from nestgraph.schema import FlowCoefficient, FlowRetention, NumberRetention
-from nestgraph.schema import memory as schema
-from nestgraph.system import (
+from nestgraph.language.system import (
     NEVER,
     TOKEN,
     Coefficient,
@@ -19,7 +16,10 @@ from nestgraph.system import (
     Objective,
     Rule,
 )
-from nestgraph.tree import Entry, Scalar, Table, at
+from nestgraph.recovery.fixes import Add, Cures, Drop, Known
+from nestgraph.schema import FlowCoefficient, FlowRetention, NumberRetention
+from nestgraph.schema import memory as schema
+from nestgraph.text.tree import Entry, Scalar, Table, at
 
 Path = tuple[str | int, ...]
 MAX_CHAIN = 50

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nestgraph.arithmetic import mentions
 from nestgraph.elaborate.scope import inside, other_numbers
 from nestgraph.errors import Span
 from nestgraph.findings import MOST_HELPED, Findings, closest, did_you_mean, near_words
-from nestgraph.fixes import Cures, Put, Rename, as_meant, as_named, either
-from nestgraph.tree import Items, Scalar, Table, Tree
+from nestgraph.recovery.fixes import Cures, Put, Rename, as_meant, as_named, either
+from nestgraph.text.arithmetic import mentions
+from nestgraph.text.tree import Items, Scalar, Table, Tree
 
 ELSEWHERE = ("name", "doc", "blocks")  # two that hold no arithmetic, and blocks, by themselves
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, near_names, other_names
-from nestgraph.fixes import Cures, Define, Rename, either
+from nestgraph.language.system import Clock
+from nestgraph.recovery.fixes import Cures, Define, Rename, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.wording import FLOWS
-from nestgraph.system import Clock
-from nestgraph.tree import BROKEN, Scalar, Table, at
+from nestgraph.text.tree import BROKEN, Scalar, Table, at
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 RESERVED = re.compile(r"base\Z|then[0-9]+\Z")  # the flows of a `then` chain

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from nestgraph.elaborate.names import Names, spans
 from nestgraph.errors import Span
+from nestgraph.language.system import Node, Read
 from nestgraph.schema import AnyNode, BlockNode, CheckedNode, Op, ReadNode
 from nestgraph.schema.ops import op_name
-from nestgraph.system import Node, Read
-from nestgraph.tree import Table, Tree
+from nestgraph.text.tree import Table, Tree
 
 NOT_FIELDS = {"op", "in_", "then", "tie"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nestgraph.arithmetic import ArithmeticProblem, Word, evaluate, is_arithmetic
 from nestgraph.errors import Span
 from nestgraph.findings import Findings
-from nestgraph.fixes import Put, either
-from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree
+from nestgraph.recovery.fixes import Put, either
+from nestgraph.text.arithmetic import ArithmeticProblem, Word, evaluate, is_arithmetic
+from nestgraph.text.tree import BROKEN, Entry, Items, Scalar, Table, Tree
 
 MAX_CHAIN = 50
 

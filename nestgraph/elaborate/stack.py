@@ -6,12 +6,12 @@ from nestgraph.elaborate.library import MAX_PARTS, Instance, Library
 from nestgraph.elaborate.names import spans
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, did_you_mean, listed, near_names, other_names
-from nestgraph.fixes import Cures, Put, either
+from nestgraph.language.system import Clock, Layer
+from nestgraph.language.system import Group as SystemGroup
+from nestgraph.language.system import Model as SystemModel
+from nestgraph.recovery.fixes import Cures, Put, either
 from nestgraph.schema.file import BlockGroup, Group, Model, StackBlock, StackItem
-from nestgraph.system import Clock, Layer
-from nestgraph.system import Group as SystemGroup
-from nestgraph.system import Model as SystemModel
-from nestgraph.tree import Items, Scalar, Table, Tree
+from nestgraph.text.tree import Items, Scalar, Table, Tree
 
 OFFERED = ("grad", "lr", "input")
 

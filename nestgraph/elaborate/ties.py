@@ -9,8 +9,8 @@ from nestgraph.elaborate.names import Names
 from nestgraph.elaborate.nodes import Call
 from nestgraph.errors import Span
 from nestgraph.findings import did_you_mean, near_names, near_words, other_names
-from nestgraph.fixes import Cures, Drop, either
-from nestgraph.system import Node, Read
+from nestgraph.language.system import Node, Read
+from nestgraph.recovery.fixes import Cures, Drop, either
 
 Part = Node | Read | Call
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from nestgraph.codes import CODES
 from nestgraph.errors import render
-from nestgraph.files import Disk
-from nestgraph.spec import check
+from nestgraph.language.spec import check
+from nestgraph.text.files import Disk
 
 FILE = "example.yaml"
 NOTES = "notes.txt"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nestgraph.drafts import write_whole
 from nestgraph.error_examples import page
+from nestgraph.runtime.drafts import write_whole
 
 if __name__ == "__main__":
     docs = Path(__file__).parent.parent.parent / "docs"

@@ -16,10 +16,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from nestgraph.appended import append_line, open_to_append
 from nestgraph.errors import InputError, InputWarning
 from nestgraph.evaluation.procedures import SCORE
 from nestgraph.evaluation.task import Split
+from nestgraph.runtime.appended import append_line, open_to_append
 from nestgraph.system_errors import cause_of, cure_of
 from nestgraph.training.files import unwritable
 

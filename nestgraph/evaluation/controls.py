@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nestgraph.errors import InputError
+from nestgraph.language.spec import Spec
 from nestgraph.rewriting import Measure, ablated, rates_off, static, static_as_large
-from nestgraph.spec import Spec
 
 Controls = Literal["none", "static", "rates-off", "baselines", "all"]
 Match = Literal["none", "parameters", "flops"]

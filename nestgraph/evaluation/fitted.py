@@ -7,8 +7,8 @@ import json
 from nestgraph.errors import InputError
 from nestgraph.evaluation.task import Task
 from nestgraph.findings import listed
-from nestgraph.models import model_of
-from nestgraph.spec import Spec, load
+from nestgraph.language.models import model_of
+from nestgraph.language.spec import Spec, load
 from nestgraph.training.options import with_settings
 
 MODEL = "transformer-tiny"

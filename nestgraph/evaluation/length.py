@@ -20,12 +20,12 @@ from torch import Tensor
 
 from nestgraph import training
 from nestgraph.data import Corpus
+from nestgraph.display.markdown_text import table
 from nestgraph.errors import InputError
 from nestgraph.evaluation.report.summary import Mean, mean_of
 from nestgraph.evaluation.training import one_thread
-from nestgraph.markdown_text import table
+from nestgraph.language.spec import Spec
 from nestgraph.rewriting import rates_off
-from nestgraph.spec import Spec
 from nestgraph.training import NestModule, texts
 from nestgraph.training.batches import as_tokens
 from nestgraph.training.checkpoint import find_checkpoint, read_checkpoint

@@ -20,7 +20,7 @@ from nestgraph.errors import InputError
 from nestgraph.evaluation.scoring import METRICS, Points, Score, score
 from nestgraph.evaluation.task import Batch, Draw, Kind, Split, Task
 from nestgraph.evaluation.training import Training, derived, one_thread, train
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training import NestModule
 
 SCORE = "score"

@@ -18,8 +18,8 @@ from nestgraph.evaluation.sides import sides_of
 from nestgraph.evaluation.smoke import SEEDS as SMOKE_SEEDS
 from nestgraph.evaluation.smoke import smoked
 from nestgraph.findings import did_you_mean, listed
-from nestgraph.seeds import checked_seed
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.seeds import checked_seed
 
 SEEDS = (0, 1, 2)
 

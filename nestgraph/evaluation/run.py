@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nestgraph import costs
+from nestgraph.analysis import costs
+from nestgraph.analysis.parameters import parameter_table
 from nestgraph.errors import InputError
 from nestgraph.evaluation.cells import (
     Cell,
@@ -25,8 +26,7 @@ from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.procedures import Job, carry_out, require_runnable
 from nestgraph.evaluation.sides import Side
 from nestgraph.evaluation.task import Split, Task
-from nestgraph.parameters import parameter_table
-from nestgraph.seeds import checked_seed
+from nestgraph.runtime.seeds import checked_seed
 
 TUNE_SEED = 4_000_000_007
 """Of the trainings that choose a rate; one that nobody is likely to give."""

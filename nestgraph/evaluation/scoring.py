@@ -17,8 +17,8 @@ from torch import Tensor
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.task import Batch, Draw, Split
-from nestgraph.labels import IGNORED
-from nestgraph.output import Output
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.output import Output
 
 MOST_TOKENS = 16384  # read at once
 BUCKETS = 10

@@ -16,8 +16,8 @@ from nestgraph.evaluation.fitted import (
 )
 from nestgraph.evaluation.task import Task
 from nestgraph.findings import did_you_mean, listed
+from nestgraph.language.spec import Spec
 from nestgraph.rewriting import ABLATIONS, Measure, as_large
-from nestgraph.spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from nestgraph.findings import listed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nestgraph.spec_graph import SpecGraph
+    from nestgraph.graph.spec_graph import SpecGraph
 
 WRITERS: Mapping[str, Callable[[SpecGraph], str]] = {
     "node-link": node_link,

@@ -10,11 +10,11 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from nestgraph.display.wording import plain
 from nestgraph.export.plain import Values, plain_edges, plain_nodes, safe
-from nestgraph.wording import plain
 
 if TYPE_CHECKING:
-    from nestgraph.spec_graph import SpecGraph
+    from nestgraph.graph.spec_graph import SpecGraph
 
 Json = dict[str, Any]
 CARRY_COLOUR = "#b5179e"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nestgraph.export.plain import plain_edges, plain_nodes, safe
 
 if TYPE_CHECKING:
-    from nestgraph.spec_graph import SpecGraph
+    from nestgraph.graph.spec_graph import SpecGraph
 
 
 def node_link(graph: SpecGraph) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nestgraph.display.wording import plain
 from nestgraph.errors import Span
-from nestgraph.wording import plain
 
 if TYPE_CHECKING:
-    from nestgraph.spec_graph import SpecGraph
+    from nestgraph.graph.spec_graph import SpecGraph
 
 Value = str | int | float | bool
 Values = dict[str, Value]

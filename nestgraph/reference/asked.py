@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from nestgraph.language.system import Coefficient, Memory
 from nestgraph.reference import coefficients
 from nestgraph.reference.memory import Position
 from nestgraph.reference.nets import Event, Matrices
 from nestgraph.reference.ops import in_runs
 from nestgraph.reference.rule import Rates
 from nestgraph.reference.state import has_share
-from nestgraph.system import Coefficient, Memory
 
 Flows = Mapping[str, Tensor]
 Pair = tuple[Tensor, Tensor]  # a key and its value, (batch, heads, width) each

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from nestgraph.language.system import Memory
 from nestgraph.reference.state import Events
-from nestgraph.system import Memory
 
 
 def append(

@@ -9,14 +9,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from nestgraph.online_memories import erased_layers
+from nestgraph.analysis.online_memories import erased_layers
+from nestgraph.language.system import Clock, FlatBlock, Memory, Node, Read
 from nestgraph.reference import asked, attention, memory, ops, starts, task_rule
 from nestgraph.reference.nets import Function
 from nestgraph.reference.order import Job, Write, in_order
 from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Events, Learned, MemoryState
 from nestgraph.shapes.flows import memory_flows
-from nestgraph.system import Clock, FlatBlock, Memory, Node, Read
 
 NONE: Mapping[str, Tensor] = {}
 Watch: TypeAlias = Callable[[str, Tensor], None]  # a memory's name, its squared surprise (batch,)

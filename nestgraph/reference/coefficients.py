@@ -13,10 +13,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from nestgraph.parameters import head_widths
+from nestgraph.analysis.parameters import head_widths
+from nestgraph.language.system import Coefficient, Memory
 from nestgraph.reference.nets import Matrices, is_matrix
 from nestgraph.reference.ops import in_runs
-from nestgraph.system import Coefficient, Memory
 
 
 def factor(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nestgraph.language.system import Rule
 from nestgraph.reference.nets import is_matrix
-from nestgraph.system import Rule
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of Muon: singular values end near 1, between 0.5 and 1.5
 TINY = 1e-7

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nestgraph.language.system import At, Memory
 from nestgraph.reference import mirror, window
 from nestgraph.reference.coefficients import on
 from nestgraph.reference.nets import Event, Function, Matrices, forward, gradient
 from nestgraph.reference.ops import sum_of
 from nestgraph.reference.rule import Lesson, Rates, changed, kept, pushed
 from nestgraph.reference.state import Learned
-from nestgraph.system import At, Memory
 
 
 class Position(NamedTuple):

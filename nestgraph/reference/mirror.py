@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from nestgraph.language.system import Rule
 from nestgraph.reference.nets import Matrices, is_matrix
-from nestgraph.system import Rule
 
 TINY = 1e-12
 

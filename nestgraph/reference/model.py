@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nestgraph.analysis.online_memories import online_memories
+from nestgraph.analysis.support import unsupported
 from nestgraph.errors import SpecError
-from nestgraph.labels import labels_of, require_targets
-from nestgraph.models import model_of
-from nestgraph.online_memories import online_memories
-from nestgraph.output import HiddenOutput, Output
+from nestgraph.language.models import model_of
+from nestgraph.language.system import Layer, Node, System
 from nestgraph.reference import ops, task
 from nestgraph.reference.block import LayerState, Program, Watch
 from nestgraph.reference.starts import Parameters, States, first
 from nestgraph.reference.state import pack, unpack
-from nestgraph.support import unsupported
-from nestgraph.system import Layer, Node, System
-from nestgraph.tokens import require_precision, rows_of
-from nestgraph.weights import Weights
-from nestgraph.write_masks import mask_of, unwritten
+from nestgraph.runtime.labels import labels_of, require_targets
+from nestgraph.runtime.output import HiddenOutput, Output
+from nestgraph.runtime.tokens import require_precision, rows_of
+from nestgraph.runtime.weights import Weights
+from nestgraph.runtime.write_masks import mask_of, unwritten
 
 
 class Reference(nn.Module):

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nestgraph.language.system import Net, Objective
 from nestgraph.reference.objectives import loss
 from nestgraph.reference.ops import ACTIVATIONS, layer_norm, rms_norm
-from nestgraph.system import Net, Objective
 
 Matrices = tuple[Tensor, ...]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from nestgraph.system import Objective
+from nestgraph.language.system import Objective
 
 
 def loss(objective: Objective, answer: Tensor, value: Tensor, delta: Tensor | None) -> Tensor:

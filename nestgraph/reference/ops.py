@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestgraph.system import Node
+from nestgraph.language.system import Node
 
 EPSILON = 1e-6
 

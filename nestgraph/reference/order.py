@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from nestgraph.language.system import FlatBlock, Memory, Node, Read
 from nestgraph.shapes.flows import memory_flows
-from nestgraph.system import FlatBlock, Memory, Node, Read
 
 
 class Write(NamedTuple):

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from nestgraph.language.system import Memory, Rule
 from nestgraph.reference.coefficients import on
 from nestgraph.reference.direction import direction
 from nestgraph.reference.nets import Event, Gradient, Matrices, apply, is_matrix, outer
 from nestgraph.reference.ops import sum_of
-from nestgraph.system import Memory, Rule
 
 
 class Rates(NamedTuple):

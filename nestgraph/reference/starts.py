@@ -11,8 +11,9 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from nestgraph.online_memories import erased_layers
-from nestgraph.parameters import TRAINED, head_widths, starts, state_shapes
+from nestgraph.analysis.online_memories import erased_layers
+from nestgraph.analysis.parameters import TRAINED, head_widths, starts, state_shapes
+from nestgraph.language.system import FlatBlock, Memory
 from nestgraph.reference import attention, window
 from nestgraph.reference.coefficients import shape
 from nestgraph.reference.nets import Matrices
@@ -24,7 +25,6 @@ from nestgraph.reference.state import (
     has_share,
     keeps_retention,
 )
-from nestgraph.system import FlatBlock, Memory
 
 Parameters = Mapping[str, Mapping[str, Tensor]]  # by owner, then by short name
 States = Mapping[str, MemoryState]

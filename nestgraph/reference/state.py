@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from nestgraph.online_memories import erased_layers
-from nestgraph.parameters import state_shapes
+from nestgraph.analysis.online_memories import erased_layers
+from nestgraph.analysis.parameters import state_shapes
+from nestgraph.language.system import Memory
 from nestgraph.reference import coefficients, window
 from nestgraph.reference.nets import Matrices
 from nestgraph.reference.window import Window
-from nestgraph.system import Memory
 
 
 class Learned(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from nestgraph.language.system import Model
 from nestgraph.reference.block import LayerState, Watch
 from nestgraph.reference.starts import Parameters
-from nestgraph.system import Model
 
 
 class Stepper(Protocol):

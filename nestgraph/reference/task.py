@@ -19,17 +19,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils import _pytree
 
-from nestgraph.labels import IGNORED, NEXT, behind
-from nestgraph.online_memories import Pace, online_memories, ticks_of
-from nestgraph.output import HiddenOutput
+from nestgraph.analysis.online_memories import Pace, online_memories, ticks_of
+from nestgraph.language.system import Memory, Model
 from nestgraph.reference import task_rule
 from nestgraph.reference.block import LayerState
 from nestgraph.reference.nets import Matrices
 from nestgraph.reference.starts import Parameters
 from nestgraph.reference.state import Learned
 from nestgraph.reference.stepper import Stepper
-from nestgraph.system import Memory, Model
-from nestgraph.write_masks import joined
+from nestgraph.runtime.labels import IGNORED, NEXT, behind
+from nestgraph.runtime.output import HiddenOutput
+from nestgraph.runtime.write_masks import joined
 
 Address: TypeAlias = tuple[str, str]  # of a memory: path of the layer, name
 Layers: TypeAlias = dict[str, LayerState]
@@ -252,7 +252,7 @@ def run(
     Args:
         reference: what runs.
         tokens: (batch, time).
-        labels: what inner losses take for them, (batch, time); see `nestgraph.labels`.
+        labels: what inner losses take for them, (batch, time); see `nestgraph.runtime.labels`.
         written: which of them are, (batch, time); None: all.
         flat: the state behind the tokens before.
     """

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nestgraph.parameters import TRAINED, state_shapes
+from nestgraph.analysis.parameters import TRAINED, state_shapes
+from nestgraph.language.system import Coefficient, Memory
 from nestgraph.reference.direction import direction
 from nestgraph.reference.nets import Function, Matrices, forward, outer
 from nestgraph.reference.state import Learned
-from nestgraph.system import Coefficient, Memory
 
 
 def moved(memory: Memory, old: Learned, slopes: Matrices, flows: Mapping[str, Tensor]) -> Learned:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nestgraph.parameters import head_widths
+from nestgraph.analysis.parameters import head_widths
+from nestgraph.language.system import Memory
 from nestgraph.reference import coefficients
 from nestgraph.reference.nets import Event
-from nestgraph.system import Memory
 
 
 class Window(NamedTuple):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 from importlib.util import find_spec
 
+from nestgraph.display.html_text import STYLE, escaped
 from nestgraph.errors import InputError
-from nestgraph.html_text import STYLE, escaped
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LOOKS = """

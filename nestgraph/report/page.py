@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
-from nestgraph.compare import compare
-from nestgraph.html_text import escaped, table
-from nestgraph.notebook import level_table, picture
+from nestgraph.diff.compare import compare
+from nestgraph.display.html_text import escaped, table
+from nestgraph.display.notebook import level_table, picture
+from nestgraph.display.wording import count
 from nestgraph.report.frame import folded, framed, image
 from nestgraph.report.plots import Plot
 from nestgraph.report.runs import Column, Run
-from nestgraph.wording import count
 
 LAST = 50  # steps whose losses the table averages
 SUMMARY = (

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nestgraph.errors import InputError, SpecError
-from nestgraph.files import Disk
-from nestgraph.kept_texts import OVERRIDES, RESOLVED, SPEC
-from nestgraph.spec import Spec, load
+from nestgraph.language.kept_texts import OVERRIDES, RESOLVED, SPEC
+from nestgraph.language.spec import Spec, load
+from nestgraph.text.files import Disk
 from nestgraph.training.folder import ENVIRONMENT, METRICS, TIMES, TOLD, is_run
 from nestgraph.training.folder_sums import require_intact
 from nestgraph.training.metrics_file import whole_rows

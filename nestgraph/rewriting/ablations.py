@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nestgraph.errors import InputError
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import Memory
 from nestgraph.rewriting.blocks import Change, Place, rewritten
 from nestgraph.rewriting.document import Values
 from nestgraph.rewriting.roles import Role, makers
 from nestgraph.rewriting.static import as_maps
-from nestgraph.spec import Spec
-from nestgraph.system import Memory
 
 Rewrite = Callable[[Values, Memory], Values | None]  # of a memory; None: it lacks the part
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nestgraph.parameters import starts
+from nestgraph.analysis.parameters import starts
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import FlatBlock, Memory, Model
 from nestgraph.rewriting.document import Values, model_of, resolved, spec_of, values_of
 from nestgraph.rewriting.pruning import fewer_flows, needed_horizon, pruned, used_levels
-from nestgraph.spec import Spec
-from nestgraph.system import FlatBlock, Memory, Model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

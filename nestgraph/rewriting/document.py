@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nestgraph.authoring import names_seen_from
 from nestgraph.errors import InputError
 from nestgraph.findings import Findings
-from nestgraph.resolved import written
-from nestgraph.source import parse
-from nestgraph.spec import Spec
-from nestgraph.system import Model
-from nestgraph.tree import plain
+from nestgraph.language.authoring import names_seen_from
+from nestgraph.language.resolved import written
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import Model
+from nestgraph.text.source import parse
+from nestgraph.text.tree import plain
 
 Values = dict[str, Any]
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nestgraph.errors import InputError
+from nestgraph.language.spec import Spec
 from nestgraph.rewriting.blocks import Place, rewritten
 from nestgraph.rewriting.document import Values
 from nestgraph.rewriting.static import inner_memories
 from nestgraph.rewriting.wiring import coefficient_flow
-from nestgraph.spec import Spec
 
 
 def rates_off(spec: Spec) -> Spec:

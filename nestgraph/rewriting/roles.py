@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
+from nestgraph.language.system import FlatBlock, Memory, Read
 from nestgraph.shapes.flows import memory_flows
-from nestgraph.system import FlatBlock, Memory, Read
 
 
 class Role(StrEnum):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from nestgraph.costs import total
+from nestgraph.analysis.costs import total
 from nestgraph.errors import InputError, SpecError
 from nestgraph.findings import listed
+from nestgraph.language.spec import Spec
 from nestgraph.rewriting.document import model_of
 from nestgraph.rewriting.static import static
-from nestgraph.spec import Spec
 
 WITHIN = 0.01
 FINENESS = 100  # steps of a hidden layer's width between nothing and what it was

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nestgraph.errors import InputError
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import FlatBlock, Memory, Net
 from nestgraph.rewriting.blocks import Place, rewritten
 from nestgraph.rewriting.document import Values, model_of
-from nestgraph.spec import Spec
-from nestgraph.system import FlatBlock, Memory, Net
 
 OF_THE_MAP = ("net", "heads", "init")
 LAYER = "<n>"  # the number of the layer, in the key of a checkpoint

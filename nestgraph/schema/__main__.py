@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nestgraph import zoo
+from nestgraph.language import zoo
 from nestgraph.schema.export import write_schema
 from nestgraph.schema.fields_page import write_fields_page
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nestgraph.findings import Findings, closest, listed, respelt, word_of_language
-from nestgraph.fixes import Cures, Drop, Put, either
+from nestgraph.recovery.fixes import Cures, Drop, Put, either
 from nestgraph.schema import stand_ins
 from nestgraph.schema.follow import known_keys
 from nestgraph.schema.nodes import AnyNode, BlockNode, ReadNode, op_node
 from nestgraph.schema.ops import BARE, CHAINABLE, OPS, Op
 from nestgraph.schema.samples import samples
 from nestgraph.schema.validate import mended, validate
-from nestgraph.tree import BROKEN, Items, Scalar, Table, Tree
+from nestgraph.text.tree import BROKEN, Items, Scalar, Table, Tree
 
 FORMS = ("op", "read", "block")
 

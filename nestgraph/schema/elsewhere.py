@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from nestgraph.habits import meant_by
+from nestgraph.recovery.habits import meant_by
 from nestgraph.schema import file, memory
 from nestgraph.schema.follow import known_keys
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from nestgraph.drafts import write_whole
+from nestgraph.runtime.drafts import write_whole
 from nestgraph.schema.file import Block, SpecFile
 from nestgraph.schema.memory import Memory
 from nestgraph.schema.nodes import BlockNode, ReadNode, op_node

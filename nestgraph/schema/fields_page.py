@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nestgraph.drafts import write_whole
+from nestgraph.runtime.drafts import write_whole
 from nestgraph.schema.export import ARITHMETIC, json_schema
 from nestgraph.schema.ops import CHAINABLE, OPS
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 from nestgraph.findings import Findings
-from nestgraph.fixes import Put, either
-from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree
+from nestgraph.recovery.fixes import Put, either
+from nestgraph.text.tree import BROKEN, Entry, Items, Scalar, Table, Tree
 
 LARGEST = (2 - 2**-23) * 2.0**127
 SMALLEST = 2.0**-149  # half of it rounds to 0

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from nestgraph.fixes import Known
+from nestgraph.recovery.fixes import Known
 from nestgraph.schema.adapters import adapter
 from nestgraph.schema.follow import bounded
 

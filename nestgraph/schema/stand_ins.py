@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from nestgraph.fixes import Known
+from nestgraph.recovery.fixes import Known
 
 Flow: TypeAlias = str | Known
 WIDTHS = (1, 7, 840)

@@ -14,15 +14,15 @@ from pydantic import ValidationError
 
 from nestgraph.errors import Span
 from nestgraph.findings import Findings, closest, did_you_mean, listed, respelt
-from nestgraph.fixes import NONE, Add, Cures, Drop, Put, Rename, as_meant, either
-from nestgraph.habits import otherwise
+from nestgraph.recovery.fixes import NONE, Add, Cures, Drop, Put, Rename, as_meant, either
+from nestgraph.recovery.habits import otherwise
 from nestgraph.schema.adapters import adapter
 from nestgraph.schema.elsewhere import elsewhere
 from nestgraph.schema.follow import Trail, bounded, follow, known_keys
 from nestgraph.schema.ranges import in_range
 from nestgraph.schema.samples import allowed, samples
 from nestgraph.schema.wording import Error, expectation, stand_in, whole, words
-from nestgraph.tree import BROKEN, Entry, Items, Scalar, Table, Tree, at, plain, shown
+from nestgraph.text.tree import BROKEN, Entry, Items, Scalar, Table, Tree, at, plain, shown
 
 Path = tuple[str | int, ...]
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from nestgraph.findings import closest, listed
-from nestgraph.habits import otherwise
+from nestgraph.recovery.habits import otherwise
 from nestgraph.schema.follow import Trail
 from nestgraph.schema.samples import allowed, samples
-from nestgraph.tree import Scalar, Table, Tree, plain
+from nestgraph.text.tree import Scalar, Table, Tree, plain
 
 Error: TypeAlias = Mapping[str, Any]
 

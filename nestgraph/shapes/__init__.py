@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nestgraph.errors import Diagnostic, in_file_order
+from nestgraph.language.system import FlatBlock, Memory, Node, Read, System
 from nestgraph.shapes.flows import reads_by_memory
 from nestgraph.shapes.memories import memory_mismatches
 from nestgraph.shapes.solve import Solution, op_mismatches, solve, undetermined
-from nestgraph.system import FlatBlock, Memory, Node, Read, System
 
 
 def infer(system: System) -> tuple[System, tuple[Diagnostic, ...]]:

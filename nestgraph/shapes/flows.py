@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from nestgraph.errors import Span
-from nestgraph.system import Coefficient, FlatBlock, Memory, Read
+from nestgraph.language.system import Coefficient, FlatBlock, Memory, Read
 
 Flow = tuple[str, str, Span | None]  # what it is to the memory, its name, where that is said
 

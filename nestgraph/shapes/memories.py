@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nestgraph.errors import Diagnostic
+from nestgraph.language.system import Coefficient, Memory
 from nestgraph.shapes.flows import Reads, coefficients, key_side, spot, value_side
 from nestgraph.shapes.mismatch import Mismatch, indivisible
-from nestgraph.system import Coefficient, Memory
 
 
 def memory_mismatches(

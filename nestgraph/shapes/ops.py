@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from nestgraph.language.system import Node
 from nestgraph.shapes.mismatch import Mismatch, indivisible
-from nestgraph.system import Node
 
 Widths = tuple[int, ...]
 Answer = int | Mismatch

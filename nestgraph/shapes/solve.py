@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nestgraph.errors import Diagnostic
+from nestgraph.language.system import FlatBlock, Memory, Node, Read
 from nestgraph.shapes.flows import Flow, key_side, reads_by_memory, value_side
 from nestgraph.shapes.mismatch import Mismatch
 from nestgraph.shapes.ops import N_ARY, fixed_width, op_width
-from nestgraph.system import FlatBlock, Memory, Node, Read
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from nestgraph.training.metrics_file import STEP, Row
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
     from nestgraph.viz.views import ViewName
 
 FOLDER = "tensorboard"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nestgraph.compiler import compile_model
 from nestgraph.errors import SpecError
-from nestgraph.seeds import checked_seed
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.seeds import checked_seed
 from nestgraph.training.module import NestModule
 
 

@@ -14,16 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nestgraph import checksums
-from nestgraph.checksums import ENTRY, SUMS
 from nestgraph.errors import InputError, InputWarning
-from nestgraph.files import broken_link
-from nestgraph.tensor_files import load_values
+from nestgraph.runtime import checksums
+from nestgraph.runtime.checksums import ENTRY, SUMS
+from nestgraph.runtime.tensor_files import load_values
+from nestgraph.text.files import broken_link
 from nestgraph.training import folder
 from nestgraph.version import __version__
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 FORMAT = 2
 READABLE = (1, FORMAT)  # 1 has no checksums
@@ -137,7 +137,7 @@ def _load(file: Path) -> Any:
 
 def spec_of(content: Mapping[str, Any]) -> Spec:
     """Return the spec inside a checkpoint."""
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
     entry = content[ENTRY]
     overrides = json.loads(entry["overrides"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nestgraph.drafts import write_whole
 from nestgraph.errors import InputError
+from nestgraph.runtime.drafts import write_whole
 from nestgraph.system_errors import cause_of, cure_of
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from nestgraph.data import Corpus
 from nestgraph.errors import InputError
-from nestgraph.models import require_next_tokens
+from nestgraph.language.models import require_next_tokens
 from nestgraph.training import checkpoint, folder, loading, report, texts
 from nestgraph.training.batches import TrainingBatches, ValidationBatches
 from nestgraph.training.board import Board, wants_board
@@ -33,7 +33,7 @@ from nestgraph.training.telling import tell
 from nestgraph.training.throughput import Throughput
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 # Rich would read brackets of a sample as styles, and colour numbers.
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError
-from nestgraph.kept_texts import OVERRIDES, RESOLVED, SPEC
+from nestgraph.language.kept_texts import OVERRIDES, RESOLVED, SPEC
 from nestgraph.training import folder_sums
 from nestgraph.training.files import replace_file, unwritable
 from nestgraph.training.lock import RUN_LOCK, sole_writer
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 RUNS = Path("runs")
 PICTURE = "levels.svg"

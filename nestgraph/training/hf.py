@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from nestgraph.errors import InputError, SpecError
 from nestgraph.findings import Findings
-from nestgraph.output import Output
-from nestgraph.stacking import StackedLevel, misfits
+from nestgraph.rewriting.stacking import StackedLevel, misfits
+from nestgraph.runtime.output import Output
 
 _MLP = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(?:mlp|feed_forward|ffn)\.")
 Cache = tuple[tuple[Tensor, Tensor], ...]  # keys and values of each layer

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nestgraph.errors import InputError, Span
-from nestgraph.kept_texts import data_path, kept_texts
-from nestgraph.start_paths import start_paths
-from nestgraph.tensor_files import file_of
+from nestgraph.language.kept_texts import data_path, kept_texts
+from nestgraph.runtime.tensor_files import file_of
+from nestgraph.text.start_paths import start_paths
 from nestgraph.training.files import replace_file, unwritable
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 
 def keep_spec(folder: Path, spec: Spec, *, begun: bool) -> list[Path]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nestgraph.levels import instances
-from nestgraph.system import Memory, System
+from nestgraph.analysis.levels import instances
+from nestgraph.language.system import Memory, System
 
 
 def token_memories(system: System) -> Iterator[tuple[str, Memory]]:

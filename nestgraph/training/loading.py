@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from nestgraph.errors import InputError
-from nestgraph.tensor_files import unfit
+from nestgraph.runtime.tensor_files import unfit
 from nestgraph.training.build import compile
 from nestgraph.training.checkpoint import find_checkpoint, read_checkpoint, spec_of
 from nestgraph.training.module import NestModule

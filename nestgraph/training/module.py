@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from nestgraph.checksums import ENTRY, seal
+from nestgraph.analysis.parameters import ParameterSpec
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.optimizers import NestedOptimizer
 from nestgraph.errors import InputError
-from nestgraph.labels import IGNORED, require_targets
-from nestgraph.models import model_of, require_next_tokens
-from nestgraph.output import HiddenOutput, Output
-from nestgraph.parameters import ParameterSpec
+from nestgraph.language.models import model_of, require_next_tokens
+from nestgraph.runtime.checksums import ENTRY, seal
+from nestgraph.runtime.labels import IGNORED, require_targets
+from nestgraph.runtime.output import HiddenOutput, Output
 from nestgraph.training import sampling
 from nestgraph.training.checkpoint import (
     describe,
@@ -39,7 +39,7 @@ from nestgraph.training.prompts import Group, Prompt, groups_of, joint
 from nestgraph.training.token_means import Tally, Window, processes, summed
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 # What Lightning changes of a checkpoint between reading it and handing it over; more of it where
 # an older Lightning wrote it.

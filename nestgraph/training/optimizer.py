@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from nestgraph.analysis.parameters import ParameterSpec
 from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
 from nestgraph.compiler.optimizers.discover import model_groups
-from nestgraph.parameters import ParameterSpec
-from nestgraph.system import Training
+from nestgraph.language.system import Training
 
 
 def build_optimizer(

@@ -10,7 +10,7 @@ from nestgraph.errors import InputError
 from nestgraph.training import checkpoint
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 
 DATA = "training.data"

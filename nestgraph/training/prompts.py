@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nestgraph.compiler.executor.trees import mapped
 from nestgraph.errors import InputError
-from nestgraph.tokens import GROUPS, PADDING
+from nestgraph.runtime.tokens import GROUPS, PADDING
 from nestgraph.training.states import rows_of
 
 State: TypeAlias = dict[str, Any]

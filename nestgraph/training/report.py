@@ -13,7 +13,7 @@ from nestgraph.training.checkpoint import BEST, LAST
 from nestgraph.training.module import NestModule
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 SAMPLE_TOKENS = 400
 SAMPLE_TEMPERATURE = 0.8

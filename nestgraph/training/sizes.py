@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from nestgraph.analysis.online_memories import online_memories
 from nestgraph.compiler.optimizers.optimizer import (
     LEVEL,
     PERIOD,
@@ -34,8 +35,7 @@ from nestgraph.compiler.optimizers.optimizer import (
     Group,
     NestedOptimizer,
 )
-from nestgraph.online_memories import online_memories
-from nestgraph.system import System
+from nestgraph.language.system import System
 from nestgraph.training.levels import token_levels, token_memories
 from nestgraph.training.metrics_file import Row
 from nestgraph.training.module import NestModule, inputs_and_targets

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nestgraph.errors import InputError
-from nestgraph.stacking import StackedLevel, layers_in
+from nestgraph.rewriting.stacking import StackedLevel, layers_in
 from nestgraph.training.hf import StackedModel, StackedState
 
 WINDOWS = 8  # of the fastest level, read at once; the numbers don't depend on it

@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
-from nestgraph.checksums import SUMS, damaged, header_damage, seal_header
 from nestgraph.errors import InputError, InputWarning
-from nestgraph.tensor_files import load_safetensors
+from nestgraph.runtime.checksums import SUMS, damaged, header_damage, seal_header
+from nestgraph.runtime.tensor_files import load_safetensors
 from nestgraph.training.files import replace_file
 from nestgraph.version import __version__
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from nestgraph.errors import InputError
-from nestgraph.labels import NEXT, behind
-from nestgraph.spec import Spec
-from nestgraph.tokens import require_equal_rows
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.labels import NEXT, behind
+from nestgraph.runtime.tokens import require_equal_rows
 from nestgraph.training.state_files import StateFormat
 
 FORMAT = StateFormat(

@@ -23,13 +23,13 @@ import rich
 import torch
 from rich.console import Console
 
-from nestgraph.checksums import ENTRY, seal
+from nestgraph.analysis.online_memories import online_memories
 from nestgraph.compiler.executor.trees import detached
 from nestgraph.data import Corpus
 from nestgraph.errors import InputError
-from nestgraph.models import model_of
-from nestgraph.online_memories import online_memories
-from nestgraph.spec import Spec
+from nestgraph.language.models import model_of
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.checksums import ENTRY, seal
 from nestgraph.training import checkpoint, folder, loading, states, texts
 from nestgraph.training.board import Board, wants_board
 from nestgraph.training.build import compile

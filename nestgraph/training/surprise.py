@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestgraph.parameters import parameter_table
+from nestgraph.analysis.parameters import parameter_table
+from nestgraph.analysis.support import unsupported
+from nestgraph.language.system import System
 from nestgraph.reference import Reference
 from nestgraph.reference.surprise import surprises
-from nestgraph.support import unsupported
-from nestgraph.system import System
 from nestgraph.training.levels import token_memories
 from nestgraph.training.module import NestModule
 

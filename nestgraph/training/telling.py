@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nestgraph.terminal import LINES, inert
+from nestgraph.display.terminal import LINES, inert
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from nestgraph.data import VOCAB, Corpus, load_corpus, shipped_names
 from nestgraph.errors import InputError, InputWarning
-from nestgraph.models import model_of, require_next_tokens
-from nestgraph.settings import seen_from
+from nestgraph.language.models import model_of, require_next_tokens
+from nestgraph.text.settings import seen_from
 from nestgraph.training.options import DATA, with_settings
 
 if TYPE_CHECKING:
-    from nestgraph.spec import Spec
+    from nestgraph.language.spec import Spec
 
 ENTRY = "text"  # of a checkpoint
 

@@ -12,8 +12,8 @@ from benchmarks.capacity import Plan, print_capacity
 from benchmarks.cli import filled, parser
 from benchmarks.failure import BenchmarkError
 from benchmarks.lab import Lab, Stored, memories_of
-from nestgraph import zoo
-from nestgraph.spec import Spec, load
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
 
 DEEP = """
 nestgraph: 1

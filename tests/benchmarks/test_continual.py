@@ -17,7 +17,7 @@ from benchmarks.levels_read import Reading, Setting, kept_by_level, paid
 from benchmarks.long_stream import read_long
 from benchmarks.online import PIECE, grafted, read, rows_of
 from nestgraph.compiler import compile_model
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 SMALL = {"vars.width": "16", "vars.heads": "2", "vars.depth": "1"}
 

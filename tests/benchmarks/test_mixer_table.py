@@ -15,7 +15,7 @@ from benchmarks.mixer_table import Cell, fill_mixers, measure, table
 from benchmarks.obstacles import shares_of
 from benchmarks.products import Shape, plain_seconds, products_of
 from benchmarks.steps import Size, Step
-from nestgraph import zoo
+from nestgraph.language import zoo
 
 SMALL = Size(batch=2, time=8, width=16, heads=2)
 

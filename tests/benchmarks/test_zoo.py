@@ -14,7 +14,7 @@ from benchmarks.cells import Cell
 from benchmarks.failure import BenchmarkError
 from benchmarks.training import Result, Task
 from benchmarks.zoo import FIRST, THREE_SEEDS, Plan, fill_zoo
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 
 def plan(out: Path, **wishes: object) -> Plan:

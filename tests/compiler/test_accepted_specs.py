@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import as_yaml, seeds
 
+from nestgraph.analysis.support import unsupported
 from nestgraph.cli.check import check_specs
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.optimizers import compile_optimizer
 from nestgraph.errors import SpecError
-from nestgraph.groups import Traits
+from nestgraph.language.groups import Traits
+from nestgraph.language.spec import Spec
 from nestgraph.reference.optimizer import OptimizerReference
-from nestgraph.spec import Spec
-from nestgraph.support import unsupported
 from nestgraph.training import compile
 
 FILE = "drawn.yaml"

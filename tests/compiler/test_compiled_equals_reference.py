@@ -12,12 +12,12 @@ import torch
 from building import model_of
 from torch import Tensor
 
-from nestgraph import zoo
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.executor.model import CompiledModel
-from nestgraph.spec import load
-from nestgraph.system import System
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
 
 SMALL = {"width": 16, "heads": 4, "depth": 1, "vocab": 24}
 COMPILED = tuple(family.name for family in zoo.families())

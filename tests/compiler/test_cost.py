@@ -10,12 +10,12 @@ import pytest
 import torch
 from building import model_of, system_of
 
-from nestgraph import zoo
 from nestgraph.compiler import cost, work
 from nestgraph.compiler.cost import measure, measure_whole
 from nestgraph.errors import InputError
-from nestgraph.spec import load
-from nestgraph.system import System
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
 
 LEVELS = "{two: 2 tokens, four: 4 tokens, slow: 5 steps}"
 LOOP = """

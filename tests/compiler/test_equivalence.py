@@ -9,7 +9,7 @@ from building import model_of
 
 from nestgraph.compiler.equivalence import MOST_TOKENS, TOKENS, verify
 from nestgraph.compiler.reach import unreached
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 SMALL = {"width": 8, "heads": 2, "depth": 1}
 

@@ -8,7 +8,7 @@ from nestgraph.compiler import PASS_NAMES, build_program, emit_python, plan, pri
 from nestgraph.compiler.ir import Program
 from nestgraph.compiler.pipeline import Pass
 from nestgraph.compiler.text import parse_program, print_program
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 COMPILED = ("hope", "transformer", "deltanet", "gated-deltanet", "titans-lmm")
 Golden = Callable[[str, str], None]

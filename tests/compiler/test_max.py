@@ -8,7 +8,7 @@ import nestgraph as ng
 from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.ir import Op
 from nestgraph.compiler.sign_analysis import is_positive
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 TEXT = """\
 nestgraph: 1

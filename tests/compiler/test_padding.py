@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils import _pytree
 
 import nestgraph as ng
-from nestgraph import zoo
 from nestgraph.errors import InputError, SpecError
+from nestgraph.language import zoo
 from nestgraph.training import NestModule
 
 TINY = [name for name in zoo.names() if name.endswith("-tiny")]

@@ -9,8 +9,8 @@ from strategies import as_yaml, lengths, seeds, specs
 
 from nestgraph.compiler import plan
 from nestgraph.compiler.equivalence import verify
-from nestgraph.spec import Spec
-from nestgraph.system import System
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import System
 
 COUNT = 150  # specs in one run; each takes about a fifth of a second
 KERNELS = {

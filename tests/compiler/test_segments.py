@@ -26,9 +26,9 @@ from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.errors import SpecError
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
 from nestgraph.reference import Reference
-from nestgraph.spec import load
-from nestgraph.system import System
 
 CLOSE = 1e-10
 LENGTH = 31
@@ -472,7 +472,7 @@ def test_a_streamed_state_has_one_size_after_ten_thousand_tokens() -> None:
 GROWTH = """
 import resource, sys, torch
 from nestgraph.compiler import compile_model
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 {body}
 """
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestgraph import zoo
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.model import CompiledModel
-from nestgraph.spec import load
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
 
 TOKENS, PIECE = 10_000, 500
 

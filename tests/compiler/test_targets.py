@@ -15,8 +15,8 @@ from torch import Tensor
 import nestgraph as ng
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.model import CompiledModel
+from nestgraph.language.spec import Spec, load
 from nestgraph.reference import Reference
-from nestgraph.spec import Spec, load
 
 CLOSE = 1e-10
 LENGTH, VOCAB, TICK = 23, 11, 3

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nestgraph.compiler.ir import Function, Op, Program
 from nestgraph.compiler.text import IRSyntaxError, parse_program, print_op, print_program
-from nestgraph.system import Clock
+from nestgraph.language.system import Clock
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,4}(\.[a-z]{1,3})?", fullmatch=True)
 numbers = st.one_of(

@@ -11,7 +11,7 @@ import nestgraph as ng
 from nestgraph.compiler import compile_model, plan
 from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.executor.model import CompiledModel
-from nestgraph.system import System
+from nestgraph.language.system import System
 
 MODEL = """
 nestgraph: 1

@@ -13,12 +13,12 @@ from building import model_of
 from torch import Tensor
 
 import nestgraph as ng
-from nestgraph import zoo
 from nestgraph.compiler import compile_model
 from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.errors import InputError, SpecError
+from nestgraph.language import zoo
+from nestgraph.language.system import System
 from nestgraph.reference import Reference
-from nestgraph.system import System
 from nestgraph.training import NestModule
 from nestgraph.training.states import load_state, save_state
 

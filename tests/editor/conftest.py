@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from editor.server import Server
 
-from nestgraph import zoo
+from nestgraph.language import zoo
 
 VARIABLE = "YAML_LANGUAGE_SERVER"
 

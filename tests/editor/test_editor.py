@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from editor.server import Server
 
-from nestgraph import zoo
+from nestgraph.language import zoo
 from nestgraph.schema import OPS
 
 pytestmark = pytest.mark.editor

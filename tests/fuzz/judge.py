@@ -28,17 +28,17 @@ from mutations import mutate, the_zoo
 
 import nestgraph as ng
 from nestgraph import compiler
+from nestgraph.analysis.costs import total
+from nestgraph.analysis.parameters import parameter_table
+from nestgraph.analysis.support import unsupported
 from nestgraph.cli.check import findings_of
 from nestgraph.cli.reports import as_text
 from nestgraph.cli.show import overview
 from nestgraph.compiler.equivalence import verify
-from nestgraph.costs import total
 from nestgraph.errors import SpecError
 from nestgraph.export import exported
-from nestgraph.graph import build_graph
-from nestgraph.parameters import parameter_table
-from nestgraph.spec import Spec
-from nestgraph.support import unsupported
+from nestgraph.graph.build import build_graph
+from nestgraph.language.spec import Spec
 
 LOOKING = 10  # seconds of processor time for `check`, `show`, `draw`, `compile`
 RUNNING = 60  # for a forward and a backward pass, or a comparison with the interpreter

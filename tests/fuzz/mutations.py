@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 import nestgraph as ng
-from nestgraph import zoo
 from nestgraph.errors import SpecError
+from nestgraph.language import zoo
 
 Tree = Any
 Step = str | int

@@ -19,11 +19,11 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from nestgraph.checksums import ENTRY, SUMS, digest_of
 from nestgraph.errors import SpecError
+from nestgraph.language.spec import Spec, load
 from nestgraph.report.runs import read_run
-from nestgraph.spec import Spec, load
-from nestgraph.tensor_files import read_tensors
+from nestgraph.runtime.checksums import ENTRY, SUMS, digest_of
+from nestgraph.runtime.tensor_files import read_tensors
 from nestgraph.training import compile, load_run
 from nestgraph.training.checkpoint import describe, read_checkpoint
 from nestgraph.training.fit import fit

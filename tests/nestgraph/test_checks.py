@@ -19,12 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestgraph import checks
+from nestgraph.analysis.support import unsupported
 from nestgraph.checks.registry import RULES
 from nestgraph.errors import Diagnostic, SpecError, in_file_order, render
-from nestgraph.shapes import infer
-from nestgraph.spec import check, load
-from nestgraph.support import unsupported
-from nestgraph.system import (
+from nestgraph.language.spec import check, load
+from nestgraph.language.system import (
     NEVER,
     TOKEN,
     FlatBlock,
@@ -40,6 +39,7 @@ from nestgraph.system import (
     System,
     Training,
 )
+from nestgraph.shapes import infer
 
 BAD = Path(__file__).parent / "bad"
 

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from nestgraph.display.terminal import columns_of, inert
 from nestgraph.errors import WIDEST, Diagnostic, Span, SpecError, in_file_order, render
-from nestgraph.terminal import columns_of, inert
 
 
 def finding(line: int = 1, column: int = 3, end: int | None = 6) -> Diagnostic:

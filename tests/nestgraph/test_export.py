@@ -12,12 +12,12 @@ import strategies
 from building import spec_of
 from hypothesis import given, settings
 
-from nestgraph import zoo
 from nestgraph.export import WRITERS, exported
 from nestgraph.export.plain import plain_values, safe
-from nestgraph.graph import build_graph
-from nestgraph.spec import Spec, load
-from nestgraph.spec_graph import SpecGraph
+from nestgraph.graph.build import build_graph
+from nestgraph.graph.spec_graph import SpecGraph
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
 
 DRAFTS = sorted((Path(__file__).parent / "drafts").glob("*.yaml"))
 HOSTILE = "</data><script>alert(1)</script>\"'&]]>\x00\x1b[31m\u202e" + "x" * 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nestgraph.errors import Diagnostic, Span, in_file_order
 from nestgraph.findings import Findings, closest, did_you_mean, listed
-from nestgraph.habits import HABITS
+from nestgraph.recovery.habits import HABITS
 
 
 def test_typos_and_habits_lead_to_known_words():

@@ -10,13 +10,13 @@ from building import spec_of
 from torch import Tensor
 
 import nestgraph as ng
+from nestgraph.analysis.costs import costs
 from nestgraph.compiler.build import build_program
 from nestgraph.compiler.equivalence import verify
 from nestgraph.compiler.text import parse_program, print_program
-from nestgraph.costs import costs
 from nestgraph.errors import InputError, SpecError
-from nestgraph.output import HiddenOutput, Output
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.output import HiddenOutput, Output
 from nestgraph.training.fit import fit
 from nestgraph.training.stream import stream
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from nestgraph.errors import render
-from nestgraph.files import Texts
 from nestgraph.findings import MOST_HELPED
-from nestgraph.spec import check
+from nestgraph.language.spec import check
+from nestgraph.text.files import Texts
 
 MANY = 5_000
 FILE = "many.yaml"

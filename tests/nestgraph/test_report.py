@@ -14,9 +14,9 @@ from nestgraph.errors import InputError, SpecError
 
 pytest.importorskip("matplotlib", reason="`nestgraph[report]` is not installed")
 
+from nestgraph.language.spec import load
 from nestgraph.report import read_run, write_report
 from nestgraph.report.plots import figures, smoothed
-from nestgraph.spec import load
 from nestgraph.training.folder_sums import seal, unseal
 from nestgraph.training.kept_files import keep_spec
 

@@ -8,7 +8,7 @@ import pytest
 from mistakes import GOOD, errors, errors_with
 
 from nestgraph.errors import SpecError
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 OUT = "out: {op: sum, in: [x, y]}"
 GATE = "then: [sigmoid]"

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from strategies import as_yaml, specs
 from svg_parts import parts
 
-from nestgraph.graph import build_graph
-from nestgraph.spec import load
-from nestgraph.system import System
-from nestgraph.trainer import opened
+from nestgraph.graph.build import build_graph
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
+from nestgraph.language.trainer import opened
 from nestgraph.viz import draw
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.flow_layout import flow_scene

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from building import model_of
 
-from nestgraph.graph import build_graph
-from nestgraph.spec import load
-from nestgraph.system import System
-from nestgraph.trainer import opened
+from nestgraph.graph.build import build_graph
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
+from nestgraph.language.trainer import opened
 from nestgraph.viz import DrawError
 from nestgraph.viz.build import build_view
 from nestgraph.viz.sources import PARAMETERS, SCHEDULE, STREAM

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from building import model_of
 
-from nestgraph.spec import load
-from nestgraph.system import NEVER, Clock, FlatBlock, Memory, System
+from nestgraph.language.spec import load
+from nestgraph.language.system import NEVER, Clock, FlatBlock, Memory, System
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.clock import Panel, raster, ticks_within
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from building import model_of, model_text, spec_of, system_of
 
-from nestgraph.costs import total
-from nestgraph.spec import load
+from nestgraph.analysis.costs import total
+from nestgraph.language.spec import load
 from nestgraph.viz import FORMATS, draw_diff
 from nestgraph.viz.difference import difference
 from nestgraph.viz.outline import Outline

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 from nestgraph.viz import FORMATS, DrawError, draw
 
 
@@ -76,7 +76,7 @@ def test_a_disk_that_fills_leaves_the_older_picture(spec: Spec, tmp_path: Path) 
     path.write_text("older")
     code = (
         "import resource, signal, sys\n"
-        "from nestgraph.spec import load\n"
+        "from nestgraph.language.spec import load\n"
         "from nestgraph.viz import DrawError, draw\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_leaves_the_older_picture(spec: Spec, tmp_path: Path) 
 def test_drawing_never_imports_torch() -> None:
     code = (
         "import sys\n"
-        "from nestgraph.spec import load\n"
+        "from nestgraph.language.spec import load\n"
         "from nestgraph.viz import draw\n"
         "draw(load('hope-tiny'), format='dot')\n"
         "sys.exit('torch' in sys.modules)\n"

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from svg_parts import parts
 
-from nestgraph import zoo
-from nestgraph.spec import load
-from nestgraph.system import FlatBlock, Memory, Model, Node, Read, System
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
+from nestgraph.language.system import FlatBlock, Memory, Model, Node, Read, System
 from nestgraph.viz import draw, draw_diff
 from nestgraph.viz.engine import lay_out
 from nestgraph.viz.escape import legal, xml

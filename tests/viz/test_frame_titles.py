@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from nestgraph.graph import build_graph
-from nestgraph.spec import load
-from nestgraph.trainer import opened
+from nestgraph.graph.build import build_graph
+from nestgraph.language.spec import load
+from nestgraph.language.trainer import opened
 from nestgraph.viz.block import block_outline
 from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.frame_titles import clear

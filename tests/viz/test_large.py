@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.viz import DrawError, build, draw, engine
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from building import model_of
 
-from nestgraph.levels import nested_levels
-from nestgraph.spec import load
+from nestgraph.analysis.levels import nested_levels
+from nestgraph.language.spec import load
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.layout import arranged
 from nestgraph.viz.nested import nested_view

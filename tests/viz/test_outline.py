@@ -7,8 +7,8 @@ import textwrap
 import pytest
 from building import SGD, system_of
 
-from nestgraph.spec import load
-from nestgraph.system import System
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
 from nestgraph.viz import DrawError
 from nestgraph.viz.flow_layout import flow_scene
 from nestgraph.viz.outline import Outline
@@ -160,7 +160,7 @@ def test_an_optimizer_that_is_written_out_is_opened_as_it_stands() -> None:
 
 
 def test_parameters_are_counted_by_how_often_they_move(system: System) -> None:
-    from nestgraph.parameters import parameter_table
+    from nestgraph.analysis.parameters import parameter_table
 
     outline = outline_of(system, Wish(view="optimizer"))
     groups = [part for part in outline.parts if part.kind == "parameters"]

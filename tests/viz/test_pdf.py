@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from building import model_of
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.viz import draw
 
 BODY = "memories:\n  M: {keys: x, values: x}\nnodes:\n  out: {read: M, query: x}\n"

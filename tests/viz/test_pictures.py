@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from strategies import as_yaml, specs
 from svg_parts import Extent, parts, with_class
 
-from nestgraph import zoo
-from nestgraph.graph import build_graph
-from nestgraph.levels import levels
-from nestgraph.spec import load
-from nestgraph.system import System
+from nestgraph.analysis.levels import levels
+from nestgraph.graph.build import build_graph
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
+from nestgraph.language.system import System
 from nestgraph.viz import draw
 from nestgraph.viz.build import build_view
 from nestgraph.viz.layout import Picture, PlacedWire, arranged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.viz import draw, draw_diff
 from nestgraph.viz.outline import Part
 from nestgraph.viz.views import Wish, outline_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from building import model_of
 
-from nestgraph.graph import build_graph
+from nestgraph.graph.build import build_graph
 from nestgraph.viz.sources import STREAM, nearest, sources
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.viz import draw
 from nestgraph.viz.outline import Link, Outline, Part
 from nestgraph.viz.text import outline_text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nestgraph.analysis.levels import LevelRow, nested_levels
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
-from nestgraph.levels import LevelRow, nested_levels
-from nestgraph.system import System
-from nestgraph.trainer import opened
+from nestgraph.language.system import System
+from nestgraph.language.trainer import opened
 from nestgraph.viz.clock import raster
 from nestgraph.viz.difference import GONE
 from nestgraph.viz.engine import DrawError, as_one_picture

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nestgraph.costs import NOTHING, costs
-from nestgraph.describe import local
+from nestgraph.analysis.costs import NOTHING, costs
+from nestgraph.analysis.levels import instances, nested_levels
+from nestgraph.analysis.parameters import TRAINED, ParameterSpec, parameter_table, state_shapes
+from nestgraph.display.describe import local
+from nestgraph.display.wording import size
 from nestgraph.errors import Span
-from nestgraph.graph import build_graph
-from nestgraph.levels import instances, nested_levels
-from nestgraph.parameters import TRAINED, ParameterSpec, parameter_table, state_shapes
-from nestgraph.system import Memory, System
-from nestgraph.trainer import opened, trainer_of
+from nestgraph.graph.build import build_graph
+from nestgraph.language.system import Memory, System
+from nestgraph.language.trainer import opened, trainer_of
 from nestgraph.viz.block import block_outline, op_text, whole
 from nestgraph.viz.level_scene import level_id
 from nestgraph.viz.outline import Part
 from nestgraph.viz.page.snippet import snippet
 from nestgraph.viz.training_outline import trained_name, training_outline
-from nestgraph.wording import size
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -17,7 +17,7 @@ from nestgraph.evaluation.continual.clocks import on_one_clock
 from nestgraph.evaluation.continual.texts import DOMAINS, mixed, windows
 from nestgraph.evaluation.task import Batch, Split, Task
 from nestgraph.evaluation.training import derived, train
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training.options import with_settings
 
 RATE = 2e-3

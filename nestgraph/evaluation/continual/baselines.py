@@ -9,7 +9,7 @@ from nestgraph.evaluation.continual.clocks import has_clocks, on_one_clock
 from nestgraph.evaluation.continual.stream import NEAREST
 from nestgraph.evaluation.continual.ways import WAYS
 from nestgraph.evaluation.task import Task
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 ONE_CLOCK = "one clock"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestgraph.errors import InputError
-from nestgraph.models import model_of
-from nestgraph.spec import Spec
-from nestgraph.system import STEP, Memory
+from nestgraph.language.models import model_of
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import STEP, Memory
 from nestgraph.training import NestModule
 from nestgraph.training.options import with_settings
 

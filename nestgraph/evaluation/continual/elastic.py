@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nestgraph.evaluation.task import Batch
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training import NestModule
 
 

@@ -24,10 +24,10 @@ from nestgraph.evaluation.continual.ways import trimmed
 from nestgraph.evaluation.procedures import Job
 from nestgraph.evaluation.task import Batch, Draw, Split
 from nestgraph.evaluation.training import Training, derived, train
-from nestgraph.labels import IGNORED
-from nestgraph.models import model_of
-from nestgraph.output import Output
-from nestgraph.spec import Spec
+from nestgraph.language.models import model_of
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.output import Output
 from nestgraph.training.options import with_settings
 
 VAR = "rate"

@@ -24,7 +24,7 @@ from nestgraph.evaluation.procedures import SCORE, Job, Outcome
 from nestgraph.evaluation.scoring import METRICS, Points, Reader, score
 from nestgraph.evaluation.task import Draw, Task
 from nestgraph.evaluation.training import ALL_STEPS, Training, train
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training.options import with_settings
 
 NATS = "nats"

@@ -16,9 +16,9 @@ from nestgraph.evaluation.continual.elastic import Elastic
 from nestgraph.evaluation.procedures import Job
 from nestgraph.evaluation.task import Batch, Draw, Split
 from nestgraph.evaluation.training import derived
-from nestgraph.labels import IGNORED
-from nestgraph.spec import Spec
-from nestgraph.tokens import PADDING
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.tokens import PADDING
 from nestgraph.training import NestModule
 
 FISHER_ROWS = 128

@@ -20,7 +20,7 @@ import torch
 
 from nestgraph.data import load_corpus
 from nestgraph.evaluation.task import Batch, Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 FILLER = (
     b"The grass is green. ",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from nestgraph.errors import InputError
 from nestgraph.evaluation.task import Task
-from nestgraph.models import model_of
-from nestgraph.spec import Spec
-from nestgraph.system import FlatBlock, Node
+from nestgraph.language.models import model_of
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import FlatBlock, Node
 
 
 def reach(spec: Spec) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nestgraph.display.html_text import escaped, table
 from nestgraph.errors import InputError
 from nestgraph.evaluation.report.summary import Summary
 from nestgraph.evaluation.report.table import about, notes, table_rows
-from nestgraph.html_text import escaped, table
 from nestgraph.report.frame import framed, image, require_matplotlib
 from nestgraph.training.files import replace_file
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from nestgraph.display.markdown_text import table
+from nestgraph.display.wording import count
 from nestgraph.evaluation.cells import Cell
 from nestgraph.evaluation.procedures import SCORE
 from nestgraph.evaluation.report.summary import Row, Summary
 from nestgraph.evaluation.scoring import METRICS
 from nestgraph.evaluation.task import Task
 from nestgraph.evaluation.training import ALL_STEPS, ENOUGH, SPENT
-from nestgraph.markdown_text import table
-from nestgraph.wording import count
 
 FINE = (ALL_STEPS, ENOUGH, SPENT)
 SMOKE = (

@@ -8,7 +8,7 @@ import torch
 
 from nestgraph.evaluation.task import Batch, Split, Task, generator, require, task
 from nestgraph.evaluation.tasks.mqar import recalling
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 RATES = (1e-3, 3e-3, 5e-3)
 

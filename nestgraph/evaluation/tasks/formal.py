@@ -24,7 +24,7 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 SHORT, TRAINED, LONG = 2, 50, 100
 PAPER = "Nested Learning (arXiv 2512.24695), table 5"

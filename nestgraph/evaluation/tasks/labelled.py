@@ -26,8 +26,8 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
-from nestgraph.labels import IGNORED
-from nestgraph.tokens import PADDING
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.tokens import PADDING
 
 SEPARATOR = 256
 FIRST_LABEL = SEPARATOR + 1

@@ -16,8 +16,8 @@ from nestgraph.data.languages import Pair, languages, load_pairs
 from nestgraph.evaluation.continual.settings import RATES, Moves, require_stream
 from nestgraph.evaluation.continual.texts import mixed, shuffled
 from nestgraph.evaluation.task import Batch, Split, Task, generator, require, task
-from nestgraph.labels import IGNORED
-from nestgraph.tokens import PADDING
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.tokens import PADDING
 
 SEPARATOR = 256
 END = ord("\n")

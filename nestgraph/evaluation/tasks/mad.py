@@ -24,7 +24,7 @@ from nestgraph.evaluation.task import (
     task,
 )
 from nestgraph.evaluation.tasks.mqar import distinct, recalling
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 MAP_SEED, MAP_ROWS = 12345, 256  # of memorization
 SOURCE = "DeltaNet (arXiv 2406.06484), mean over MAD's sizes at full size; only the order compares"

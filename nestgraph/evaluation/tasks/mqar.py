@@ -20,7 +20,7 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 FILLER = 0
 RATES = (1e-3, 3e-3, 1e-2)

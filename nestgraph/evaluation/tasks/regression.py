@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.evaluation.task import Batch, Split, Task, generator, require, task
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 MOST_BINS = 4096
 SPREAD = 2.0  # answers beyond it, in units of their standard deviation, go into the last bin

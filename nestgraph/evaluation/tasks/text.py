@@ -25,7 +25,7 @@ from nestgraph.evaluation.task import (
     require,
     task,
 )
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 from nestgraph.training.batches import as_tokens
 
 Name = Literal["shakespeare", "austen"]

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from nestgraph.analysis.support import unsupported
 from nestgraph.errors import InputError, SpecError
-from nestgraph.groups import Traits, choose, labels, rules
+from nestgraph.language.groups import Traits, choose, labels, rules
+from nestgraph.language.system import System
 from nestgraph.reference.optimizer.parameter import Parameter
-from nestgraph.seeds import checked_seed
-from nestgraph.support import unsupported
-from nestgraph.system import System
+from nestgraph.runtime.seeds import checked_seed
 
 NO_INPUTS: Mapping[str, Tensor] = {}
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nestgraph.parameters import ParameterSpec, hidden_width
+from nestgraph.analysis.parameters import ParameterSpec, hidden_width
+from nestgraph.language.system import Memory, Net
 from nestgraph.reference.ops import ACTIVATIONS
 from nestgraph.reference.optimizer.ops import newton_schulz
-from nestgraph.system import Memory, Net
-from nestgraph.weights import draw
+from nestgraph.runtime.weights import draw
 
 Layers = tuple[Tensor, ...]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nestgraph.language.system import Node
 from nestgraph.reference.ops import ACTIVATIONS, numbers
-from nestgraph.system import Node
 
 Value = Tensor | float
 NORM_FLOOR = 1e-12  # of `l2_norm` and `clip`: gradients may be tiny, zeros stay zeros

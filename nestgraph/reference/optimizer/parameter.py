@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nestgraph.optimizer_flows import shapes, sides
+from nestgraph.analysis.optimizer_flows import shapes, sides
+from nestgraph.language.system import Clock, Coefficient, FlatBlock, Memory, Node, Read
 from nestgraph.reference.optimizer import memory as memories
 from nestgraph.reference.optimizer import ops
 from nestgraph.reference.optimizer.memory import Rates, State
-from nestgraph.system import Clock, Coefficient, FlatBlock, Memory, Node, Read
 
 INPUT = "input"
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
-from nestgraph.groups import Traits
+from nestgraph.language.groups import Traits
+from nestgraph.language.spec import Spec, load
 from nestgraph.reference.optimizer import OptimizerReference
-from nestgraph.spec import Spec, load
 
 SHAPES = {
     "a": (5, 3),

@@ -7,7 +7,7 @@ import torch
 from problems import Problem
 
 from nestgraph.compiler.optimizers.ticks import NONE, STEPS, Ticks, ends_of
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 FILE = "clocks.yaml"
 TEXT = """

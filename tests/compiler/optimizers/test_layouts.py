@@ -11,10 +11,10 @@ import torch
 from problems import short
 from torch import Tensor, nn
 
-from nestgraph import zoo
 from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
 from nestgraph.errors import InputError
-from nestgraph.groups import Traits
+from nestgraph.language import zoo
+from nestgraph.language.groups import Traits
 from nestgraph.reference.optimizer import OptimizerReference
 
 OPTIMIZERS = zoo.optimizers()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nestgraph.compiler.optimizers import NestedOptimizer, compile_optimizer
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 STEPS = 13
 SPEC = load("adamw", set={"vars.beta1": 0.8, "vars.beta2": 0.95, "vars.decay": 0.3})

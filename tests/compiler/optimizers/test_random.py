@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import Problem, give
 
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 STEPS = 9
 FILE = "random.yaml"

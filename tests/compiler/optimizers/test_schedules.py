@@ -17,7 +17,7 @@ from torch.optim import lr_scheduler as schedulers
 
 from nestgraph.compiler.optimizers import compile_optimizer
 from nestgraph.errors import InputError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 
 STEPS = 12
 OURS = compile_optimizer(load("adamw").system)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from nestgraph.compiler.optimizers import compile_optimizer
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 STEPS = 50
 Settings = Mapping[str, Any]

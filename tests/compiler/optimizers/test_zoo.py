@@ -8,9 +8,9 @@ import pytest
 import torch
 from problems import SHAPES, Problem, short
 
-from nestgraph import zoo
 from nestgraph.compiler.optimizers import compile_optimizer
-from nestgraph.spec import load
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
 
 OPTIMIZERS = zoo.optimizers()
 DRAFTS = [

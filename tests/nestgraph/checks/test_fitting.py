@@ -10,10 +10,10 @@ import strategies
 from hypothesis import given, settings
 from mistakes import GOOD, errors
 
-from nestgraph import zoo
 from nestgraph.checks.fitting import _met
-from nestgraph.groups import choose, rules
-from nestgraph.spec import check, load
+from nestgraph.language import zoo
+from nestgraph.language.groups import choose, rules
+from nestgraph.language.spec import check, load
 
 MODEL = """\
 nestgraph: 1

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from nestgraph import references
 from nestgraph.errors import Diagnostic
-from nestgraph.files import Texts
-from nestgraph.spec import check
+from nestgraph.language import references
+from nestgraph.language.spec import check
+from nestgraph.text.files import Texts
 
 MAIN = "main.yaml"
 HEAD = "nestgraph: 1\nname: ring\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from nestgraph import zoo
 from nestgraph.cli.commands import app
+from nestgraph.language import zoo
 
 
 def completed(words: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:

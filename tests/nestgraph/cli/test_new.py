@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nestgraph import zoo
-from nestgraph.compare import compare
-from nestgraph.spec import load
+from nestgraph.diff.compare import compare
+from nestgraph.language import zoo
+from nestgraph.language.spec import load
 
 
 @pytest.mark.parametrize("copy", [[], ["--copy"]], ids=["extends", "copy"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nestgraph.parameters import parameter_table
-from nestgraph.spec import load
+from nestgraph.analysis.parameters import parameter_table
+from nestgraph.language.spec import load
 
 DRAFTS = Path(__file__).parent.parent / "drafts"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from nestgraph import zoo
+from nestgraph.language import zoo
 
 
 def test_every_shipped_system_is_listed_once_with_its_sizes_and_line(run) -> None:

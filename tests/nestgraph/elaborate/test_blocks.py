@@ -8,8 +8,8 @@ from building import FILE, spec_of
 
 from nestgraph.compiler.optimizers import compile_optimizer
 from nestgraph.errors import SpecError
+from nestgraph.language.spec import load
 from nestgraph.reference.optimizer import OptimizerReference
-from nestgraph.spec import load
 
 DELEGATES = """
 nestgraph: 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from mistakes import FILE, GOOD, errors, errors_with
 
-from nestgraph.spec import Spec
-from nestgraph.system import Clock
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import Clock
 
 
 def clock(text: str, **overrides: object) -> Clock:

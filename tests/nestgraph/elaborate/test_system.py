@@ -8,12 +8,11 @@ import pytest
 from building import block_of, spec_of, system_of
 from mistakes import FILE, GOOD, errors, errors_with
 
-from nestgraph.compose import Composer
 from nestgraph.elaborate import Elaboration
-from nestgraph.files import Texts
 from nestgraph.findings import Findings
-from nestgraph.spec import Spec
-from nestgraph.system import (
+from nestgraph.language.compose import Composer
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import (
     NEVER,
     TOKEN,
     Coefficient,
@@ -24,6 +23,7 @@ from nestgraph.system import (
     Read,
     Rule,
 )
+from nestgraph.text.files import Texts
 
 # What it means to execute this is nobody's business: only its names are looked at.
 NESTED = """

@@ -6,7 +6,7 @@ import pytest
 from building import system_of
 from mistakes import FILE, GOOD, errors, errors_with, findings
 
-from nestgraph.system import FlatBlock, Node
+from nestgraph.language.system import FlatBlock, Node
 
 
 def flat(file_vars: str, block_vars: str, given: str, out: str = "$a") -> FlatBlock:

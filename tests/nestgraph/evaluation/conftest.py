@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 
 SMALL = """\
 nestgraph: 1

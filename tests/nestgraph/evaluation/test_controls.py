@@ -6,15 +6,15 @@ import dataclasses
 
 import pytest
 
-from nestgraph.costs import total
+from nestgraph.analysis.costs import total
 from nestgraph.errors import SpecError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.controls import ablations_of, controls_of
 from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.results import evaluate
 from nestgraph.evaluation.sides import sides_of
-from nestgraph.spec import Spec, load
-from nestgraph.system import Training
+from nestgraph.language.spec import Spec, load
+from nestgraph.language.system import Training
 
 SIZES = {"vars.width": 32, "vars.depth": 1}
 

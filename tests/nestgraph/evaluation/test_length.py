@@ -21,7 +21,7 @@ from nestgraph.evaluation.length import (
     without_learning,
     write_curves,
 )
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.training import load_run
 from nestgraph.training.fit import fit
 

@@ -24,9 +24,9 @@ from nestgraph.evaluation.scoring import METRICS, score
 from nestgraph.evaluation.sides import sides_of
 from nestgraph.evaluation.task import Batch, Split
 from nestgraph.evaluation.training import derived
-from nestgraph.labels import IGNORED
-from nestgraph.output import Output
-from nestgraph.spec import load
+from nestgraph.language.spec import load
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.output import Output
 
 TASK = "mqar:T=8,K=2,V=8"
 

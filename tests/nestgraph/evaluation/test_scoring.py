@@ -12,8 +12,8 @@ from torch import Tensor
 from nestgraph.errors import InputError
 from nestgraph.evaluation.scoring import METRICS, points, score
 from nestgraph.evaluation.task import Batch, Split
-from nestgraph.labels import IGNORED
-from nestgraph.output import Output
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.output import Output
 
 
 def drawn(rows: int = 6, time: int = 9, vocab: int = 5) -> tuple[Batch, Tensor]:

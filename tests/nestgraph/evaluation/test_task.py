@@ -11,7 +11,7 @@ import torch
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task, make, names
 from nestgraph.evaluation.task import Split, generator
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 NEEDS_DIGITS = pytest.mark.skipif(
     find_spec("sklearn") is None, reason="`nestgraph[eval]` is not installed"

@@ -13,9 +13,9 @@ from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.scoring import METRICS, score
 from nestgraph.evaluation.task import Batch, Split
-from nestgraph.labels import IGNORED
-from nestgraph.output import Output
-from nestgraph.spec import load
+from nestgraph.language.spec import load
+from nestgraph.runtime.labels import IGNORED
+from nestgraph.runtime.output import Output
 
 CHRF = METRICS["chrf"]
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import System
 from nestgraph.reference import Reference
-from nestgraph.spec import Spec
-from nestgraph.system import System
 
 VOCAB = 96
 MODEL = """\

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from nestgraph.compiler import compile_model
 from nestgraph.errors import SpecError
-from nestgraph.spec import Spec
-from nestgraph.system import System
+from nestgraph.language.spec import Spec
+from nestgraph.language.system import System
 
 BATCH, VOCAB, LENGTH, PERIOD = 2, 7, 20, 3
 RATE, ERASED, CLOSE = 0.2, 0.15, 1e-10

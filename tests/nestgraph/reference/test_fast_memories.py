@@ -17,8 +17,8 @@ from task_memories import WAYS, in_pieces, outspoken
 from torch import Tensor
 from torch.nn import functional as F
 
+from nestgraph.language.spec import Spec
 from nestgraph.reference import Reference
-from nestgraph.spec import Spec
 
 BATCH, VOCAB, WIDTH, HIDDEN, LENGTH = 2, 11, 6, 12, 31
 FAST, MID, SLOW = 3, 6, 12

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from nestgraph.errors import SpecError
+from nestgraph.language.spec import Spec
 from nestgraph.reference import Reference, flat_state
-from nestgraph.spec import Spec
 
 # Every kind of state: attention, conv tails, anchors of three clocks, momentum, retention.
 EVERYTHING = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nestgraph.language.spec import Spec
 from nestgraph.reference import Reference
-from nestgraph.spec import Spec
 
 TIME = 11
 SPEC = """

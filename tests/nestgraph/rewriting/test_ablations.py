@@ -10,12 +10,12 @@ import strategies
 from hypothesis import given, settings
 
 import nestgraph as ng
-from nestgraph import zoo
+from nestgraph.analysis.parameters import parameter_table
 from nestgraph.errors import SpecError
-from nestgraph.parameters import parameter_table
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
+from nestgraph.language.system import ONE, ZERO, Erase, FlatBlock, Rule
 from nestgraph.rewriting import ABLATIONS, ablated
-from nestgraph.spec import Spec, load
-from nestgraph.system import ONE, ZERO, Erase, FlatBlock, Rule
 
 SIZES = {"vars.width": 16, "vars.heads": 2, "vars.depth": 1}
 

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 
 import nestgraph as ng
-from nestgraph import zoo
+from nestgraph.analysis.parameters import parameter_table
+from nestgraph.analysis.support import unsupported
 from nestgraph.errors import SpecError
-from nestgraph.parameters import parameter_table
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
 from nestgraph.rewriting import rates_off
-from nestgraph.spec import Spec, load
-from nestgraph.support import unsupported
 from nestgraph.training.states import named_tensors
 
 

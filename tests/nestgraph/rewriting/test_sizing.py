@@ -7,10 +7,10 @@ import re
 import building
 import pytest
 
-from nestgraph.costs import total
+from nestgraph.analysis.costs import total
 from nestgraph.errors import SpecError
+from nestgraph.language.spec import Spec, load
 from nestgraph.rewriting import Measure, as_large, static, static_as_large
-from nestgraph.spec import Spec, load
 
 
 def amount(spec: Spec, measure: Measure) -> float:

@@ -14,13 +14,13 @@ import torch
 from hypothesis import given, settings
 
 import nestgraph as ng
-from nestgraph import zoo
+from nestgraph.analysis.parameters import parameter_table, state_shapes
 from nestgraph.errors import SpecError
-from nestgraph.parameters import parameter_table, state_shapes
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
+from nestgraph.language.system import Memory, Read
 from nestgraph.rewriting import static
-from nestgraph.spec import Spec, load
-from nestgraph.start_paths import start_paths
-from nestgraph.system import Memory, Read
+from nestgraph.text.start_paths import start_paths
 
 TINY = [name for name in zoo.names() if name.endswith("-tiny")]
 

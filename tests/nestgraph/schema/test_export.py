@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from mistakes import GOOD
 
-from nestgraph import zoo
 from nestgraph.findings import Findings
+from nestgraph.language import zoo
 from nestgraph.schema import json_schema, schema_text
-from nestgraph.source import parse
-from nestgraph.tree import plain
+from nestgraph.text.source import parse
+from nestgraph.text.tree import plain
 
 DRAFTS = sorted((Path(__file__).parent.parent / "drafts").glob("*.yaml"))
 SCHEMA: Any = json_schema()

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nestgraph import schema, zoo
+from nestgraph import schema
 from nestgraph.errors import SpecError
-from nestgraph.fixes import Known
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec
+from nestgraph.recovery.fixes import Known
 from nestgraph.schema import memory, stand_ins
 from nestgraph.schema.file import Embed, Model
 from nestgraph.schema.follow import bounded
 from nestgraph.schema.nodes import op_node
 from nestgraph.schema.samples import samples
-from nestgraph.spec import Spec
 
 
 def fields() -> Iterator[tuple[str, str, Any]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from mistakes import FILE, GOOD, errors, errors_with
 
-from nestgraph import zoo
 from nestgraph.findings import Findings
-from nestgraph.source import parse
-from nestgraph.tree import Entry, Items, Table, Tree
+from nestgraph.language import zoo
+from nestgraph.text.source import parse
+from nestgraph.text.tree import Entry, Items, Table, Tree
 
 DRAFTS = Path(__file__).parent.parent / "drafts"
 # Short ones first: a key is mistyped in the first text that has it, which is read for each mistake.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 

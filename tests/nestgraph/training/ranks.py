@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from trainers import Loader, trainer
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.training import compile
 
 RANKS = 2

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from nestgraph.errors import InputError
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training import board
 from nestgraph.training.fit import fit
 from nestgraph.training.stream import stream

@@ -18,10 +18,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from nestgraph import __version__
-from nestgraph.checksums import seal
 from nestgraph.errors import InputError, InputWarning, SpecError
-from nestgraph.spec import Spec, load
-from nestgraph.tensor_files import read_tensors
+from nestgraph.language.spec import Spec, load
+from nestgraph.runtime.checksums import seal
+from nestgraph.runtime.tensor_files import read_tensors
 from nestgraph.training import compile, load_run
 from nestgraph.training.checkpoint import describe
 from nestgraph.training.loading import adopt

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from trainers import Loader, trainer
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.training import NestModule, compile
 
 # Lightning's own use of PyTorch's tree functions.

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 import torch
 
-from nestgraph import zoo
-from nestgraph.groups import traits_of
+from nestgraph.language import zoo
+from nestgraph.language.groups import traits_of
+from nestgraph.language.spec import Spec, load
 from nestgraph.reference.optimizer import OptimizerReference
-from nestgraph.spec import Spec, load
 from nestgraph.training import compile
 from nestgraph.training.optimizer import build_optimizer
 

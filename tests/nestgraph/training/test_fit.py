@@ -21,7 +21,7 @@ from rich.console import Console
 from torch.nn import functional as F
 
 from nestgraph.errors import InputError, SpecError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 from nestgraph.training import NestModule, compile, load_run, throughput
 from nestgraph.training import folder as folders
 from nestgraph.training.callbacks import CheckpointCallback
@@ -184,7 +184,7 @@ def test_a_killed_process_goes_on_from_its_last_checkpoint(spec: Spec, spec_file
     program = """
 import os, sys
 from pathlib import Path
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.training import folder
 from nestgraph.training.callbacks import Keeper
 from nestgraph.training.fit import fit

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nestgraph.errors import InputError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 from nestgraph.training import folder
 from nestgraph.training.kept_files import keep_spec
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from nestgraph.errors import InputError, SpecError
-from nestgraph.stacking import StackedLevel
+from nestgraph.rewriting.stacking import StackedLevel
 from nestgraph.training.hf import StackedModel, StackedState, _cache_name
 
 transformers = pytest.importorskip("transformers")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nestgraph.file_starts import file_starts
-from nestgraph.kept import NO_NAMES, Names, renamed_text
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
+from nestgraph.runtime.file_starts import file_starts
+from nestgraph.text.kept import NO_NAMES, Names, renamed_text
 from nestgraph.training.kept_files import keep_spec
 
 LAYER = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training.levels import commits, token_levels
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from trainers import Loader, trainer
 
 from nestgraph.errors import InputError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 from nestgraph.training import NestModule, compile, load_run
 from nestgraph.training.batches import TrainingBatches
 from nestgraph.training.module import inputs_and_targets

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from nestgraph.analysis.parameters import ParameterSpec
 from nestgraph.compiler.optimizers import NestedOptimizer
-from nestgraph.parameters import ParameterSpec
-from nestgraph.spec import load
-from nestgraph.system import Training
+from nestgraph.language.spec import load
+from nestgraph.language.system import Training
 from nestgraph.training.optimizer import build_optimizer, build_schedule, learning_rate, retune
 
 TABLE = (

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from nestgraph import zoo
 from nestgraph.compiler.optimizers import NestedOptimizer
-from nestgraph.spec import Spec, load
+from nestgraph.language import zoo
+from nestgraph.language.spec import Spec, load
 from nestgraph.training import compile
 from nestgraph.training.batches import TrainingBatches
 

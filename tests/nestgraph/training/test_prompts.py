@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nestgraph.errors import InputError
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.training import compile
 from nestgraph.training.module import NestModule
 from nestgraph.training.prompts import groups_of

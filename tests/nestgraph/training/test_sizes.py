@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from nestgraph.api import reference
+from nestgraph.language.spec import Spec, load
 from nestgraph.reference.surprise import surprises
-from nestgraph.spec import Spec, load
 from nestgraph.training import compile
 from nestgraph.training.batches import TrainingBatches
 from nestgraph.training.callbacks import Metrics

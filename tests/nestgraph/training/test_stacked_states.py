@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nestgraph.errors import InputError
-from nestgraph.stacking import StackedLevel
+from nestgraph.rewriting.stacking import StackedLevel
 from nestgraph.training.hf import StackedModel
 from nestgraph.training.stacked_states import load_stacked, save_stacked
 from nestgraph.training.stacked_stream import read_stacked

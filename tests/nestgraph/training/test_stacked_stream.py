@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from nestgraph.cli.commands import app
 from nestgraph.errors import InputError
-from nestgraph.stacking import StackedLevel
+from nestgraph.rewriting.stacking import StackedLevel
 from nestgraph.training.hf import StackedModel
 from nestgraph.training.stacked_stream import Online, parse_level, read_stacked
 

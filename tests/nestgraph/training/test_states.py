@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save
 
 from nestgraph.errors import InputError, InputWarning
-from nestgraph.spec import load
-from nestgraph.tensor_files import load_safetensors
+from nestgraph.language.spec import load
+from nestgraph.runtime.tensor_files import load_safetensors
 from nestgraph.training import compile
 from nestgraph.training.module import NestModule
 from nestgraph.training.states import completed, load_state, named_tensors, save_state

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 
-from nestgraph.checksums import seal
 from nestgraph.compiler.executor.model import CompiledModel
 from nestgraph.errors import InputError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
+from nestgraph.runtime.checksums import seal
 from nestgraph.training import checkpoint, load_run, throughput
 from nestgraph.training.stream import StreamRun, stream
 from nestgraph.training.stream_batches import StreamBatches

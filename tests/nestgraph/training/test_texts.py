@@ -11,9 +11,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from nestgraph.checksums import SUMS
 from nestgraph.errors import InputError, InputWarning, SpecError
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
+from nestgraph.runtime.checksums import SUMS
 from nestgraph.training import folder as folders
 from nestgraph.training.fit import Run, fit
 from nestgraph.training.stream import stream

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from trainers import Batch, Loader, trainer
 
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 from nestgraph.training import NestModule, compile
 
 # Lightning's own use of PyTorch's tree functions.

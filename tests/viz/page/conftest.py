@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.viz import draw
 
 FLAGS = (

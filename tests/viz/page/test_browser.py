@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nestgraph.costs import costs
-from nestgraph.spec import load
+from nestgraph.analysis.costs import costs
+from nestgraph.language.spec import load
 from nestgraph.viz import draw, draw_diff
 
 pytestmark = pytest.mark.browser

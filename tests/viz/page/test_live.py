@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nestgraph import zoo
+from nestgraph.language import zoo
 from nestgraph.viz.serve import Server
 from nestgraph.viz.watch import Watched
 

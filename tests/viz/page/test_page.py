@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 from nestgraph.viz import DrawError, draw
 from nestgraph.viz.page import harmless
 from nestgraph.viz.page.snippet import snippet

@@ -10,7 +10,7 @@ from streams import CLOCKED, Jobs, two_tasks
 from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.procedures import Job
 from nestgraph.evaluation.task import Split
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 
 
 @pytest.fixture

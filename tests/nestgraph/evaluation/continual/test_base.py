@@ -14,7 +14,7 @@ from nestgraph.evaluation.continual.clocks import on_one_clock
 from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.task import Task
 from nestgraph.evaluation.training import Training
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 
 EMBEDDING = "model.weights.embed.weight"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nestgraph import training
+from nestgraph.analysis.parameters import parameter_table
 from nestgraph.errors import InputError
 from nestgraph.evaluation.continual.clocks import has_clocks, on_one_clock, still_but_levels
-from nestgraph.parameters import parameter_table
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
 
 
 def test_one_clock_keeps_every_parameter_and_moves_all_at_every_step(clocked: Spec) -> None:

@@ -20,8 +20,8 @@ from nestgraph.evaluation.continual.stream import carry_out_stream
 from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.procedures import Job
 from nestgraph.evaluation.task import Batch, Split
-from nestgraph.labels import IGNORED
-from nestgraph.spec import Spec, load
+from nestgraph.language.spec import Spec, load
+from nestgraph.runtime.labels import IGNORED
 from nestgraph.training.options import with_settings
 
 

@@ -19,7 +19,7 @@ from nestgraph.evaluation.procedures import SCORE, Outcome
 from nestgraph.evaluation.sides import sides_of
 from nestgraph.evaluation.task import Split
 from nestgraph.evaluation.training import Training
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
 from nestgraph.training import NestModule
 
 

@@ -8,7 +8,7 @@ from streams import FIRST, SYMBOLS, Jobs, coded
 
 from nestgraph.evaluation.continual.ways import WAYS, joined, trimmed
 from nestgraph.evaluation.task import Batch
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 
 def labels(batch: Batch) -> list[int]:

@@ -14,8 +14,8 @@ from nestgraph.evaluation.fitted import fitted
 from nestgraph.evaluation.long.curriculum import Lengths, carry_out_lengths
 from nestgraph.evaluation.procedures import Job
 from nestgraph.evaluation.task import Split
-from nestgraph.output import Output
-from nestgraph.spec import Spec
+from nestgraph.language.spec import Spec
+from nestgraph.runtime.output import Output
 
 Small = Callable[..., Spec]
 

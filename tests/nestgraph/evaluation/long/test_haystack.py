@@ -19,7 +19,7 @@ from nestgraph.evaluation.long.haystack import (
     sentences,
 )
 from nestgraph.evaluation.task import Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 HAYS = {"filler": filler, "novels": novels(Split.TUNE)}
 

@@ -9,7 +9,7 @@ from nestgraph import training
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.long.reach import reach, require_outside
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 
 def test_windows_add_up_over_the_depth() -> None:

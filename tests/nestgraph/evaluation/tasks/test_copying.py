@@ -9,7 +9,7 @@ import pytest
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 
 def test_a_block_comes_again_and_its_first_copy_is_not_scored():

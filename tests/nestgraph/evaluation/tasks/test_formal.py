@@ -10,7 +10,7 @@ import pytest
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Batch, Split, Task
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 REGULAR = {
     "parity": ("01", re.compile("(0|10*1)*")),

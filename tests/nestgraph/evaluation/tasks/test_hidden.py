@@ -13,7 +13,7 @@ from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Draw, Split
 from nestgraph.evaluation.tasks.needles import KINDS
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 TOLD = re.compile(r"One of the special magic (?:number|uuid)s for (\S+) is: (\S+)\. ")
 ASKED = re.compile(r"What (?:is|are all) the special magic \w+ for ([^?]+)\? ")

@@ -13,7 +13,7 @@ from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Batch, Split
 from nestgraph.evaluation.tasks.labelled import FIRST_LABEL, SEPARATOR
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 NAMES = [
     "clinc150",

@@ -10,7 +10,7 @@ import torch
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Batch, Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 SCORED = [Split.TUNE, Split.TEST]
 

@@ -10,7 +10,7 @@ import torch
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 
 def answers(tokens: list[int], keys: range) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 
 def test_answers_are_one_linear_map_of_the_numbers_of_a_row():

@@ -11,7 +11,7 @@ from nestgraph.data import load_corpus
 from nestgraph.errors import InputError
 from nestgraph.evaluation.choosing import find_task
 from nestgraph.evaluation.task import Split
-from nestgraph.labels import IGNORED
+from nestgraph.runtime.labels import IGNORED
 
 TEXT = load_corpus("shakespeare")
 CUT = int(len(TEXT.train) * 0.9)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nestgraph.spec import load
+from nestgraph.language.spec import load
 
 VOCAB = 96  # of the parent's bench: one row for each token
 

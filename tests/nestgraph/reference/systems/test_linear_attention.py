@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from by_hand import attention, conv, linear, outer, rms, rotate, runs, unit
 
+from nestgraph.language.spec import load
 from nestgraph.reference import Reference
-from nestgraph.spec import load
 
 HEADS, TIME = 2, 7
 

@@ -1,0 +1,1 @@
+"""Facts about a system before it runs: parameters, levels, costs, clocks, support."""

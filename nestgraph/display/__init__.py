@@ -1,0 +1,1 @@
+"""Specs, graphs and diffs as text, HTML and in notebooks."""

@@ -1,0 +1,1 @@
+"""A system as a graph of blocks, memories and flows."""

@@ -1,0 +1,1 @@
+"""Specs: read, composed, named and shipped."""

@@ -1,0 +1,1 @@
+"""Guesses at what an author meant: fixes, words of other tools, second readings."""

@@ -1,0 +1,1 @@
+"""Parts that all executors share: weights, tokens, labels, outputs, and files of tensors."""

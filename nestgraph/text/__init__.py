@@ -1,0 +1,1 @@
+"""Texts of specs: YAML with places, files, settings from outside."""
