@@ -269,8 +269,8 @@ def test_an_installed_package_does_not_look_beside_itself(tmp_path: Path) -> Non
     (tmp_path / "nestgraph").mkdir()
     (tmp_path / "compiler").mkdir()
     (tmp_path / "compiler" / "__init__.py").touch()
-    text = (ROOT / "nestgraph" / "__init__.py").read_text()
-    (tmp_path / "nestgraph" / "__init__.py").write_text(text)
+    for name in ("__init__.py", "version.py"):
+        (tmp_path / "nestgraph" / name).write_text((ROOT / "nestgraph" / name).read_text())
     loaded = modules_after("import nestgraph\nassert len(nestgraph.__path__) == 1", cwd=tmp_path)
     assert "nestgraph" in loaded
 
