@@ -129,7 +129,7 @@ def measure_whole(
     from torch.utils.flop_counter import FlopCounterMode
 
     from nestgraph.compiler.build import compile_model
-    from nestgraph.ops.checkpointed_loop import in_groups_of
+    from nestgraph.ops.scan.checkpointed_loop import in_groups_of
 
     time = system.training.context if tokens is None else tokens
     model = compile_model(system, blank=True).to("meta")

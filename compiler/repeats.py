@@ -116,7 +116,7 @@ def _is_long(tokens: int, segment: int) -> bool:
 
 def _over_time(system: System, tokens: int, segment: int, count: Count) -> Counted:
     """Return a count of all tokens, from that of few where their segments are known to be equal."""
-    from nestgraph.ops.checkpointed_loop import group_size
+    from nestgraph.ops.scan.checkpointed_loop import group_size
 
     segments = tokens // segment
     if group := group_size(segments):

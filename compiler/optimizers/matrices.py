@@ -24,7 +24,7 @@ from nestgraph.compiler.optimizers.values import (
     stacked,
 )
 from nestgraph.language.system import Node
-from nestgraph.ops.newton_schulz import FLOOR, quintic
+from nestgraph.ops.history.newton_schulz import FLOOR, quintic
 
 TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 

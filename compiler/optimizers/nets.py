@@ -14,8 +14,8 @@ from torch import Tensor
 
 from nestgraph.compiler.optimizers.writes import Rates
 from nestgraph.language.system import Memory, Objective
-from nestgraph.ops.activations import ACTIVATIONS
-from nestgraph.ops.newton_schulz import FLOOR, quintic
+from nestgraph.ops.common.activations import ACTIVATIONS
+from nestgraph.ops.history.newton_schulz import FLOOR, quintic
 
 Layers = Sequence[Tensor]
 

@@ -7,15 +7,11 @@ M stacked memories, D key width and E value width of a head, C tokens of a segme
 
 from __future__ import annotations
 
-from nestgraph.ops.attention import attend, forget, recall, remember
-from nestgraph.ops.checkpointed_loop import checkpointed_loop
-from nestgraph.ops.conv import causal_conv
-from nestgraph.ops.decay import ratios
-from nestgraph.ops.detached_writes import displaced
-from nestgraph.ops.diagonal_delta import diagonal_delta
-from nestgraph.ops.gates import gated_norm
-from nestgraph.ops.gathered import Gathered, Products, Slope
-from nestgraph.ops.heads import (
+from nestgraph.ops.attention.kept_events import attend_kept, forget_kept, recall_kept, remember_kept
+from nestgraph.ops.attention.softmax_attention import attend, forget, recall, remember
+from nestgraph.ops.common.conv import causal_conv
+from nestgraph.ops.common.gates import gated_norm
+from nestgraph.ops.common.heads import (
     decay,
     mean,
     merge_heads,
@@ -26,20 +22,17 @@ from nestgraph.ops.heads import (
     tile,
     total,
 )
-from nestgraph.ops.kept_events import attend_kept, forget_kept, recall_kept, remember_kept
-from nestgraph.ops.linear_memory import linear_memory
-from nestgraph.ops.members import (
-    coefficient,
-    constant,
-    implicit_rate,
-    members,
-    merge_members,
-    standing,
-)
-from nestgraph.ops.memory_config import MemoryConfig, State
-from nestgraph.ops.nets import answer, ask
-from nestgraph.ops.norms import l2_norm, layer_norm, rms_norm, softmax
-from nestgraph.ops.online_net import (
+from nestgraph.ops.common.norms import l2_norm, layer_norm, rms_norm, softmax
+from nestgraph.ops.common.positions import lookup, position
+from nestgraph.ops.common.rotary import rope
+from nestgraph.ops.common.static_net import static_net
+from nestgraph.ops.delta_rule.decay import ratios
+from nestgraph.ops.delta_rule.linear_memory import linear_memory
+from nestgraph.ops.delta_rule.start_offset import targets_from, with_start
+from nestgraph.ops.diagonal_delta_rule.diagonal_delta import diagonal_delta
+from nestgraph.ops.fused.gathered import Gathered, Products, Slope
+from nestgraph.ops.online.detached_writes import displaced
+from nestgraph.ops.online.online_net import (
     OnlineRates,
     OnlineState,
     asked_online_net,
@@ -49,15 +42,22 @@ from nestgraph.ops.online_net import (
     online_step,
     with_grams,
 )
-from nestgraph.ops.positions import lookup, position
-from nestgraph.ops.rates import Rates, mean_share
-from nestgraph.ops.rotary import rope
-from nestgraph.ops.segments import pieces, segments
-from nestgraph.ops.selective_scan import Fading, selective_scan
-from nestgraph.ops.start_offset import targets_from, with_start
-from nestgraph.ops.states import first_state, fresh, weights_at_boundary, weights_before
-from nestgraph.ops.static_net import static_net
-from nestgraph.ops.ttt_chunk import SegmentUpdate, advance, read, whole, write
+from nestgraph.ops.scan.checkpointed_loop import checkpointed_loop
+from nestgraph.ops.scan.segments import pieces, segments
+from nestgraph.ops.scan.selective_scan import Fading, selective_scan
+from nestgraph.ops.ttt.members import (
+    coefficient,
+    constant,
+    implicit_rate,
+    members,
+    merge_members,
+    standing,
+)
+from nestgraph.ops.ttt.memory_config import MemoryConfig, State
+from nestgraph.ops.ttt.nets import answer, ask
+from nestgraph.ops.ttt.rates import Rates, mean_share
+from nestgraph.ops.ttt.states import first_state, fresh, weights_at_boundary, weights_before
+from nestgraph.ops.ttt.ttt_chunk import SegmentUpdate, advance, read, whole, write
 
 __all__ = [
     "Fading",

@@ -102,7 +102,7 @@ def same(system: System, tokens: int) -> None:
 def test_a_loop_of_equal_segments_costs_what_all_of_it_is_counted_to_cost(
     body: str, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("nestgraph.ops.checkpointed_loop"), "MOST_KEPT", 20)
+    monkeypatch.setattr(import_module("nestgraph.ops.scan.checkpointed_loop"), "MOST_KEPT", 20)
     same(model_of(body, levels=LEVELS), tokens)
 
 

@@ -1,0 +1,1 @@
+"""Parts of networks, and axes, masks and triangles of kernels."""

@@ -1,0 +1,1 @@
+"""Linear memories with one rate and one retention a head: decay, delta rule, chunk by chunk."""

@@ -1,0 +1,1 @@
+"""Steps of such memories with backwards written by hand."""

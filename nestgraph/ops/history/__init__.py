@@ -1,0 +1,1 @@
+"""States of such memories at every token of a segment."""

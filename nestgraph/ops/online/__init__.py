@@ -1,0 +1,1 @@
+"""Memories that learn from the model's own loss while it reads."""

@@ -1,0 +1,1 @@
+"""Loops over positions: scans, and segments between ticks."""

@@ -1,0 +1,1 @@
+"""Memories whose gradients are taken at an anchor: test-time training, Titans, Hope."""
