@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nestgraph.graph.spec_graph import SpecGraph
     from nestgraph.reference import Reference
     from nestgraph.training import NestModule
-    from nestgraph.viz.views import ViewName
+    from nestgraph.viz.flows.views import ViewName
 
 __all__ = [
     "compile",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from nestgraph.viz.metrics import text_width
+from nestgraph.viz.scene.metrics import text_width
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 

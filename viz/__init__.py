@@ -8,6 +8,6 @@ and an outline or raster into text. Nothing here imports PyTorch.
 from __future__ import annotations
 
 from nestgraph.viz.draw import FORMATS, draw, draw_diff
-from nestgraph.viz.engine import DrawError
+from nestgraph.viz.routing.engine import DrawError
 
 __all__ = ["FORMATS", "DrawError", "draw", "draw_diff"]

@@ -13,19 +13,19 @@ from nestgraph.language.spec import Spec
 from nestgraph.language.system import System
 from nestgraph.runtime.drafts import write_whole
 from nestgraph.system_errors import cause_of, cure_of
-from nestgraph.viz.clock import Raster
-from nestgraph.viz.clock_outline import clock_outline
-from nestgraph.viz.dot import to_dot
-from nestgraph.viz.engine import DrawError, paint
-from nestgraph.viz.flow_layout import flow_scene
-from nestgraph.viz.mermaid import to_mermaid
-from nestgraph.viz.outline import Outline
-from nestgraph.viz.pdf import to_pdf
-from nestgraph.viz.scene import Scene
-from nestgraph.viz.svg import to_svg
-from nestgraph.viz.text import outline_text, raster_text
-from nestgraph.viz.theme import THEMES, Theme
-from nestgraph.viz.views import VIEWS, ViewName, Wish, scene_of, written_of
+from nestgraph.viz.clocks.clock_outline import clock_outline
+from nestgraph.viz.clocks.picture import Raster
+from nestgraph.viz.flows.outline import Outline
+from nestgraph.viz.flows.views import VIEWS, ViewName, Wish, scene_of, written_of
+from nestgraph.viz.routing.engine import DrawError, paint
+from nestgraph.viz.routing.flow_layout import flow_scene
+from nestgraph.viz.scene.shapes import Scene
+from nestgraph.viz.scene.theme import THEMES, Theme
+from nestgraph.viz.writers.dot import to_dot
+from nestgraph.viz.writers.mermaid import to_mermaid
+from nestgraph.viz.writers.pdf import to_pdf
+from nestgraph.viz.writers.svg import to_svg
+from nestgraph.viz.writers.text import outline_text, raster_text
 
 _MOST_DOTS = 16_000  # along a side of a PNG
 
@@ -144,7 +144,9 @@ def draw_diff(
     Raises:
         DrawError: as `draw` does.
     """
-    from nestgraph.viz.difference import difference  # pictures of one system need no comparison
+    from nestgraph.viz.flows.difference import (
+        difference,  # pictures of one system need no comparison
+    )
 
     _known("theme", theme, THEMES)
     outline = difference(_system(old), _system(new))

@@ -129,7 +129,7 @@ def _pictures() -> Finding:
     """Check that a picture is really drawn."""
     from nestgraph.language.spec import load
     from nestgraph.viz import DrawError, draw
-    from nestgraph.viz.engine import renderer
+    from nestgraph.viz.routing.engine import renderer
 
     try:
         draw(load("hope-tiny"))

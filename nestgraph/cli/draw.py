@@ -11,7 +11,7 @@ from nestgraph.cli.saying import say
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:
-    from nestgraph.viz.views import ViewName
+    from nestgraph.viz.flows.views import ViewName
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from nestgraph.errors import InputError
 
 def view_specs(paths: list[str], port: int, show: bool, changes: list[str]) -> None:
     """Serve the page until it is interrupted."""
-    from nestgraph.viz.serve import HOST, Server
-    from nestgraph.viz.watch import Watched
+    from nestgraph.viz.live.serve import HOST, Server
+    from nestgraph.viz.live.watch import Watched
 
     specs = [Watched(name=path, changes=settings(changes)) for path in paths]
     try:

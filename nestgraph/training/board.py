@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
     from nestgraph.language.spec import Spec
-    from nestgraph.viz.views import ViewName
+    from nestgraph.viz.flows.views import ViewName
 
 FOLDER = "tensorboard"
 VIEWS: tuple[ViewName, ...] = ("levels", "block", "clock", "optimizer")

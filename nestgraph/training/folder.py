@@ -178,7 +178,7 @@ def draw_levels(folder: Path, spec: Spec) -> str:
 
 def draw_level_history(folder: Path) -> str:
     """Draw which level moved when and how far; the picture's path, or why there is none."""
-    from nestgraph.viz.history import draw_history
+    from nestgraph.viz.live.history import draw_history
 
     try:
         replace_file(folder / HISTORY, draw_history(folder / METRICS).encode())

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from nestgraph.language.spec import Spec
-from nestgraph.viz import DrawError, build, draw, engine
+from nestgraph.viz import DrawError, draw
+from nestgraph.viz.flows import build
+from nestgraph.viz.routing import engine
 
 
 def of_layers(count: int) -> Spec:

@@ -19,11 +19,11 @@ from nestgraph.language import zoo
 from nestgraph.language.spec import load
 from nestgraph.language.system import System
 from nestgraph.viz import draw
-from nestgraph.viz.build import build_view
-from nestgraph.viz.layout import Picture, PlacedWire, arranged
-from nestgraph.viz.scene import Rect
-from nestgraph.viz.theme import STROKES
-from nestgraph.viz.views import ViewName
+from nestgraph.viz.flows.build import build_view
+from nestgraph.viz.flows.views import ViewName
+from nestgraph.viz.routing.layout import Picture, PlacedWire, arranged
+from nestgraph.viz.scene.shapes import Rect
+from nestgraph.viz.scene.theme import STROKES
 
 DRAFTS_FOLDER = Path(__file__).parent.parent / "nestgraph" / "drafts"
 DRAFTS = sorted(DRAFTS_FOLDER.glob("*.yaml"))

@@ -6,8 +6,8 @@ import pytest
 
 from nestgraph.language.spec import load
 from nestgraph.viz import draw, draw_diff
-from nestgraph.viz.outline import Part
-from nestgraph.viz.views import Wish, outline_of
+from nestgraph.viz.flows.outline import Part
+from nestgraph.viz.flows.views import Wish, outline_of
 
 
 def blocks(name: str, **changes: object) -> list[tuple[str, str, list[tuple[str, str]]]]:

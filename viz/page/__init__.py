@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nestgraph.viz.escape import legal, xml
-from nestgraph.viz.theme import THEMES, Theme
+from nestgraph.viz.scene.theme import THEMES, Theme
+from nestgraph.viz.writers.escape import legal, xml
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = (

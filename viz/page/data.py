@@ -9,17 +9,17 @@ from nestgraph.analysis.levels import LevelRow, nested_levels
 from nestgraph.errors import NO_SOURCES, Diagnostic, render
 from nestgraph.language.system import System
 from nestgraph.language.trainer import opened
-from nestgraph.viz.clock import raster
-from nestgraph.viz.difference import GONE
-from nestgraph.viz.engine import DrawError, as_one_picture
-from nestgraph.viz.flow_layout import flow_scene
-from nestgraph.viz.level_scene import level_id
-from nestgraph.viz.outline import Outline, Part
+from nestgraph.viz.clocks.picture import raster
+from nestgraph.viz.flows.difference import GONE
+from nestgraph.viz.flows.outline import Outline, Part
+from nestgraph.viz.flows.training_outline import moved_parts
+from nestgraph.viz.flows.views import VIEWS, ViewName, Wish, scene_of
+from nestgraph.viz.levels.level_scene import level_id
 from nestgraph.viz.page.details import Details
 from nestgraph.viz.page.raster import raster_data
-from nestgraph.viz.svg import inline_svg
-from nestgraph.viz.training_outline import moved_parts
-from nestgraph.viz.views import VIEWS, ViewName, Wish, scene_of
+from nestgraph.viz.routing.engine import DrawError, as_one_picture
+from nestgraph.viz.routing.flow_layout import flow_scene
+from nestgraph.viz.writers.svg import inline_svg
 
 _LONGEST = 65_536  # places of the slider, in either unit
 _LEAST = 64

@@ -14,11 +14,11 @@ from nestgraph.errors import Span
 from nestgraph.graph.build import build_graph
 from nestgraph.language.system import Memory, System
 from nestgraph.language.trainer import opened, trainer_of
-from nestgraph.viz.block import block_outline, op_text, whole
-from nestgraph.viz.level_scene import level_id
-from nestgraph.viz.outline import Part
+from nestgraph.viz.flows.block_view import block_outline, op_text, whole
+from nestgraph.viz.flows.outline import Part
+from nestgraph.viz.flows.training_outline import trained_name, training_outline
+from nestgraph.viz.levels.level_scene import level_id
 from nestgraph.viz.page.snippet import snippet
-from nestgraph.viz.training_outline import trained_name, training_outline
 
 if TYPE_CHECKING:
     import networkx as nx

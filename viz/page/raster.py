@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nestgraph.viz.clock import Placed, Raster, placed, text_id
-from nestgraph.viz.level_scene import level_id
-from nestgraph.viz.place import MARGIN
+from nestgraph.viz.clocks.picture import Placed, Raster, placed, text_id
+from nestgraph.viz.levels.level_scene import level_id
+from nestgraph.viz.routing.place import MARGIN
 
 
 def raster_data(made: Raster, keys: Callable[[str], str]) -> list[dict[str, Any]]:

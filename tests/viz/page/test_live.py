@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nestgraph.language import zoo
-from nestgraph.viz.serve import Server
-from nestgraph.viz.watch import Watched
+from nestgraph.viz.live.serve import Server
+from nestgraph.viz.live.watch import Watched
 
 pytestmark = pytest.mark.browser
 

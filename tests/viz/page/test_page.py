@@ -11,9 +11,9 @@ import pytest
 
 from nestgraph.language.spec import load
 from nestgraph.viz import DrawError, draw
+from nestgraph.viz.flows.views import VIEWS
 from nestgraph.viz.page import harmless
 from nestgraph.viz.page.snippet import snippet
-from nestgraph.viz.views import VIEWS
 
 YAML = """\
 a:

@@ -1,0 +1,1 @@
+"""The view of clocks: ticks along a sequence."""

@@ -1,0 +1,1 @@
+"""The view of levels: memories by how often they move."""

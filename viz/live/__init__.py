@@ -1,0 +1,1 @@
+"""Pictures in a browser that are drawn anew when a file changes."""

@@ -1,0 +1,1 @@
+"""Places of boxes, and the ways of wires between them."""

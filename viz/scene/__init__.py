@@ -1,0 +1,1 @@
+"""Shapes of a picture, their sizes, colours and texts."""

@@ -1,0 +1,1 @@
+"""Writers of pictures, one a format."""
