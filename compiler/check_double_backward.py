@@ -1,4 +1,4 @@
-"""What can't be compiled because gradients would have to be differentiated once more."""
+"""Refusals of specs whose gradients would have to be differentiated once more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the compiled kernels of a model cost, from one pass over shapes alone.
+"""Cost of a model's compiled kernels, from one pass over shapes alone.
 
 The model runs on PyTorch's `meta` device, where tensors have shapes and no numbers, so that a
 model of any size is measured in a moment and in little memory. Kernels that choose by device run

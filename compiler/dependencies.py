@@ -1,4 +1,4 @@
-"""Who waits for whom inside a function, within one position and across positions.
+"""Dependencies between the ops of a function, within a position and across positions.
 
 Edges run from a value to those that need it. Within one position the graph is acyclic. With
 `carries` a memory's write also points at the reads that answer from what earlier positions

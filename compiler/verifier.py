@@ -1,4 +1,4 @@
-"""What every valid program obeys, whichever pass made it.
+"""Invariants of every valid program, whichever pass made it.
 
 A breach is a fault of a pass, not of a spec, and says which pass left it.
 """

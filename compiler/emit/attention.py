@@ -1,4 +1,4 @@
-"""How attention becomes lines of Python: whole pieces at once, or position by position."""
+"""Lowering of attention to lines of Python: whole pieces at once, or position by position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How linear memories with a closed chunked form become lines of Python."""
+"""Lowering of linear memories with a closed chunked form to lines of Python."""
 
 from __future__ import annotations
 

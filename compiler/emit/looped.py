@@ -1,4 +1,4 @@
-"""How memories that a loop walks segment by segment become lines of Python."""
+"""Lowering of memories that a loop walks segment by segment to lines of Python."""
 
 from __future__ import annotations
 

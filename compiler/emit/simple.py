@@ -1,4 +1,4 @@
-"""How each op without a memory becomes a line of Python."""
+"""Lowering of each op without a memory to a line of Python."""
 
 from __future__ import annotations
 
