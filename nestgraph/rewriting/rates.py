@@ -1,7 +1,9 @@
 """Rates off: the spec as it is, with memories that never move.
 
 Each memory keeps its fields and what feeds them, so that it has the same parameters and costs as
-much; only its rates are 0 and its retention is 1. Attention has neither, and stays as it is.
+much; only its rates are 0 and its retention is 1. Attention has neither, and stays as it is. A last
+layer that starts at 0, for a write to move, starts like the others: where a map of zeros stands
+behind it, nothing else would ever move either.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from nestgraph.errors import InputError
 from nestgraph.language.spec import Spec
 from nestgraph.rewriting.blocks import Place, rewritten
 from nestgraph.rewriting.document import Values
-from nestgraph.rewriting.static import inner_memories
+from nestgraph.rewriting.static import alive, inner_memories
 from nestgraph.rewriting.wiring import coefficient_flow
 
 
@@ -39,7 +41,10 @@ def _off(block: Values, place: Place) -> Values:
     for name in memories:
         known = place.memory(name)
         if not known.is_step_group and known.net.kind != "attention":
-            memories[name] = {**memories[name], "rule": switch.rule(memories[name].get("rule", {}))}
+            memory = memories[name]
+            memories[name] = {**memory, "rule": switch.rule(memory.get("rule", {}))}
+            if known.init.last == 0:
+                memories[name]["init"] = alive(memory["init"], known)
     return {**block, "memories": memories, "nodes": {**block.get("nodes", {}), **switch.nodes}}
 
 

@@ -69,7 +69,8 @@ def as_maps(
         memory = memories[name]
         if name in asked:
             memory = _map(memory, place.memory(name), hidden)
-        maps[name] = {**memory, **_start(memory, place, kept, learned=name in asked)}
+        known = place.memory(name)
+        maps[name] = {**memory, **_start(memory, known, place, kept, learned=name in asked)}
     answers = {
         name: _asked(node) if node["read"] in asked else _constant(node, place.width(name, node))
         for name, node in reads.items()
@@ -100,19 +101,35 @@ def _with_hidden(fields: Values, known: Net, factor: float) -> Values:
     return {**fields, "kind": "mlp", "layers": known.layers if deep else 2, "expansion": width}
 
 
-def _start(memory: Values, place: Place, kept: Collection[str], *, learned: bool) -> Values:
+def _start(
+    memory: Values, known: Memory, place: Place, kept: Collection[str], *, learned: bool
+) -> Values:
     """Return how a memory starts, if not as it says: not as one that is gone, and a map as it can
     learn.
 
-    A net of zeros would hardly learn, and one that is never trained is no learned map.
+    A net of zeros would hardly learn, and one that is never trained is no learned map; nor does a
+    last layer of zeros behind which a map of zeros stands, which only a write would have moved.
     """
     init = memory.get("init", "learned")
     fields = {"kind": init} if isinstance(init, str) else init
     if fields["kind"] == "from" and fields["memory"] not in kept:
-        return {"init": _spelled_out(place.start_of(fields["memory"]), place.block)}
+        origin = place.start_of(fields["memory"])
+        return {"init": alive(_spelled_out(origin, place.block), origin if learned else known)}
     if learned and fields["kind"] in ("zero", "fixed"):
-        return {"init": {**fields, "kind": "learned"}}
-    return {}
+        return {"init": alive({**fields, "kind": "learned"}, known)}
+    return {"init": alive(fields, known)} if learned and known.init.last == 0 else {}
+
+
+def alive(init: Values, known: Memory) -> Values:
+    """Return a start without a last layer of zeros, for a memory that nothing writes.
+
+    Args:
+        init: the start as it is written.
+        known: the memory that it is of.
+    """
+    if known.init.last != 0:
+        return init
+    return {key: value for key, value in init.items() if key != "last"}
 
 
 def _spelled_out(origin: Memory, block: FlatBlock) -> Values:

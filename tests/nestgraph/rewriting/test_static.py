@@ -20,6 +20,7 @@ from nestgraph.language import zoo
 from nestgraph.language.spec import Spec, load
 from nestgraph.language.system import Memory, Read
 from nestgraph.rewriting import static
+from nestgraph.rewriting.rates import rates_off
 from nestgraph.text.start_paths import start_paths
 
 TINY = [name for name in zoo.names() if name.endswith("-tiny")]
@@ -270,3 +271,20 @@ def test_any_spec_that_checks_has_a_static_counterpart_that_checks(drawn: dict[s
         return
     if any(not memory.is_step_group for memory in memories(spec)):
         assert all(memory.is_step_group for memory in memories(static(spec)))
+
+
+@pytest.mark.parametrize("control", [static, rates_off])
+def test_no_map_of_a_control_stands_still_for_ever(control) -> None:
+    """A last layer of zeros, which writes would move, before a map of zeros has no gradient."""
+    sizes = {"vars.depth": 1, "vars.width": 16, "vars.heads": 2, "vars.chunk": 2}
+    made = control(load("hope-tiny", {**sizes, "training.optimizer": "adamw"}))
+    module = ng.compile(made)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    tokens = torch.randint(256, (2, 9))
+    for _ in range(3):
+        optimizer.zero_grad()
+        module.loss(tokens[:, :-1], tokens[:, 1:])[0].backward()
+        optimizer.step()
+    still = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    asked = ("a.M_memory.W0", "a.M_memory.W1", "a.o.weight", "a.q.weight")
+    assert not [name for name in still if name.endswith(asked)]
