@@ -17,9 +17,9 @@ from nestgraph.language.spec import Spec, load
 if TYPE_CHECKING:
     import torch
 
+    from nestgraph.comparison.changes import Diff
     from nestgraph.compiler.optimizers import NestedOptimizer
     from nestgraph.compiler.planning import Plan
-    from nestgraph.diff.changes import Diff
     from nestgraph.evaluation.results import Results
     from nestgraph.graph.spec_graph import SpecGraph
     from nestgraph.reference import Reference
@@ -122,7 +122,7 @@ def diff(old: AnySpec, new: AnySpec) -> Diff:
         old: a spec, its path or its name.
         new: what it is compared with.
     """
-    from nestgraph.diff.compare import compare
+    from nestgraph.comparison.compare import compare
 
     return compare(loaded(old).system, loaded(new).system)
 

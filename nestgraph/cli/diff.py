@@ -10,8 +10,8 @@ import typer
 
 from nestgraph.cli.opening import open_spec
 from nestgraph.cli.saying import say
-from nestgraph.diff.changes import SIGNS, Diff, lines
-from nestgraph.diff.compare import compare
+from nestgraph.comparison.changes import SIGNS, Diff, lines
+from nestgraph.comparison.compare import compare
 from nestgraph.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nestgraph.display.html_text import boxed, bundle, escaped, safely, table
 
 if TYPE_CHECKING:
-    from nestgraph.diff.changes import Diff
+    from nestgraph.comparison.changes import Diff
     from nestgraph.graph.spec_graph import SpecGraph
     from nestgraph.language.spec import Spec
     from nestgraph.language.system import System

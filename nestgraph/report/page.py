@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
-from nestgraph.diff.compare import compare
+from nestgraph.comparison.compare import compare
 from nestgraph.display.html_text import escaped, table
 from nestgraph.display.notebook import level_table, picture
 from nestgraph.display.wording import count

@@ -1,7 +1,8 @@
 """What differs between two systems as one outline: the new one, with what is gone put back in.
 
-What changed is what `nestgraph.diff.compare` says; which layers stand for each other is
-`nestgraph.diff.align_layers`'s word. Where the optimizers differ, they are drawn below the models.
+What changed is what `nestgraph.comparison.compare` says; which layers stand for each other is
+`nestgraph.comparison.align_layers`'s word. Where the optimizers differ, they are drawn below the
+models.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from nestgraph.analysis.levels import instances
-from nestgraph.diff.align_layers import pairs
-from nestgraph.diff.changes import SIGNS, Change, Diff, cost_lines
-from nestgraph.diff.compare import compare
-from nestgraph.diff.renames import under_names_of
+from nestgraph.comparison.align_layers import pairs
+from nestgraph.comparison.changes import SIGNS, Change, Diff, cost_lines
+from nestgraph.comparison.compare import compare
+from nestgraph.comparison.renames import under_names_of
 from nestgraph.language.system import System
 from nestgraph.language.trainer import opened, trainer_of
 from nestgraph.viz.flows.outline import RUN, Link, Outline, Part

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nestgraph.diff.compare import compare
+from nestgraph.comparison.compare import compare
 from nestgraph.language import zoo
 from nestgraph.language.spec import load
 

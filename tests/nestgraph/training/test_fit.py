@@ -186,15 +186,15 @@ import os, sys
 from pathlib import Path
 from nestgraph.language.spec import load
 from nestgraph.training import folder
-from nestgraph.training.callbacks import Keeper
+from nestgraph.training.callbacks import CheckpointCallback
 from nestgraph.training.fit import fit
 
-def die_at_8(self, trainer, *rest, original=Keeper.on_train_batch_end):
+def die_at_8(self, trainer, *rest, original=CheckpointCallback.on_train_batch_end):
     if trainer.global_step == 8:
         os.kill(os.getpid(), 9)
     original(self, trainer, *rest)
 
-Keeper.on_train_batch_end = die_at_8
+CheckpointCallback.on_train_batch_end = die_at_8
 folder.draw_levels = lambda *_: ""
 fit(load(sys.argv[1]), Path("broken"), data="text.txt")
 """

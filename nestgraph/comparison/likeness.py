@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from nestgraph.diff.align_layers import Said, said
+from nestgraph.comparison.align_layers import Said, said
 from nestgraph.display.fields import Part, kind
 from nestgraph.elaborate.flatten import renamed_memory, renamed_node
 from nestgraph.language.system import Memory

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from building import spec_of
 
-from nestgraph.diff.changes import Change, Diff
-from nestgraph.diff.compare import compare
+from nestgraph.comparison.changes import Change, Diff
+from nestgraph.comparison.compare import compare
 from nestgraph.elaborate.flatten import renamed_memory, renamed_node
 from nestgraph.language.spec import load
 from nestgraph.language.system import FlatBlock

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestgraph.analysis.costs import total
-from nestgraph.diff.changes import Change
-from nestgraph.diff.compare import compare
+from nestgraph.comparison.changes import Change
+from nestgraph.comparison.compare import compare
 from nestgraph.language import zoo
 from nestgraph.language.spec import Spec, load
 from nestgraph.language.system import (

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from building import block_of
 
-from nestgraph.diff.align_layers import Said, said
-from nestgraph.diff.likeness import Names, kinds, renamed
+from nestgraph.comparison.align_layers import Said, said
+from nestgraph.comparison.likeness import Names, kinds, renamed
 from nestgraph.display.fields import Part, kind
 
 
@@ -75,7 +75,7 @@ def test_a_long_chain_is_read_few_times(monkeypatch: pytest.MonkeyPatch) -> None
         read.append(part.name)
         return said(part)
 
-    monkeypatch.setattr("nestgraph.diff.likeness.said", noted)
+    monkeypatch.setattr("nestgraph.comparison.likeness.said", noted)
     sides = chain("a"), chain("b")
     old, new = kinds(*sides)
     assert list(old.values()) == list(new.values())

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from nestgraph.diff.align_layers import Pair, pairs
-from nestgraph.diff.changes import Change
-from nestgraph.diff.likeness import Names, kinds, renamed
+from nestgraph.comparison.align_layers import Pair, pairs
+from nestgraph.comparison.changes import Change
+from nestgraph.comparison.likeness import Names, kinds, renamed
 from nestgraph.language.system import FlatBlock, Layer, Memory, System
 from nestgraph.language.trainer import opened, trainer_of
 

@@ -1,8 +1,8 @@
 """Two specs compared by node, edge and attribute.
 
 Compared are the graphs with equal repeats told once. A node keeps its identity by the name that
-the author gave it inside its layer; `nestgraph.diff.align_layers` says which layers stand for each
-other, and what only goes by another name `nestgraph.diff.renames`.
+the author gave it inside its layer; `align_layers` beside this file says which layers stand for
+each other, and `renames` what only goes by another name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from nestgraph.analysis.costs import total
 from nestgraph.analysis.levels import instances, period
-from nestgraph.diff.align_layers import Pair, pairs
-from nestgraph.diff.changes import Change, Diff, EdgeChange, Kind, NodeChange
-from nestgraph.diff.renames import in_new_names
+from nestgraph.comparison.align_layers import Pair, pairs
+from nestgraph.comparison.changes import Change, Diff, EdgeChange, Kind, NodeChange
+from nestgraph.comparison.renames import in_new_names
 from nestgraph.display.fields import Field, fields, training_fields
 from nestgraph.display.wording import plain
 from nestgraph.graph.build import build_graph
