@@ -52,7 +52,7 @@ LIGHT = [
     ("schema",),
     ("--help",),
 ]
-"""Commands that never import torch; the first five have a budget of processor time."""
+"""Commands that never import torch; the first five have a bound on processor time."""
 
 
 def source_files() -> list[Path]:
@@ -181,12 +181,16 @@ def test_a_light_command_never_imports_torch(arguments: tuple[str, ...], tmp_pat
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs getrusage")
 @pytest.mark.parametrize("arguments", LIGHT[:5], ids=lambda arguments: arguments[0])
-def test_a_light_command_answers_within_a_second(
+def test_a_light_command_takes_a_few_times_as_long_as_its_libraries(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
-    filled = [argument.format(folder=tmp_path) for argument in arguments]
-    # Caches that others fill make single measurements too long, never too short.
-    assert any(processor_time(command_line(*filled)) < 1.0 for _ in range(5))
+    """Pairs side by side: seconds of one and the same command differ by half on a shared machine.
+
+    Where these libraries take a third of a second, a command may take 1.3; torch alone takes two.
+    """
+    code = command_line(*(argument.format(folder=tmp_path) for argument in arguments))
+    libraries = "import networkx, pydantic, typer, yaml"
+    assert min(processor_time(code) / processor_time(libraries) for _ in range(3)) < 4
 
 
 def processor_time(code: str) -> float:

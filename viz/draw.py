@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from nestgraph.errors import NO_SOURCES
-from nestgraph.export import ENDINGS
 from nestgraph.language.spec import Spec
 from nestgraph.language.system import System
 from nestgraph.runtime.drafts import write_whole
@@ -252,6 +251,8 @@ def _format(target: Path | None, given: str | None, known: Iterable[str]) -> str
     if form not in known:
         what = f"`{form}`" if form else f"the ending of {target}"
         said = f"{what} is no format to draw in; give one of {', '.join(known)}"
+        from nestgraph.export import ENDINGS  # who draws has no use for it
+
         data = "; `nestgraph export` writes it" if f".{form}" in ENDINGS else ""
         raise DrawError(f"{said}{data}")
     return form
