@@ -1,6 +1,6 @@
 """Which loops take several periods of their memories at once, and in which order then.
 
-A memory whose state is a sum of events (`select.is_summed`) needs no pass over its matrices at a
+A memory whose state is a sum of events (`select.is_low_rank`) needs no pass over its matrices at a
 tick: the kernel takes a run of whole periods and works out the ticks within from the few events
 since the run began. All keys, values and rates of the run must be there beforehand, and reads at a
 boundary ask the write, so that it comes first. Reads of several queries in one are left as they

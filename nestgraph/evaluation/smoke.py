@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nestgraph.evaluation.choosing import find_task
+from nestgraph.evaluation.choosing import make
 from nestgraph.evaluation.task import Task
 
 SHARE = 20  # of the steps of a task, and of the steps of a base before it
@@ -25,9 +25,7 @@ def smoked(task: Task) -> Task:
     """
     base = task.settings.get("base")
     if isinstance(base, int) and base:
-        settings = {**task.settings, "base": max(1, base // SHARE)}
-        told = ",".join(f"{name}={value}" for name, value in settings.items())
-        task = find_task(f"{task.name}:{told}")
+        task = make(task.name, **{**task.settings, "base": max(1, base // SHARE)})
     return replace(
         task,
         steps=max(1, len(task.parts), task.steps // SHARE),

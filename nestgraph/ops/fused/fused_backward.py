@@ -1,4 +1,4 @@
-"""The derivative of `fused.step`, line by line from its end to its start.
+"""The derivative of `step_math.step`, line by line from its end to its start.
 
 A gradient of a tensor x is called d_x. See `step_math.py` for the formulas and the legend.
 """

@@ -1,4 +1,4 @@
-"""`fused.step` for memories with momentum and without erase, as one node of the autograd graph.
+"""`step_math.step` for memories with momentum and without erase, as one node of the autograd graph.
 
 For a segment within one period that nothing reads on the way; what several periods hold, or one
 that is read, is in `multi_chunk.py`. The net is that of `step_math.py`, and `segment_end.py` moves

@@ -1,4 +1,4 @@
-"""How strongly the events of a segment write and erase, in all layers of `fused.step` at once.
+"""How strongly the events of a segment write and erase, in all layers of `step_math.step` at once.
 
 These are a number or two a token, and a number a pair of tokens: of so few that a call costs more
 than its arithmetic. All layers' stand one behind the other. With C = a aᵀ of a layer:

@@ -1,4 +1,4 @@
-"""`fused.step` as one node of the autograd graph.
+"""`step_math.step` as one node of the autograd graph.
 
 Legend: B batch, H heads, M members, T tokens, D key width, E value width.
 """
@@ -48,7 +48,7 @@ def fused_step(
     erase_rate_BHT: Tensor | None,
 ) -> tuple[Tensor, ...]:
     """Return the running weights (B, H, M, out, in) after a segment; arguments as of
-    `anchored.write`.
+    `ttt_chunk.write`.
     """
     ones = k_BHTD.new_ones(k_BHTD.shape[:3])
     running = () if state.running is state.anchor else state.running

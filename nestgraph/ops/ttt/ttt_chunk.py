@@ -69,7 +69,7 @@ def write(
         erase_key_BHTD: what is erased, where that isn't the write key.
         period: positions between two ticks. A segment is shorter, or begins at a tick and takes
             several whole periods, whose gradients are taken at each tick's state. For forms that
-            add up events as they are (`summed.is_summed`); 0 is a segment without ticks.
+            add up events as they are (`low_rank_state.is_low_rank`); 0 is a segment without ticks.
         written: (B, T) whether each position is written; None where all are. The others' events
             are skipped: see `skips.py`.
         towards: the first weights, (H, M, E, D) of every part, where retention pulls towards them
